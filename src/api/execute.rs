@@ -1,0 +1,1 @@
+//! Bursar's own call: `POST /v1/execute`.

@@ -1,0 +1,20 @@
+//! Every type that crosses the socket: ids, outcomes, error codes, usage, admin objects.
+//!
+//! This is the bottom of the house: it knows nothing above it, and what it derives from serde is what the
+//! socket's clients see.
+
+pub mod admin;
+pub mod capability;
+pub mod error;
+pub mod execute;
+pub mod ids;
+pub mod money;
+pub mod outcome;
+pub mod usage;
+
+pub use capability::{Capabilities, Capability};
+pub use error::{Code, Failure};
+pub use ids::{AppName, ConnectionId, ConnectionName, Feature, IdError, LimitGroup, ProviderSlug, RequestId, RouteName};
+pub use money::{NanoUsd, PicoUsd};
+pub use outcome::Outcome;
+pub use usage::{Operation, Tokens, UsageRecord};

@@ -1,0 +1,85 @@
+//! How an attempt ended: the one vocabulary of rotation, records and replies.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! outcomes {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal),* $(,)?) => {
+        /// The class of an attempt's end. What each class makes Bursar do is written in [`crate::rotation`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Outcome {
+            $($(#[$doc])* $variant),*
+        }
+
+        impl Outcome {
+            /// All outcomes, in the order of the design's table.
+            pub const ALL: &'static [Outcome] = &[$(Outcome::$variant),*];
+
+            /// The name as it stands in records and replies.
+            pub const fn name(self) -> &'static str {
+                match self { $(Outcome::$variant => $name),* }
+            }
+        }
+
+        impl FromStr for Outcome {
+            type Err = ();
+
+            fn from_str(text: &str) -> Result<Self, ()> {
+                match text { $($name => Ok(Outcome::$variant),)* _ => Err(()) }
+            }
+        }
+    };
+}
+
+outcomes! {
+    /// The provider answered.
+    Ok = "ok",
+    /// Connect, TLS, reset before content; 500, 502, 503, 529: may well work a moment later.
+    Transient = "transient",
+    /// 408, 504, 524, or the request's own deadline.
+    Timeout = "timeout",
+    /// A short rate limit: 429 per minute, or without detail.
+    RateShort = "rate_short",
+    /// A daily limit, until the provider's reset.
+    RateDay = "rate_day",
+    /// The account's money or quota is spent.
+    Quota = "quota",
+    /// The provider does not accept the credential.
+    Credential = "credential",
+    /// The credential is good, but not for this model or region.
+    NotForKey = "not_for_key",
+    /// This one request exceeds a limit or a context window.
+    TooLarge = "too_large",
+    /// The app's own fault.
+    Caller = "caller",
+    /// An error inside a 200, before content, that names no class of its own.
+    InBand = "in_band",
+    /// The stream ended after content without its terminal event.
+    Cut = "cut",
+    /// The app hung up.
+    ClientGone = "client_gone",
+    /// No candidate could be tried.
+    Unavailable = "unavailable",
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_reads_back_and_is_what_json_shows() {
+        for &outcome in Outcome::ALL {
+            assert_eq!(outcome.name().parse(), Ok(outcome));
+            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.name());
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Bursar.
+
+pub mod api;
+pub mod bounds;
+pub mod clock;

@@ -1,0 +1,3 @@
+//! The command `bursar`.
+
+fn main() {}
