@@ -1,5 +1,7 @@
 //! Bursar.
 
+pub mod adapter;
 pub mod api;
 pub mod bounds;
 pub mod clock;
+pub mod config;
