@@ -5,3 +5,4 @@ pub mod api;
 pub mod bounds;
 pub mod clock;
 pub mod config;
+pub mod upstream;

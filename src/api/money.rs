@@ -99,8 +99,7 @@ impl NanoUsd {
     /// Reads a provider's own figure in USD (`usage.cost`), from the number's text; what is below a nano-dollar is
     /// rounded half up.
     pub fn from_decimal(text: &str) -> Option<Self> {
-        (0..=9)
-            .rev()
+        (0..=12)
             .find_map(|drop| {
                 // A float printed by a provider may carry more digits than fit: give up digits from the right.
                 let keep = text.len().checked_sub(drop)?;
