@@ -28,6 +28,8 @@ pub const ERROR_TEXT_BYTES_MAX: usize = 512;
 pub const CONFIG_FILE_BYTES_MAX: u64 = MIB as u64;
 /// Bytes of a secret.
 pub const SECRET_BYTES_MAX: usize = 16 * KIB;
+/// Records that one key seals under random nonces before it must be replaced: half of what NIST SP 800-38D allows.
+pub const SEALS_PER_KEY_MAX: u64 = 1 << 31;
 /// Bytes of all header lines of a request.
 pub const HEAD_BYTES_MAX: usize = 64 * KIB;
 
