@@ -20,6 +20,8 @@ pub const REPLY_BODY_BYTES_MAX: usize = 32 * MIB;
 pub const STREAM_FRAME_BYTES_MAX: usize = 16 * MIB;
 /// Bytes of a provider's error body that are read: the rest tells nobody anything.
 pub const ERROR_BODY_BYTES_MAX: usize = 64 * KIB;
+/// How long a provider's error body may take.
+pub const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of frames that may be held back with the head before the first content.
 pub const HELD_FRAMES_BYTES_MAX: usize = 256 * KIB;
 /// Bytes of an error's text in a record, a log line or a reply.
@@ -28,6 +30,8 @@ pub const ERROR_TEXT_BYTES_MAX: usize = 512;
 pub const CONFIG_FILE_BYTES_MAX: u64 = MIB as u64;
 /// Bytes of a secret.
 pub const SECRET_BYTES_MAX: usize = 16 * KIB;
+/// Records that one key seals under random nonces before it must be replaced: half of what NIST SP 800-38D allows.
+pub const SEALS_PER_KEY_MAX: u64 = 1 << 31;
 /// Bytes of all header lines of a request.
 pub const HEAD_BYTES_MAX: usize = 64 * KIB;
 
@@ -77,6 +81,11 @@ pub const ATTEMPTS_MAX: usize = 64;
 pub const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause before a retry.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// What `Retry-After` says where no provider gave a hint.
+pub const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(15);
+/// How long a stream may linger after it has said that it is over.
+pub const AFTER_TERMINAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Usage records that may wait for the writer.
 pub const USAGE_QUEUE_MAX: usize = 10_000;

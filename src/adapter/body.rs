@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -362,9 +362,26 @@ fn after_comma(body: &[u8], at: usize) -> usize {
     if rest.get(spaces) == Some(&b',') { at + spaces + 1 } else { at }
 }
 
-/// Whether bytes are one JSON value.
-pub fn is_json(bytes: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
+/// The body with parameters of the first level left out, or under another name. What a provider is sent that knows
+/// some parameters by other names, or not at all.
+///
+/// # Errors
+/// When it is not one JSON object.
+pub fn rewrite(body: &[u8], drop: &[String], rename: &[(String, String)]) -> Result<Vec<u8>, BodyError> {
+    let members: Members<'_> = serde_json::from_slice(body)
+        .map_err(|error| BodyError { message: format!("the body is not valid JSON: {error}"), param: None })?;
+    let mut out = vec![b'{'];
+    for (key, value) in members.0.iter().filter(|(key, _)| !drop.iter().any(|name| name == key)) {
+        let key = rename.iter().find(|(from, _)| from == key).map_or(&**key, |(_, to)| to);
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        out.extend_from_slice(serde_json::Value::from(key).to_string().as_bytes());
+        out.push(b':');
+        out.extend_from_slice(value.get().as_bytes());
+    }
+    out.push(b'}');
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -448,6 +465,14 @@ mod tests {
             assert_eq!(chat(body).unwrap_err().to_string(), expected, "{body}");
         }
         assert!(scan(Operation::Chat, b"{\"model\":\"\xFF\"}").is_err());
+    }
+
+    #[test]
+    fn parameters_are_left_out_and_renamed() {
+        let body = br#"{"max_completion_tokens":5,"store":true,"model":"m","n":1e400}"#;
+        let rename = [("max_completion_tokens".to_owned(), "max_tokens".to_owned())];
+        let out = rewrite(body, &["store".to_owned()], &rename).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), r#"{"max_tokens":5,"model":"m","n":1e400}"#);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -128,31 +129,29 @@ impl Reply {
         }
     }
 
-    /// The whole body.
+    /// The whole body; none where the provider paused for longer than `idle`.
     ///
     /// # Errors
     /// When it is larger than `max` bytes, or ends early.
-    pub async fn whole(&mut self, max: usize) -> Result<Bytes, TransportError> {
-        let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
+    pub async fn whole_within(&mut self, max: usize, idle: Duration) -> Result<Option<Bytes>, TransportError> {
+        let mut first: Option<Bytes> = None;
         let mut all = Vec::new();
-        let mut last = first;
         loop {
-            if all.len() + last.len() > max {
+            let Ok(next) = tokio::time::timeout(idle, self.chunk()).await else { return Ok(None) };
+            let Some(next) = next? else { break };
+            // A body that comes in one piece is not copied.
+            match first.take() {
+                None if all.is_empty() => first = Some(next),
+                before => {
+                    all.extend_from_slice(&before.unwrap_or_default());
+                    all.extend_from_slice(&next);
+                }
+            }
+            if all.len().max(first.as_ref().map_or(0, Bytes::len)) > max {
                 return Err(TransportError::TooLarge { max });
             }
-            match self.chunk().await? {
-                // A body that came in one piece is not copied.
-                None if all.is_empty() => return Ok(last),
-                None => {
-                    all.extend_from_slice(&last);
-                    return Ok(all.into());
-                }
-                Some(next) => {
-                    all.extend_from_slice(&last);
-                    last = next;
-                }
-            }
         }
+        Ok(Some(first.unwrap_or_else(|| all.into())))
     }
 
     /// As much of the body as fits: for errors, of which the beginning tells enough.

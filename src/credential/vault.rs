@@ -1,0 +1,162 @@
+//! Seals and opens the credentials of connections, without touching the store.
+
+use std::fmt;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::cipher::{CipherError, Place};
+use super::keyring::{Fingerprint, Keyring};
+use super::origin::Origin;
+use super::secret::Secret;
+use crate::api::ConnectionId;
+
+/// A credential that only the keys of this store open, and only for its own connection and origin. Cheap to clone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedSecret {
+    /// Where the secret may be sent.
+    pub origin: Origin,
+    /// The sealed bytes.
+    pub sealed: Arc<[u8]>,
+    /// The end of the secret, for operators; none of a short one.
+    pub hint: Option<String>,
+}
+
+/// A credential that cannot be sealed or opened.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum VaultError {
+    /// The provider's address changed since the secret was given.
+    #[error("the secret was given for {sealed}, and the connection now points to {asked}: give the secret again")]
+    OtherOrigin {
+        /// The origin that it is sealed for.
+        sealed: Origin,
+        /// The origin that it was to be opened for.
+        asked: Origin,
+    },
+    /// The sealed bytes cannot be opened, or no new ones made.
+    #[error(transparent)]
+    Cipher(#[from] CipherError),
+}
+
+/// Seals and opens credentials. Cheap to clone; does no I/O, so a worker may open a credential for each call.
+#[derive(Clone)]
+pub struct Vault(Arc<Keyring>);
+
+impl Vault {
+    /// A vault over open keys.
+    pub fn new(keyring: Keyring) -> Self {
+        Self(Arc::new(keyring))
+    }
+
+    /// Seals a secret for one connection and the one origin that it may be sent to.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers, or the key has sealed too much.
+    pub fn seal(&self, id: &ConnectionId, origin: &Origin, secret: &Secret) -> Result<SealedSecret, VaultError> {
+        let sealed = self.0.connections().seal(&place(&names(id), origin), secret.expose())?;
+        Ok(SealedSecret { origin: origin.clone(), sealed: sealed.into(), hint: secret.hint() })
+    }
+
+    /// Opens a secret for the one call that it is needed for.
+    ///
+    /// # Errors
+    /// When the connection's origin is not the one that the secret was sealed for, or the sealed bytes were altered or
+    /// belong to another connection.
+    pub fn open(&self, id: &ConnectionId, origin: &Origin, secret: &SealedSecret) -> Result<Secret, VaultError> {
+        if secret.origin != *origin {
+            return Err(VaultError::OtherOrigin { sealed: secret.origin.clone(), asked: origin.clone() });
+        }
+        Ok(Secret::opened(self.0.connections().open(&place(&names(id), origin), &secret.sealed)?))
+    }
+
+    /// The keyed fingerprint of a secret and its origin.
+    pub fn fingerprint(&self, origin: &Origin, secret: &Secret) -> Fingerprint {
+        let tag = self.0.mac("fingerprint", &[origin.as_str().as_bytes(), secret.expose()]);
+        let mut short = [0; 16];
+        short.iter_mut().zip(tag).for_each(|(to, from)| *to = from);
+        Fingerprint(short)
+    }
+
+    /// Authenticates bytes of the store's own; see [`Keyring::mac`].
+    pub fn mac(&self, label: &str, parts: &[&[u8]]) -> [u8; 32] {
+        self.0.mac(label, parts)
+    }
+}
+
+fn names(id: &ConnectionId) -> [&str; 2] {
+    [id.provider.as_str(), id.name.as_str()]
+}
+
+fn place<'a>(names: &'a [&'a str; 2], origin: &'a Origin) -> Place<'a> {
+    Place { tree: "connections", record: names, origin: origin.as_str() }
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Vault(…)")
+    }
+}
+
+impl fmt::Debug for SealedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealedSecret({})", self.origin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::MasterKey;
+
+    fn vault() -> Vault {
+        Vault::new(Keyring::create(&MasterKey::generate().unwrap()).unwrap().0)
+    }
+
+    fn canary() -> Secret {
+        Secret::new(b"sk-canary-canary-9876".to_vec()).unwrap()
+    }
+
+    fn origin(text: &str) -> Origin {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_secret_opens_for_its_connection_and_origin_only() {
+        let (vault, here, there) = (vault(), origin("https://api.openai.com"), origin("https://evil.example"));
+        let (main, other) = ("openai:main".parse().unwrap(), "openai:other".parse().unwrap());
+        let sealed = vault.seal(&main, &here, &canary()).unwrap();
+        assert!(vault.open(&main, &here, &sealed).unwrap().same_as(&canary()));
+        assert_eq!(sealed.hint.as_deref(), Some("…9876"));
+
+        let moved = VaultError::OtherOrigin { sealed: here.clone(), asked: there.clone() };
+        assert_eq!(vault.open(&main, &there, &sealed).unwrap_err(), moved);
+        let tampered = VaultError::Cipher(CipherError::Tampered);
+        assert_eq!(vault.open(&other, &here, &sealed).unwrap_err(), tampered);
+        let relabelled = SealedSecret { origin: there.clone(), ..sealed };
+        assert_eq!(vault.open(&main, &there, &relabelled).unwrap_err(), tampered);
+    }
+
+    #[test]
+    fn a_fingerprint_tells_secrets_and_origins_apart_and_needs_the_key() {
+        let (vault, here, there) = (vault(), origin("https://a.example"), origin("https://b.example"));
+        let other = Secret::new(b"sk-other".to_vec()).unwrap();
+        assert_eq!(vault.fingerprint(&here, &canary()), vault.clone().fingerprint(&here, &canary()));
+        assert_ne!(vault.fingerprint(&here, &canary()), vault.fingerprint(&there, &canary()));
+        assert_ne!(vault.fingerprint(&here, &canary()), vault.fingerprint(&here, &other));
+        assert_ne!(vault.fingerprint(&here, &canary()), self::vault().fingerprint(&here, &canary()));
+    }
+
+    #[test]
+    fn nothing_here_prints_a_secret_or_a_key() {
+        let master = MasterKey::parse(b"canary-canary-canary-canary-1234").unwrap();
+        let (keyring, wrapped) = Keyring::create(&master).unwrap();
+        let shown_keys = format!("{master:?} {keyring:?} {wrapped:?} {:?}", keyring.connections());
+        let vault = Vault::new(keyring);
+        let (id, here) = ("openai:main".parse().unwrap(), origin("https://a.example"));
+        let sealed = vault.seal(&id, &here, &canary()).unwrap();
+        let error = vault.open(&id, &origin("https://b.example"), &sealed).unwrap_err();
+        let print = vault.fingerprint(&here, &canary());
+        let shown = format!("{shown_keys} {vault:?} {sealed:#?} {error:?} {error} {print:?} {:?}", canary());
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+}
