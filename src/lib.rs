@@ -3,3 +3,4 @@
 pub mod api;
 pub mod bounds;
 pub mod clock;
+pub mod config;
