@@ -51,6 +51,20 @@ pub const CLIENTS_MAX: usize = 4_096;
 pub const CLIENTS_PER_USER_MAX: usize = 2_048;
 /// Idle connections kept open to one provider's host, by each worker.
 pub const UPSTREAM_IDLE_PER_HOST_MAX: usize = 128;
+/// How long an idle connection to a provider is kept.
+pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// Ways of connecting that a worker keeps pools for.
+pub const UPSTREAM_CLIENTS_MAX: usize = 256;
+/// Header lines of a provider's reply.
+pub const UPSTREAM_HEADERS_MAX: usize = 128;
+/// Bytes of the header list of a provider's HTTP/2 reply.
+pub const UPSTREAM_HEADER_LIST_BYTES_MAX: u32 = 64 * KIB as u32;
+/// The pause between pings on a quiet connection to a provider.
+pub const UPSTREAM_PING_INTERVAL: Duration = Duration::from_secs(20);
+/// How long a provider may leave a ping unanswered.
+pub const UPSTREAM_PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// The time for a host's name to resolve.
+pub const DNS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Workers: more threads than this bring nothing to a sidecar.
 pub const WORKERS_MAX: usize = 16;
 

@@ -1,6 +1,8 @@
 //! Bursar.
 
+pub mod adapter;
 pub mod api;
 pub mod bounds;
 pub mod clock;
 pub mod config;
+pub mod upstream;
