@@ -28,6 +28,20 @@ pub const HELD_FRAMES_BYTES_MAX: usize = 256 * KIB;
 pub const ERROR_TEXT_BYTES_MAX: usize = 512;
 /// Bytes of a configuration file.
 pub const CONFIG_FILE_BYTES_MAX: u64 = MIB as u64;
+/// Problems of a configuration that are told at once: nobody reads more.
+pub const CONFIG_PROBLEMS_MAX: usize = 100;
+/// The pause after which changes of a configuration's directory count as one: editors save in several steps.
+pub const CONFIG_SETTLE_INTERVAL: Duration = Duration::from_millis(200);
+/// How often configuration files are looked at even if no change was seen: network file systems tell of none.
+pub const CONFIG_POLL_INTERVAL: Duration = Duration::from_secs(30);
+/// The shortest timeout that can be set: what is shorter fails on any network.
+pub const TIMEOUT_MIN: Duration = Duration::from_millis(1);
+/// The longest timeout that can be set: nobody waits for more than a day.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// The shortest time for which usage can be kept: less would not last to the next rollup.
+pub const RETENTION_MIN: Duration = Duration::from_secs(60 * 60);
+/// The longest time for which usage can be kept: longer means forever, and dates must not overflow.
+pub const RETENTION_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// Bytes of a secret.
 pub const SECRET_BYTES_MAX: usize = 16 * KIB;
 /// Records that one key seals under random nonces before it must be replaced: half of what NIST SP 800-38D allows.
@@ -119,5 +133,6 @@ const _: () = {
     assert!(HELD_FRAMES_BYTES_MAX <= STREAM_FRAME_BYTES_MAX, "one frame must fit where frames are held");
     assert!(ERROR_BODY_BYTES_MAX <= REPLY_BODY_BYTES_MAX, "an error is a reply");
     assert!(CLIENTS_PER_USER_MAX < CLIENTS_MAX, "one user must leave room for others");
+    assert!(CONFIG_SETTLE_INTERVAL.as_millis() < CONFIG_POLL_INTERVAL.as_millis(), "a poll must find a settled file");
     assert!(USAGE_BLOCK_RECORDS_MAX <= USAGE_QUEUE_MAX, "a block must fit the queue");
 };

@@ -16,6 +16,7 @@ static FACTS: Facts = Facts {
         needs_secret: true,
         settings: &[],
         stream_usage: StreamUsage::Always,
+        bare_models: true,
     },
     dialect: Dialect::Gemini,
     auth: Auth::Header("x-goog-api-key"),

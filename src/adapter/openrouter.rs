@@ -15,6 +15,7 @@ pub static OPENROUTER: OpenAi = OpenAi(&Facts {
         needs_secret: true,
         settings: &["referer", "title"],
         stream_usage: StreamUsage::Always,
+        bare_models: true,
     },
     dialect: Dialect::OpenAi,
     auth: Auth::Bearer,
