@@ -84,6 +84,18 @@ pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a client may leave a reply unread.
 pub const WRITE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Streams at once on one HTTP/2 connection.
+pub const HTTP2_STREAMS_MAX: u32 = 256;
+/// Bytes of one request's header list over HTTP/2.
+pub const HTTP2_HEADER_LIST_BYTES_MAX: u32 = 64 * KIB as u32;
+/// The pause between pings to a quiet HTTP/2 client.
+pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(15);
+/// How long an HTTP/2 client may leave a ping unanswered.
+pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Of `Retry-After`: up to so many seconds an SDK may well wait itself.
+pub const RETRY_AFTER_SOON_S: u64 = 60;
+/// The time for a connection's test.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long running requests may go on after a stop was asked for.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
