@@ -38,6 +38,17 @@ pub struct ProviderAnswer {
     pub error: ProviderError,
 }
 
+impl ProviderAnswer {
+    /// The body as it came, where a caller of OpenAI's dialect may see it so: it is in that dialect, it is JSON, and
+    /// nothing in it looks like a key.
+    pub fn unchanged(&self) -> Option<Bytes> {
+        let text = std::str::from_utf8(&self.body).ok()?;
+        let plain = self.dialect == Dialect::OpenAi && !crate::adapter::text::shows_key(text);
+        let json = || serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+        (plain && json()).then(|| self.body.clone())
+    }
+}
+
 impl Failed {
     /// A transport error. What could not be reached, or broke off before content, may work a moment later.
     pub fn transport(error: &TransportError) -> Self {

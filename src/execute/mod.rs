@@ -46,6 +46,8 @@ pub struct Engine {
     pub recorder: Recorder,
     /// Tells the time.
     pub clock: Clock,
+    /// Whether a reply waits for its record to be durable.
+    pub durable_each: bool,
     /// Makes ids unique: random for the process, counted within it.
     pub ids: Ids,
 }

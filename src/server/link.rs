@@ -65,7 +65,7 @@ async fn serve_http1(
 ) {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let serving = busy.begin();
-        let reply = routes::dispatch(context.clone(), caller.clone(), plane, request.map(axum::body::Body::new));
+        let reply = routes::dispatch(context.clone(), caller.clone(), plane, request);
         async move { Ok::<_, Infallible>(reply.await.map(|body| Held::new(body, serving))) }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
@@ -97,7 +97,7 @@ async fn serve_http2(
     let counted = Arc::clone(&open);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let stream = Counted::new(&counted);
-        let reply = routes::dispatch(context.clone(), caller.clone(), plane, request.map(axum::body::Body::new));
+        let reply = routes::dispatch(context.clone(), caller.clone(), plane, request);
         async move { Ok::<_, Infallible>(reply.await.map(|body| Held::new(body, stream))) }
     });
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
