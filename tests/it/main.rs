@@ -9,4 +9,5 @@
     reason = "a test says what it expects, and its helpers belong to it"
 )]
 
+mod fake;
 mod sandbox;
