@@ -28,6 +28,8 @@ use crate::clock::Clock;
 
 /// On a request, the fault that is asked for; on a reply, what in the sandbox answered.
 const HEADER: HeaderName = HeaderName::from_static("x-bursar-sandbox");
+/// Where OpenAI puts its own id of a request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The model that answers chats.
 const CHAT_MODEL: &str = "echo";
 /// The model that embeds.
@@ -38,50 +40,50 @@ const FINGERPRINT: &str = "bursar-sandbox";
 const CHARS_PER_TOKEN: usize = 4;
 
 /// Answers a request as its headers, else the connection's fault, say. What the header asks for replaces the
-/// connection's fault wholly, so that a test can rely on it.
+/// connection's fault wholly, so that a test can rely on it: an empty one asks for none.
 pub(super) async fn send(request: &Request, fault: &Fault) -> Result<Reply, TransportError> {
+    let body = request.body.concat();
+    let id = next_id(&body);
     let answer = match Fault::asked(&request.headers) {
-        Ok(asked) => act(request, asked.as_ref().unwrap_or(fault)).await,
+        Ok(asked) => act(request, &body, &id, asked.as_ref().unwrap_or(fault)).await,
         Err(problem) => Err(problem),
     };
-    Ok(answer.unwrap_or_else(|problem| problem.reply()))
+    let mut reply = answer.unwrap_or_else(|problem| problem.reply());
+    reply.headers.extend(HeaderValue::try_from(id).ok().map(|id| (REQUEST_ID, id)));
+    Ok(reply)
 }
 
-async fn act(request: &Request, fault: &Fault) -> Result<Reply, Problem> {
+/// Misbehaves as told, or does the work.
+async fn act(request: &Request, body: &[u8], id: &str, fault: &Fault) -> Result<Reply, Problem> {
     tokio::time::sleep(Duration::from_millis(fault.latency_ms)).await;
     if fault.hang {
         std::future::pending::<()>().await;
     }
-    if let Some(status) = fault.status {
-        return Err(Problem::asked_for(status, fault.retry_after_s));
+    match fault.status {
+        Some(status) => Err(Problem::asked_for(status, fault.retry_after_s)),
+        None => route(request, body, id, fault.cut_after),
     }
+}
+
+fn route(request: &Request, body: &[u8], id: &str, cut_after: Option<usize>) -> Result<Reply, Problem> {
     let path = request.url.path();
-    if request.method == Method::GET && path.ends_with("/models") {
-        return Ok(reply("models", Playback::whole(&models(), fault.cut_after)));
-    }
-    let body = request.body.concat();
     let parsed =
-        || serde_json::from_slice(&body).map_err(|error| Problem::invalid(format!("the body is no JSON: {error}")));
-    match path {
-        _ if request.method != Method::POST => Err(Problem::unknown_url(&request.method, path)),
-        _ if path.ends_with("/chat/completions") => {
-            Ok(reply(CHAT_MODEL, chat::answer(&parsed()?, &next_id(&body), fault.cut_after)?))
+        || serde_json::from_slice(body).map_err(|error| Problem::invalid(format!("the body is no JSON: {error}")));
+    let (label, playback) = match request.method {
+        Method::GET if path.ends_with("/models") => ("models", Playback::whole(&models(), cut_after)),
+        Method::POST if path.ends_with("/chat/completions") => (CHAT_MODEL, chat::answer(&parsed()?, id, cut_after)?),
+        Method::POST if path.ends_with("/embeddings") => {
+            (EMBEDDING_MODEL, Playback::whole(&embed::answer(&parsed()?)?, cut_after))
         }
-        _ if path.ends_with("/embeddings") => {
-            Ok(reply(EMBEDDING_MODEL, Playback::whole(&embed::answer(&parsed()?)?, fault.cut_after)))
-        }
-        _ => Err(Problem::unknown_url(&request.method, path)),
-    }
+        _ => return Err(Problem::unknown_url(&request.method, path)),
+    };
+    let headers = head(label, playback.media_type);
+    Ok(Reply { status: StatusCode::OK, headers, body: Body::Sandbox(playback) })
 }
 
 fn models() -> Value {
     let model = |id| json!({"id": id, "object": "model", "created": 0, "owned_by": FINGERPRINT});
     json!({"object": "list", "data": [model(CHAT_MODEL), model(EMBEDDING_MODEL)]})
-}
-
-/// A 200 that says what in the sandbox answered.
-fn reply(label: &'static str, playback: Playback) -> Reply {
-    Reply { status: StatusCode::OK, headers: head(label, playback.media_type), body: Body::Sandbox(playback) }
 }
 
 /// The headers that every reply has.

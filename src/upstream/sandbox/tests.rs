@@ -96,6 +96,8 @@ async fn echo_says_what_the_user_said_last_and_counts_it() {
 
 #[tokio::test]
 async fn ids_differ_where_requests_do_not() {
+    let request_id = async |request| answer(request).await.headers[REQUEST_ID].clone();
+    assert_ne!(request_id(chat(json!({}))).await, request_id(chat(json!({}))).await);
     let first = ok(chat(json!({}))).await["id"].clone();
     assert_ne!(first, ok(chat(json!({}))).await["id"]);
 }
