@@ -100,7 +100,7 @@ fn vector(seed: u64, dimensions: usize) -> Vec<f64> {
     raw.iter().map(|number| (number / length * PRECISION).round() / PRECISION).collect()
 }
 
-/// Sebastiano Vigna's SplitMix64, of which the upper half is taken; never 0, so that every vector has a length.
+/// The generator SplitMix64, of which the upper half is taken; never 0, so that every vector has a length.
 fn next(state: &mut u64) -> i32 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut mixed = *state;
