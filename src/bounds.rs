@@ -157,6 +157,13 @@ pub const USAGE_ROWS_MAX: usize = 10_000;
 /// Records of one page.
 pub const USAGE_PAGE_MAX: usize = 1_000;
 
+/// Numbers in one embeddings reply of the sandbox, all vectors together: about 10 MiB of JSON.
+pub const SANDBOX_EMBEDDING_NUMBERS_MAX: usize = MIB;
+/// Levels of a schema that the sandbox goes down, references included: providers take 5 to 10.
+pub const SANDBOX_SCHEMA_DEPTH_MAX: usize = 64;
+/// Bytes, roughly, of the instance of a schema that the sandbox makes up.
+pub const SANDBOX_INSTANCE_BYTES_MAX: usize = 256 * KIB;
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
