@@ -137,8 +137,10 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
     let mut hints = watcher.1;
     loop {
         tokio::select! {
-            () = signals.next() => {
-                match  => reload(admin, "SIGHUP").await,
+            asked = signals.next() => match asked {
+                Asked::Stop => break,
+                Asked::Reload => reload(admin, "SIGHUP").await,
+            },
             _ = hints.changed() => reload(admin, "a file changed").await,
             Some(ended) = accepting.join_next() => {
                 if let Ok(Err(error)) = ended {
@@ -209,6 +211,13 @@ fn workers_by_default() -> usize {
     thread::available_parallelism().map_or(1, |count| count.get() / 2)
 }
 
+/// What a signal asks for.
+#[derive(PartialEq, Eq)]
+enum Asked {
+    Stop,
+    Reload,
+}
+
 /// The signals that the daemon answers.
 struct Signals {
     terminate: Signal,
@@ -225,14 +234,15 @@ impl Signals {
         })
     }
 
-    async fn stop(&mut self) {
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::Reload,
         }
     }
 
-    async fn reload(&mut self) {
-        self.hangup.recv().await;
+    async fn stop(&mut self) {
+        while self.next().await != Asked::Stop {}
     }
 }

@@ -7,7 +7,6 @@ mod accept;
 mod body;
 mod call;
 mod dialect;
-mod execute;
 mod io;
 mod link;
 mod listen;

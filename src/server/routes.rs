@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use super::dialect::Surface;
 use super::listen::Plane;
 use super::reply::{self, Reply};
-use super::{Context, execute, models, openai};
+use super::{Context, models, openai};
 use crate::access::{Identity, Person, Role};
 use crate::api::{Code, Failure};
 
@@ -72,7 +72,6 @@ pub static ROUTES: &[Route] = routes! {
     GET "/readyz" Access::Anyone => models::alive;
     POST "/v1/chat/completions" Access::App(Role::Client) => openai::chat;
     POST "/v1/embeddings" Access::App(Role::Client) => openai::embeddings;
-    POST "/v1/execute" Access::App(Role::Client) => execute::execute;
     GET "/v1/models" Access::App(Role::Client) => models::list;
     GET "/v1/models/{*id}" Access::App(Role::Client) => models::one;
 };
