@@ -84,6 +84,18 @@ pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a client may leave a reply unread.
 pub const WRITE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Streams at once on one HTTP/2 connection.
+pub const HTTP2_STREAMS_MAX: u32 = 256;
+/// Bytes of one request's header list over HTTP/2.
+pub const HTTP2_HEADER_LIST_BYTES_MAX: u32 = 64 * KIB as u32;
+/// The pause between pings to a quiet HTTP/2 client.
+pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(15);
+/// How long an HTTP/2 client may leave a ping unanswered.
+pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Of `Retry-After`: up to so many seconds an SDK may well wait itself.
+pub const RETRY_AFTER_SOON_S: u64 = 60;
+/// The time for a connection's test.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long running requests may go on after a stop was asked for.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -111,6 +123,25 @@ pub const USAGE_BLOCK_INTERVAL: Duration = Duration::from_millis(250);
 pub const STORE_VALUE_BYTES_MAX: usize = 16 * KIB;
 /// Bytes that decoding one record may allocate.
 pub const STORE_RECORD_BYTES_MAX: u64 = 4 * MIB as u64;
+/// Bytes of one record of the state: a secret, settings and what the dashboard keeps, all at their largest.
+pub const STATE_RECORD_BYTES_MAX: usize = 128 * KIB;
+/// Bytes of the database's cache for the state.
+pub const STATE_CACHE_BYTES: u64 = 16 * MIB as u64;
+/// Bytes of the database's cache for each open segment of usage.
+pub const USAGE_CACHE_BYTES: u64 = 32 * MIB as u64;
+/// The time that opening a database may take: a damaged one may hang, and a segment at its bound takes a tenth of this
+/// from a slow disk.
+pub const STORE_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes that must be free on the disk before a commit: the database grows by 512 KiB at a time, in a few places.
+pub const DISK_FREE_BYTES_MIN: u64 = 2 * MIB as u64;
+/// Bytes that the reserve file holds back, so that the store opens on a full disk.
+pub const DISK_RESERVE_BYTES: u64 = 4 * MIB as u64;
+/// Bytes of values in one segment of usage, about a million records: it is read whole when it opens.
+pub const USAGE_SEGMENT_BYTES_MAX: u64 = 64 * MIB as u64;
+/// Blocks that one page of records may search through before it is handed out as it is.
+pub const USAGE_PAGE_BLOCKS_MAX: usize = 4_000;
+/// The pause between two tries to write while the disk is full.
+pub const USAGE_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Models of one provider, listed in TOML or fetched.
 pub const MODELS_PER_PROVIDER_MAX: usize = 10_000;

@@ -4,3 +4,5 @@ pub mod api;
 pub mod bounds;
 pub mod clock;
 pub mod credential;
+pub mod store;
+pub mod usage;

@@ -1,5 +1,6 @@
 //! Usage as it crosses the socket and as everybody inside holds it: one record an attempt.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -136,6 +137,151 @@ pub fn timestamp(at_ms: i64) -> String {
         Ok(at) => format!("{at:.3}"),
         Err(_) => String::from("1970-01-01T00:00:00.000Z"),
     }
+}
+
+/// What usage can be grouped and filtered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Dimension {
+    /// The connection that was tried.
+    Connection,
+    /// The provider that was tried.
+    Provider,
+    /// The model that the provider used, else the one that was asked for.
+    Model,
+    /// What the app did with the call.
+    Feature,
+    /// The calling program.
+    App,
+    /// How it ended.
+    Outcome,
+}
+
+impl Dimension {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: &'static [Self] =
+        &[Self::Connection, Self::Provider, Self::Model, Self::Feature, Self::App, Self::Outcome];
+
+    /// The word in queries and replies.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::Provider => "provider",
+            Self::Model => "model",
+            Self::Feature => "feature",
+            Self::App => "app",
+            Self::Outcome => "outcome",
+        }
+    }
+}
+
+impl FromStr for Dimension {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.iter().copied().find(|one| one.name() == text).ok_or(())
+    }
+}
+
+/// The width of a report's time buckets, which begin at full minutes, hours and days of UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// One bucket for the whole time.
+    #[default]
+    None,
+    /// A minute.
+    Minute,
+    /// An hour.
+    Hour,
+    /// A day.
+    Day,
+}
+
+impl Step {
+    /// The width in milliseconds, where there is one.
+    pub const fn ms(self) -> Option<i64> {
+        match self {
+            Self::None => None,
+            Self::Minute => Some(60_000),
+            Self::Hour => Some(3_600_000),
+            Self::Day => Some(86_400_000),
+        }
+    }
+}
+
+impl FromStr for Step {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "none" => Ok(Self::None),
+            "minute" => Ok(Self::Minute),
+            "hour" => Ok(Self::Hour),
+            "day" => Ok(Self::Day),
+            _ => Err(()),
+        }
+    }
+}
+
+/// What a group of records amounts to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct UsageFigures {
+    /// Requests: final records.
+    pub requests: u64,
+    /// Upstream calls: records with a connection.
+    pub attempts: u64,
+    /// Requests that did not end well: final records whose outcome is not `ok`.
+    pub errors: u64,
+    /// Tokens of requests, as far as they are known.
+    pub input_tokens: u64,
+    /// Tokens of replies, as far as they are known.
+    pub output_tokens: u64,
+    /// Of the input, what providers read from their caches.
+    pub cached_tokens: u64,
+    /// Of the output, what models spent on reasoning.
+    pub reasoning_tokens: u64,
+    /// What it cost, as far as that is known.
+    #[schema(value_type = f64)]
+    pub cost_usd: NanoUsd,
+    /// Attempts whose cost is unknown.
+    pub cost_unknown: u64,
+    /// Half of the requests that reached a provider took no longer, in milliseconds; none if there were none.
+    pub p50_ms: Option<u64>,
+    /// 99 in 100 of them took no longer, in milliseconds.
+    pub p99_ms: Option<u64>,
+}
+
+/// One group's usage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct UsageRow {
+    /// The begin of the time bucket, as RFC 3339; absent without steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// What it amounts to.
+    #[serde(flatten)]
+    pub figures: UsageFigures,
+    /// The group's value for each dimension that was asked for; null where the records have none.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub labels: BTreeMap<Dimension, Option<String>>,
+}
+
+/// Usage over a time, by groups.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct UsageReport {
+    /// The begin, as RFC 3339.
+    pub from: String,
+    /// The end, as RFC 3339; not included.
+    pub to: String,
+    /// The width of the time buckets.
+    pub step: Step,
+    /// The groups, by time and then by labels.
+    pub rows: Vec<UsageRow>,
+    /// All of them together.
+    pub totals: UsageFigures,
+    /// Whether there were more groups than are shown; the totals count them all.
+    pub truncated: bool,
 }
 
 /// The id of a record, shown as 32 hexadecimal digits.

@@ -1,0 +1,135 @@
+//! The far end of the queue: one thread that stores records in blocks.
+//!
+//! A batch that could not be stored is kept and tried again as it is, so that what may have been written of it is
+//! replaced and never doubled. Meanwhile the queue is the bounded ring that later records wait in.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use super::recorder::{NotDurable, Queue, Shared};
+use crate::api::UsageRecord;
+use crate::bounds;
+use crate::store::{Store, StoreError};
+
+/// Records that are stored under one sync: a few blocks.
+const BATCH_RECORDS_MAX: usize = 4 * bounds::USAGE_BLOCK_RECORDS_MAX;
+
+/// Stores what the recorder takes. [`Writer::run`] is a thread's whole life.
+pub struct Writer {
+    shared: Arc<Shared>,
+    store: Arc<Store>,
+    /// Whether it was said that the store takes nothing.
+    complained: bool,
+}
+
+/// Records on their way to the store, and the number of the first one after them.
+struct Batch {
+    records: Vec<UsageRecord>,
+    end: u64,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, store: Arc<Store>) -> Self {
+        Self { shared, store, complained: false }
+    }
+
+    /// Stores records until the recorder is closed and the queue is empty. Blocks; the caller gives it a thread.
+    pub fn run(mut self) {
+        while let Some(batch) = self.next_batch() {
+            while let Err(error) = self.store(&batch) {
+                self.complain(&error);
+                if self.pause() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits until there is something to store; none once the recorder is closed and all is stored.
+    fn next_batch(&self) -> Option<Batch> {
+        let shared = &self.shared;
+        let mut queue = shared.queue();
+        loop {
+            // Those who wait for no record that is still here wait for nothing.
+            let front = queue.front;
+            queue.answer_below(front);
+            if !queue.records.is_empty() {
+                break;
+            }
+            if queue.closing {
+                return None;
+            }
+            queue = shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        let due = Instant::now() + bounds::USAGE_BLOCK_INTERVAL;
+        while !is_due(&queue) {
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            queue = shared.wake.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let count = queue.records.len().min(BATCH_RECORDS_MAX);
+        let records: Vec<_> = queue.records.drain(..count).collect();
+        queue.front += count as u64;
+        shared.held.store(count, Ordering::Relaxed);
+        Some(Batch { records, end: queue.front })
+    }
+
+    fn store(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        self.store.usage().append(&batch.records)?;
+        self.shared.held.store(0, Ordering::Relaxed);
+        if std::mem::take(&mut self.complained) {
+            let lost = self.shared.lost.load(Ordering::Relaxed);
+            tracing::info!(lost, "usage is stored again");
+        }
+        let mut queue = self.shared.queue();
+        queue.failing = false;
+        queue.answer_below(batch.end);
+        Ok(())
+    }
+
+    /// Says once that the store takes nothing, and sends away everybody who waits for it.
+    fn complain(&mut self, error: &StoreError) {
+        if !std::mem::replace(&mut self.complained, true) {
+            tracing::error!(%error, "usage cannot be stored; it is kept in memory, as far as there is room");
+        }
+        let mut queue = self.shared.queue();
+        queue.failing = true;
+        queue.answer_all(Err(NotDurable::Held));
+    }
+
+    /// Waits before the next try; tells whether the recorder was closed.
+    fn pause(&self) -> bool {
+        let queue = self.shared.queue();
+        let waited = self.shared.wake.wait_timeout_while(queue, bounds::USAGE_RETRY_PAUSE, |queue| !queue.closing);
+        waited.unwrap_or_else(PoisonError::into_inner).0.closing
+    }
+}
+
+/// Whether there is no reason to wait for more.
+fn is_due(queue: &Queue) -> bool {
+    queue.closing || !queue.waiting.is_empty() || queue.records.len() >= bounds::USAGE_BLOCK_RECORDS_MAX
+}
+
+impl Drop for Writer {
+    /// However it ends: nobody waits for it any longer, and what it leaves is counted.
+    fn drop(&mut self) {
+        let mut queue = self.shared.queue();
+        let lost = queue.records.drain(..).count() + self.shared.held.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            self.shared.lost.fetch_add(lost as u64, Ordering::Relaxed);
+            tracing::error!(lost, "usage was lost: it could not be stored before the end");
+        }
+        queue.closing = true;
+        queue.answer_all(Err(NotDurable::Closed));
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Writer")
+    }
+}
