@@ -94,6 +94,10 @@ pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(15);
 pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Of `Retry-After`: up to so many seconds an SDK may well wait itself.
 pub const RETRY_AFTER_SOON_S: u64 = 60;
+/// The longest pause after accepting failed.
+pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Threads of one worker that may wait for names, addresses and the store.
+pub const BLOCKING_THREADS_MAX: usize = 16;
 /// The time for a connection's test.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long running requests may go on after a stop was asked for.

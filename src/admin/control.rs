@@ -13,7 +13,6 @@ use crate::api::ConnectionId;
 use crate::clock::Clock;
 use crate::config::{self, Catalogue, Daemon, Durability, Environment, Fingerprint, Problem, Report};
 use crate::connection::health::Registry;
-use crate::credential::Vault;
 use crate::execute::{Engine, Ids};
 use crate::provider::ProviderError;
 use crate::snapshot::{DeclaredSecret, Parts, Snapshot};

@@ -14,7 +14,7 @@ pub mod outcome;
 pub mod usage;
 
 pub use capability::{Capabilities, Capability};
-pub use error::{Code, Failure};
+pub use error::{Code, ErrorBody, Failure};
 pub use ids::{
     AppName, ConnectionId, ConnectionName, Feature, IdError, LimitGroup, ProviderSlug, RequestId, RouteName,
 };

@@ -74,7 +74,8 @@ pub enum KeyError {
 /// When there is none, or none that may be used.
 pub fn load(keys: &Keys) -> Result<MasterKey, KeyError> {
     let mut tried = Vec::new();
-    if let Some(name) = &keys.credential {
+    let name = &keys.credential;
+    if !name.is_empty() {
         match std::env::var_os("CREDENTIALS_DIRECTORY") {
             Some(directory) => {
                 let path = Path::new(&directory).join(name);
@@ -134,12 +135,7 @@ pub fn init(keys: &Keys, store: &Path) -> Result<PathBuf, KeyError> {
         fs::create_dir_all(parent).map_err(failed("make the directory of"))?;
     }
     let key = MasterKey::generate().map_err(|error| KeyError::Unusable { place: path.display().to_string(), error })?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failed("create"))?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed("create"))?;
     file.write_all(key.to_text().as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(failed("write"))?;
     file.sync_all().map_err(failed("sync"))?;
     Ok(path)
@@ -152,7 +148,7 @@ mod tests {
     use super::*;
 
     fn keys(file: &Path) -> Keys {
-        Keys { credential: None, file: Some(file.to_owned()) }
+        Keys { credential: String::new(), file: Some(file.to_owned()) }
     }
 
     #[test]

@@ -176,7 +176,7 @@ async fn drain(signals: &mut Signals, kill: watch::Sender<bool>, threads: Vec<th
 /// Watches the configuration's directories. What comes is a hint to read again, never data.
 fn watch_files(admin: &Arc<Admin>) -> (Option<config::Watcher>, watch::Receiver<u64>) {
     let (hint, hints) = watch::channel(0_u64);
-    let watcher = config::Watcher::new(&admin.watched(), move || hint.send_modify(|count| *count += 1));
+    let watcher = config::Watcher::new(admin.watched(), move || hint.send_modify(|count| *count += 1));
     match watcher {
         Ok(watcher) => (Some(watcher), hints),
         Err(error) => {
@@ -195,7 +195,11 @@ async fn reload(admin: &Arc<Admin>, why: &'static str) {
             tracing::error!("{problem}");
         }
         if !reloaded.errors.is_empty() {
-            tracing::error!(why, generation = reloaded.generation, "the configuration has errors: the old one stays in force");
+            tracing::error!(
+                why,
+                generation = reloaded.generation,
+                "the configuration has errors: the old one stays in force"
+            );
         } else if reloaded.changed {
             for problem in &reloaded.warnings {
                 tracing::warn!("{problem}");

@@ -124,7 +124,12 @@ impl Ledger {
     pub fn begin(&mut self, candidate: &Candidate) {
         self.flush(false);
         let (began, at_ms) = (Instant::now(), self.engine.clock.wall_ms());
-        self.attempts.push(Attempted { connection: candidate.connection.id.clone(), outcome: None, status: None, ms: 0 });
+        self.attempts.push(Attempted {
+            connection: candidate.connection.id.clone(),
+            outcome: None,
+            status: None,
+            ms: 0,
+        });
         self.running = Some(Running {
             _permit: candidate.connection.health.begin(at_ms),
             candidate: candidate.clone(),

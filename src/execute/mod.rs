@@ -24,8 +24,8 @@ pub use relay::Relay;
 
 use crate::adapter::body::Scan;
 use crate::api::{
-    AppName, Capabilities, Code, ConnectionId, ConnectionName, Failure, Feature, Operation, Outcome, ProviderSlug, RequestId,
-    UsageRecord,
+    AppName, Capabilities, Code, ConnectionId, ConnectionName, Failure, Feature, Operation, Outcome, ProviderSlug,
+    RequestId, UsageRecord,
 };
 use crate::clock::Clock;
 use crate::credential::Vault;

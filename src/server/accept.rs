@@ -51,12 +51,12 @@ pub async fn accept(binding: &Binding, acceptor: Acceptor, mut stop: watch::Rece
         // Room comes first: a connection that is not accepted waits in the kernel, at no cost.
         let permit = tokio::select! {
             permit = Arc::clone(&acceptor.room).acquire_owned() => permit,
-            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            () = super::turned(&mut stop) => return Ok(()),
         };
         let Ok(permit) = permit else { return Ok(()) };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            () = super::turned(&mut stop) => return Ok(()),
         };
         match accepted {
             Ok((stream, _)) => {

@@ -44,7 +44,10 @@ pub(super) async fn read(headers: &HeaderMap, mut body: Incoming, max: usize) ->
 }
 
 fn too_large(max: usize) -> Failure {
-    Failure::new(Code::BodyTooLarge, format!("the body is larger than {} MiB, which is the most that Bursar takes", max >> 20))
+    Failure::new(
+        Code::BodyTooLarge,
+        format!("the body is larger than {} MiB, which is the most that Bursar takes", max >> 20),
+    )
 }
 
 fn slow() -> Failure {

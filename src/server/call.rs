@@ -103,5 +103,8 @@ fn timeout(text: &str) -> Result<Duration, Failure> {
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Failure> {
     let Some(value) = headers.get(name) else { return Ok(None) };
-    value.to_str().map(|text| Some(text.trim())).map_err(|_| Failure::new(Code::InvalidRequest, format!("{name} is not plain text")))
+    value
+        .to_str()
+        .map(|text| Some(text.trim()))
+        .map_err(|_| Failure::new(Code::InvalidRequest, format!("{name} is not plain text")))
 }

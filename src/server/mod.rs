@@ -18,6 +18,8 @@ mod worker;
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 pub use accept::{Acceptor, accept};
 pub use listen::{Binding, ListenError, Plane, bind, inherited};
 pub use worker::{Pool, WorkerError};
@@ -42,4 +44,9 @@ impl Context {
     pub fn engine(&self) -> &Arc<Engine> {
         &self.worker.engine
     }
+}
+
+/// Waits until a switch has been turned, or can no longer be.
+async fn turned(switch: &mut watch::Receiver<bool>) {
+    let _ = switch.wait_for(|on| *on).await;
 }

@@ -86,7 +86,8 @@ impl Described {
 }
 
 fn stream_reply(relay: Box<Relay>) -> Reply {
-    let frames = stream::unfold(relay, |mut relay| async move { relay.next().await.map(|bytes| (frame(bytes), relay)) });
+    let frames =
+        stream::unfold(relay, |mut relay| async move { relay.next().await.map(|bytes| (frame(bytes), relay)) });
     event_stream(StreamBody::new(frames).boxed_unsync())
 }
 

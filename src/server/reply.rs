@@ -12,8 +12,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{Either, Full};
 use serde::Serialize;
 
-use crate::api::{Failure, RequestId};
 use crate::api::error::Problem;
+use crate::api::{Failure, RequestId};
 use crate::bounds;
 
 /// A reply of the server.

@@ -100,7 +100,9 @@ pub(super) async fn dispatch(context: Context, caller: Caller, plane: Plane, req
     match admit(context, caller, plane, request).await {
         Ok((handler, admitted)) => match AssertUnwindSafe(handler(admitted)).catch_unwind().await {
             Ok(reply) => reply,
-            Err(_) => surface.failure(&Failure::new(Code::Internal, "this request met a fault in Bursar: please report it")),
+            Err(_) => {
+                surface.failure(&Failure::new(Code::Internal, "this request met a fault in Bursar: please report it"))
+            }
         },
         Err(refused) => *refused,
     }
@@ -123,7 +125,8 @@ async fn admit(
 
 fn find(method: &Method, path: &str, surface: Surface) -> Result<(&'static Route, String), Box<Reply>> {
     let Ok(found) = PATHS.at(path) else {
-        let failure = Failure::new(Code::NotFound, format!("there is no {method} {}", crate::adapter::text::sanitise(path)));
+        let failure =
+            Failure::new(Code::NotFound, format!("there is no {method} {}", crate::adapter::text::sanitise(path)));
         return Err(Box::new(surface.failure(&failure)));
     };
     let rest = found.params.iter().next().map_or_else(String::new, |(_, value)| value.to_owned());
@@ -131,7 +134,8 @@ fn find(method: &Method, path: &str, surface: Surface) -> Result<(&'static Route
         return Ok((route, rest));
     }
     let methods: Vec<&str> = found.value.iter().map(|route| route.method.as_str()).collect();
-    let failure = Failure::new(Code::MethodNotAllowed, format!("this path takes {}, not {method}", methods.join(" and ")));
+    let failure =
+        Failure::new(Code::MethodNotAllowed, format!("this path takes {}, not {method}", methods.join(" and ")));
     let mut reply = surface.failure(&failure);
     reply::with_allow(&mut reply, &methods.join(", "));
     Err(Box::new(reply))
@@ -161,12 +165,10 @@ fn allow(access: Access, plane: Plane, identity: &Identity) -> Result<(), Failur
         return Ok(());
     }
     let who = identity.user.as_deref().map_or_else(String::new, |name| format!(" ({name})"));
-    let (code, uid, role) = (
-        if identity.roles.any() { Code::NotPermitted } else { Code::UnknownApp },
-        identity.uid,
-        role.name(),
-    );
-    let message = format!("uid {uid}{who} does not have the role {role}: name it, or one of its groups, under [access] {role}");
+    let (code, uid, role) =
+        (if identity.roles.any() { Code::NotPermitted } else { Code::UnknownApp }, identity.uid, role.name());
+    let message =
+        format!("uid {uid}{who} does not have the role {role}: name it, or one of its groups, under [access] {role}");
     Err(Failure::new(code, message))
 }
 

@@ -2,8 +2,8 @@
 //! way of a request but what is immutable.
 
 use std::os::unix::net::UnixStream as StdStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use thiserror::Error;
@@ -93,13 +93,14 @@ impl Work {
     async fn run(mut self) {
         let mut links = JoinSet::new();
         loop {
-            tokio::select! {
-                arrival = self.inbox.recv() => match arrival {
-                    Some(arrival) => self.begin(&mut links, arrival),
-                    None => break,
-                },
-                Some(_) = links.join_next(), if !links.is_empty() => {}
-                _ = self.stop.wait_for(|stop| *stop) => break,
+            let arrival = tokio::select! {
+                arrival = self.inbox.recv() => arrival,
+                Some(_) = links.join_next(), if !links.is_empty() => continue,
+                () = super::turned(&mut self.stop) => None,
+            };
+            match arrival {
+                Some(arrival) => self.begin(&mut links, arrival),
+                None => break,
             }
         }
         // What was handed on in the last moment is served too.
@@ -109,7 +110,7 @@ impl Work {
         let drained = async { while links.join_next().await.is_some() {} };
         tokio::select! {
             () = drained => {}
-            _ = self.kill.wait_for(|kill| *kill) => {}
+            () = super::turned(&mut self.kill) => {}
         }
     }
 
