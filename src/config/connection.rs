@@ -111,18 +111,15 @@ impl Connection {
         let fields = at.fields(KEYS)?;
         let provider = read_provider(&fields, around);
         let name = fields.require("name", "name = \"main\"").and_then(|name| name.parsed());
-        let facts = provider.as_ref().and_then(|slug| {
-            let provider = around.providers.get(slug)?;
-            around.kinds.iter().copied().find(|facts| facts.name == provider.kind)
-        });
-        let listed = provider.as_ref().and_then(|slug| around.providers.get(slug)).map(Provider::listed);
+        let declared = provider.as_ref().and_then(|slug| around.providers.get(slug));
+        let facts = declared.and_then(|provider| facts_of(provider, around.kinds));
         Some(Self {
-            secret: read_secret(&fields, facts),
+            secret: read_secret(&fields, declared, facts),
             priority: small(&fields, "priority", 0..=u32::MAX).unwrap_or(Self::PRIORITY_DEFAULT),
             weight: small(&fields, "weight", 1..=Self::WEIGHT_MAX).unwrap_or(Self::WEIGHT_DEFAULT),
             enabled: fields.flag_or("enabled", true),
             limits: fields.get("limits").map(|limits| Limits::read(&limits)).unwrap_or_default(),
-            models: limits_by_model(&fields, &listed.unwrap_or_default()),
+            models: limits_by_model(&fields, &declared.map(Provider::listed).unwrap_or_default()),
             limit_group: fields.get("limit_group").and_then(|group| read_group(&group, around)),
             settings: read_settings(&fields, facts),
             expires_at: fields.get("expires_at").and_then(|moment| moment.moment()),
@@ -130,6 +127,10 @@ impl Connection {
             id: ConnectionId::new(provider?, name?),
         })
     }
+}
+
+fn facts_of<'k>(provider: &Provider, kinds: &[&'k KindFacts]) -> Option<&'k KindFacts> {
+    kinds.iter().copied().find(|facts| facts.name == provider.kind)
 }
 
 fn small(fields: &Fields<'_>, key: &str, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
@@ -155,18 +156,19 @@ fn read_group(at: &Cursor<'_>, around: &Surroundings<'_>) -> Option<LimitGroup> 
     Some(group)
 }
 
-fn read_secret(fields: &Fields<'_>, facts: Option<&KindFacts>) -> Option<SecretRef> {
-    match fields.get("secret") {
-        Some(at) => secret::read(&at),
-        None => {
-            if let Some(facts) = facts.filter(|facts| facts.needs_secret) {
-                let kind = facts.name;
-                let wanted = secret::WANTED;
-                fields.at().error(format!("secret is missing, and kind {kind:?} needs one: write secret = {wanted}"));
-            }
-            None
-        }
+/// A host of one's own, at a private address, often asks for no key, whatever its kind.
+fn read_secret(fields: &Fields<'_>, provider: Option<&Provider>, facts: Option<&KindFacts>) -> Option<SecretRef> {
+    if let Some(at) = fields.get("secret") {
+        return secret::read(&at);
     }
+    let own = provider.is_some_and(|provider| provider.allow_private);
+    if let Some(KindFacts { name, needs_secret: true, .. }) = facts
+        && !own
+    {
+        let wanted = secret::WANTED;
+        fields.at().error(format!("secret is missing, and kind {name:?} needs one: write secret = {wanted}"));
+    }
+    None
 }
 
 /// Reads the settings. Without a known kind their words cannot be told right from wrong, and something else is wrong

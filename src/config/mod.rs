@@ -28,6 +28,7 @@ mod suggest;
 mod timeout;
 mod values;
 mod walk;
+mod watch;
 
 use std::path::Path;
 
@@ -43,8 +44,9 @@ pub use problem::{Problem, Report};
 pub use provider::{OnTimeout, Provider};
 pub use route::{Route, Target};
 pub use secret::SecretRef;
-pub use source::{Fingerprint, Source};
+pub use source::{Fingerprint, Seen, Source};
 pub use timeout::{TimeoutOverrides, Timeouts};
+pub use watch::Watcher;
 
 use document::Node;
 use problem::Problems;
@@ -136,3 +138,6 @@ fn checked<T>(
         _ => Err(report),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,7 +100,7 @@ impl<'a> Cursor<'a> {
         let found = words.iter().find(|(word, _)| *word == given).map(|&(_, meaning)| meaning);
         if found.is_none() {
             let known: Vec<_> = words.iter().map(|&(word, _)| word).collect();
-            self.error(format!("{given:?} is not a word here{}", suggest::hint(given, &known)));
+            self.error(format!("unknown word {given:?}{}", suggest::hint(given, &known)));
         }
         found
     }
@@ -157,15 +157,15 @@ impl<'a> Cursor<'a> {
             if !known.contains(&key.as_str())
                 && let Some(inside) = self.enter(key, entry)
             {
-                inside.unknown_key(key, known);
+                inside.unknown_key(key, known, secret::written_out(&self.key));
             }
         }
         Some(Fields { table, at: self.clone() })
     }
 
-    fn unknown_key(&self, key: &str, known: &[&str]) {
+    fn unknown_key(&self, key: &str, known: &[&str], written_out: &str) {
         if secret::is_key_for_one(key) {
-            self.error_at_key(secret::WRITTEN_OUT);
+            self.error_at_key(written_out);
         } else {
             self.error_at_key(format!("unknown key{}", suggest::hint(key, known)));
         }
