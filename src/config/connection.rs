@@ -8,11 +8,12 @@ use jiff::Timestamp;
 
 use super::kind::KindFacts;
 use super::limit::{Limits, limits_by_model};
+use super::problem::Report;
 use super::provider::Provider;
 use super::secret::SecretRef;
 use super::timeout::TimeoutOverrides;
 use super::walk::{Cursor, Fields};
-use super::{secret, timeout};
+use super::{json, secret, timeout};
 use crate::api::{ConnectionId, LimitGroup, ProviderSlug};
 use crate::bounds;
 
@@ -174,18 +175,45 @@ fn read_secret(fields: &Fields<'_>, provider: Option<&Provider>, facts: Option<&
 /// Reads the settings. Without a known kind their words cannot be told right from wrong, and something else is wrong
 /// already.
 fn read_settings(fields: &Fields<'_>, facts: Option<&KindFacts>) -> Settings {
-    let read = |at: Cursor<'_>| {
-        let words = facts?.settings;
-        let fields = at.fields(&[words, &["headers", "timeouts"]].concat())?;
+    let settings = fields.get("settings").zip(facts).map(|(at, facts)| Settings::read(&at, facts.settings));
+    settings.unwrap_or_default()
+}
+
+/// Words under `settings` that every kind has.
+const COMMON_SETTINGS: &[&str] = &["headers", "timeouts"];
+/// The word whose value is a table of its own, where a kind has it.
+const FAULT: &str = "fault";
+
+impl Settings {
+    /// Reads the settings that an operator gave for a connection of this kind, from the text of a JSON object: the words
+    /// and the rules are those of the file.
+    ///
+    /// # Errors
+    /// When it is not JSON, or holds something that cannot be taken: everything of that sort at once.
+    pub fn for_kind(text: &str, facts: &KindFacts) -> Result<Self, Report> {
+        json::read("settings", text, |at| Self::read(at, facts.settings))
+    }
+
+    /// Reads settings that were checked when they were stored. Their kind may have lost a word since, or be gone: any
+    /// word is taken.
+    ///
+    /// # Errors
+    /// When it is not JSON, or a value is of the wrong sort.
+    pub fn from_json(text: &str) -> Result<Self, Report> {
+        json::read("settings", text, |at| Self::read(at, &at.keys()))
+    }
+
+    fn read(at: &Cursor<'_>, words: &[&str]) -> Self {
+        let Some(fields) = at.fields(&[words, COMMON_SETTINGS].concat()) else { return Self::default() };
+        let is_text = |word: &&&str| **word != FAULT && !COMMON_SETTINGS.contains(*word);
         let text = |&word: &&str| Some((word.to_owned(), fields.get(word)?.some_text()?.to_owned()));
-        Some(Settings {
-            words: words.iter().filter(|&&word| word != "fault").filter_map(text).collect(),
+        Self {
+            words: words.iter().filter(is_text).filter_map(text).collect(),
             headers: fields.get("headers").map(|headers| headers.headers()).unwrap_or_default(),
             timeouts: fields.get("timeouts").map(|table| timeout::read(&table)).unwrap_or_default(),
-            fault: fields.get("fault").and_then(|fault| Fault::read(&fault)),
-        })
-    };
-    fields.get("settings").and_then(read).unwrap_or_default()
+            fault: fields.get(FAULT).and_then(|fault| Fault::read(&fault)),
+        }
+    }
 }
 
 impl Fault {

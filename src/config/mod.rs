@@ -14,6 +14,7 @@ mod connection;
 mod daemon;
 mod document;
 mod environment;
+mod json;
 mod kind;
 mod layers;
 mod limit;

@@ -31,11 +31,11 @@ impl fmt::Display for SecretRef {
 }
 
 /// What is said of a secret in the file.
-pub(super) const WRITTEN_OUT: &str = "a secret must not stand in this file: give a connection \
+pub(super) const WRITTEN_OUT: &str = "a secret must not stand here: give a connection \
     secret = { env = \"NAME\" }, secret = { file = \"/path\" } or secret = { credential = \"name\" } instead";
 
 /// What is said of the master key in the file.
-const KEY_WRITTEN_OUT: &str = "a secret must not stand in this file: \
+const KEY_WRITTEN_OUT: &str = "a secret must not stand here: \
     the master key is named by credential = \"name\" or file = \"/path\"";
 
 /// What may stand at `secret =`.

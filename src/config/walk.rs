@@ -29,7 +29,12 @@ pub(super) struct Fields<'a> {
 impl<'a> Cursor<'a> {
     /// The whole document.
     pub(super) fn root(node: &'a Node, problems: &'a Problems) -> Self {
-        Self { node, key_place: &node.place, key: String::new(), problems }
+        Self::under("", node, problems)
+    }
+
+    /// A document that stands for the value of a key.
+    pub(super) fn under(key: &str, node: &'a Node, problems: &'a Problems) -> Self {
+        Self { node, key_place: &node.place, key: key.to_owned(), problems }
     }
 
     pub(super) fn value(&self) -> &'a Value {
@@ -142,6 +147,14 @@ impl<'a> Cursor<'a> {
             problems: self.problems,
         };
         items.iter().enumerate().map(item).collect()
+    }
+
+    /// The keys of a table, known or not.
+    pub(super) fn keys(&self) -> Vec<&'a str> {
+        match &self.node.value {
+            Value::Table(table) => table.0.keys().map(String::as_str).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// The entries of a table whose keys are names of the writer's own.

@@ -245,6 +245,31 @@ fn settings_are_those_of_the_kind() {
 }
 
 #[test]
+fn settings_given_as_json_keep_the_rules_of_the_file() {
+    let openai = KINDS[0];
+    let text = r#"{"organization": "org-1", "project": null, "timeouts": {"connect": 1.5, "idle": "9s"}, "headers": {"X-A": "b"}}"#;
+    let settings = Settings::for_kind(text, openai).unwrap();
+    assert_eq!(settings.words["organization"], "org-1");
+    assert_eq!(settings.timeouts.connect, Some(Duration::from_millis(1_500)));
+    assert_eq!(Settings::from_json(text).unwrap(), settings);
+    assert_eq!(Settings::for_kind("{}", openai), Ok(Settings::default()));
+
+    let told = |text: &str| shown(&Settings::for_kind(text, openai).expect_err("errors").errors);
+    assert_eq!(
+        told(r#"{"organisation": "x", "headers": {"authorization": "canary"}, "timeouts": {"idle": true}}"#),
+        [
+            r#"JSON: settings.organisation: unknown key; did you mean "organization"?"#,
+            r#"JSON: settings.headers.authorization: a secret must not stand here: give a connection secret = { env = "NAME" }, secret = { file = "/path" } or secret = { credential = "name" } instead"#,
+            r#"JSON: settings.timeouts.idle: is not a duration: write seconds, or text such as "500ms", "20s", "15m", "12h", "30d""#,
+        ]
+    );
+    assert_eq!(told("[1]"), ["JSON: settings: write a table, not a list"]);
+    assert!(told("{")[0].starts_with("JSON: settings: EOF"));
+    let stored = Settings::from_json(r#"{"lost_word": "x", "fault": {"hang": true}}"#).unwrap();
+    assert!(stored.words.contains_key("lost_word") && stored.fault.unwrap().hang);
+}
+
+#[test]
 fn tiers_rise() {
     let text = "[providers.openai.models.x]\nprice = { tiers = [{ above_input_tokens = 2 }, { above_input_tokens = 1 }, { }] }";
     assert_eq!(

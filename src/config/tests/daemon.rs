@@ -139,7 +139,7 @@ retention = {{ records = "5m" }}
             r#"bursar.toml:4: server.socket_mode: write a mode such as "0660": read and write for the owner, and for group and others as you wish"#,
             "bursar.toml:5: server.admin_socket_group: has no meaning without admin_socket",
             "bursar.toml:6: server.workers: write a whole number from 1 to 16",
-            r#"bursar.toml:8: keys.key: a secret must not stand in this file: the master key is named by credential = "name" or file = "/path""#,
+            r#"bursar.toml:8: keys.key: a secret must not stand here: the master key is named by credential = "name" or file = "/path""#,
             r#"bursar.toml:10: access.admn: unknown key; did you mean "admin"?"#,
             "bursar.toml:11: access.client.users[0]: must not be empty",
             r#"bursar.toml:11: access.client.users[1]: "a:b" is not the name of a user or group"#,

@@ -91,7 +91,7 @@ fn a_secret_that_was_written_out_is_refused_and_never_repeated() {
     assert_eq!(
         errors(&connection(&format!("secret = \"{KEY}\""))),
         [
-            r#"providers.toml:4: connections[0].secret: a secret must not stand in this file: give a connection secret = { env = "NAME" }, secret = { file = "/path" } or secret = { credential = "name" } instead"#
+            r#"providers.toml:4: connections[0].secret: a secret must not stand here: give a connection secret = { env = "NAME" }, secret = { file = "/path" } or secret = { credential = "name" } instead"#
         ]
     );
 }
