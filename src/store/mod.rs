@@ -301,4 +301,8 @@ pub enum ChangeKeyError {
 }
 
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
 mod tests;

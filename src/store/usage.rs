@@ -33,7 +33,8 @@ pub struct Page {
 
 impl Usage {
     pub(super) fn open(root: &Path, disk: Disk, notices: Notices) -> Result<Self, OpenError> {
-        let segments = Segments::open(root, disk, notices).map_err(|error| OpenError::io(root, error))?;
+        let segments = Segments::open(root, disk, notices, bounds::USAGE_SEGMENT_BYTES_MAX)
+            .map_err(|error| OpenError::io(root, error))?;
         Ok(Self { segments })
     }
 
