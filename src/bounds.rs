@@ -20,12 +20,28 @@ pub const REPLY_BODY_BYTES_MAX: usize = 32 * MIB;
 pub const STREAM_FRAME_BYTES_MAX: usize = 16 * MIB;
 /// Bytes of a provider's error body that are read: the rest tells nobody anything.
 pub const ERROR_BODY_BYTES_MAX: usize = 64 * KIB;
+/// How long a provider's error body may take.
+pub const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of frames that may be held back with the head before the first content.
 pub const HELD_FRAMES_BYTES_MAX: usize = 256 * KIB;
 /// Bytes of an error's text in a record, a log line or a reply.
 pub const ERROR_TEXT_BYTES_MAX: usize = 512;
 /// Bytes of a configuration file.
 pub const CONFIG_FILE_BYTES_MAX: u64 = MIB as u64;
+/// Problems of a configuration that are told at once: nobody reads more.
+pub const CONFIG_PROBLEMS_MAX: usize = 100;
+/// The pause after which changes of a configuration's directory count as one: editors save in several steps.
+pub const CONFIG_SETTLE_INTERVAL: Duration = Duration::from_millis(200);
+/// How often configuration files are looked at even if no change was seen: network file systems tell of none.
+pub const CONFIG_POLL_INTERVAL: Duration = Duration::from_secs(30);
+/// The shortest timeout that can be set: what is shorter fails on any network.
+pub const TIMEOUT_MIN: Duration = Duration::from_millis(1);
+/// The longest timeout that can be set: nobody waits for more than a day.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// The shortest time for which usage can be kept: less would not last to the next rollup.
+pub const RETENTION_MIN: Duration = Duration::from_secs(60 * 60);
+/// The longest time for which usage can be kept: longer means forever, and dates must not overflow.
+pub const RETENTION_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// Bytes of a secret.
 pub const SECRET_BYTES_MAX: usize = 16 * KIB;
 /// Records that one key seals under random nonces before it must be replaced: half of what NIST SP 800-38D allows.
@@ -39,6 +55,20 @@ pub const CLIENTS_MAX: usize = 4_096;
 pub const CLIENTS_PER_USER_MAX: usize = 2_048;
 /// Idle connections kept open to one provider's host, by each worker.
 pub const UPSTREAM_IDLE_PER_HOST_MAX: usize = 128;
+/// How long an idle connection to a provider is kept.
+pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// Ways of connecting that a worker keeps pools for.
+pub const UPSTREAM_CLIENTS_MAX: usize = 256;
+/// Header lines of a provider's reply.
+pub const UPSTREAM_HEADERS_MAX: usize = 128;
+/// Bytes of the header list of a provider's HTTP/2 reply.
+pub const UPSTREAM_HEADER_LIST_BYTES_MAX: u32 = 64 * KIB as u32;
+/// The pause between pings on a quiet connection to a provider.
+pub const UPSTREAM_PING_INTERVAL: Duration = Duration::from_secs(20);
+/// How long a provider may leave a ping unanswered.
+pub const UPSTREAM_PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// The time for a host's name to resolve.
+pub const DNS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Workers: more threads than this bring nothing to a sidecar.
 pub const WORKERS_MAX: usize = 16;
 
@@ -54,6 +84,18 @@ pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a client may leave a reply unread.
 pub const WRITE_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Streams at once on one HTTP/2 connection.
+pub const HTTP2_STREAMS_MAX: u32 = 256;
+/// Bytes of one request's header list over HTTP/2.
+pub const HTTP2_HEADER_LIST_BYTES_MAX: u32 = 64 * KIB as u32;
+/// The pause between pings to a quiet HTTP/2 client.
+pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(15);
+/// How long an HTTP/2 client may leave a ping unanswered.
+pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Of `Retry-After`: up to so many seconds an SDK may well wait itself.
+pub const RETRY_AFTER_SOON_S: u64 = 60;
+/// The time for a connection's test.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long running requests may go on after a stop was asked for.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -65,6 +107,11 @@ pub const ATTEMPTS_MAX: usize = 64;
 pub const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause before a retry.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// What `Retry-After` says where no provider gave a hint.
+pub const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(15);
+/// How long a stream may linger after it has said that it is over.
+pub const AFTER_TERMINAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Usage records that may wait for the writer.
 pub const USAGE_QUEUE_MAX: usize = 10_000;
@@ -117,5 +164,6 @@ const _: () = {
     assert!(HELD_FRAMES_BYTES_MAX <= STREAM_FRAME_BYTES_MAX, "one frame must fit where frames are held");
     assert!(ERROR_BODY_BYTES_MAX <= REPLY_BODY_BYTES_MAX, "an error is a reply");
     assert!(CLIENTS_PER_USER_MAX < CLIENTS_MAX, "one user must leave room for others");
+    assert!(CONFIG_SETTLE_INTERVAL.as_millis() < CONFIG_POLL_INTERVAL.as_millis(), "a poll must find a settled file");
     assert!(USAGE_BLOCK_RECORDS_MAX <= USAGE_QUEUE_MAX, "a block must fit the queue");
 };

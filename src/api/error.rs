@@ -155,3 +155,50 @@ impl Problem {
         }
     }
 }
+
+/// OpenAI's error object, which apps see on OpenAI's paths and on Bursar's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ErrorBody {
+    /// The error.
+    pub error: ErrorObject,
+}
+
+/// What stands in [`ErrorBody`]. All four keys are always there, as OpenAI's SDKs expect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ErrorObject {
+    /// One sentence that says what is wrong and what to do.
+    pub message: String,
+    /// OpenAI's broad kind.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The field that is at fault.
+    pub param: Option<String>,
+    /// The stable code, or the provider's own where its answer is passed on.
+    pub code: Option<String>,
+}
+
+impl ErrorBody {
+    /// The error object of a failure.
+    pub fn of(failure: &Failure) -> Self {
+        let kind = match failure.code.status() {
+            401 => "authentication_error",
+            403 => "permission_error",
+            429 => "rate_limit_error",
+            400..=499 => "invalid_request_error",
+            _ => "server_error",
+        };
+        Self {
+            error: ErrorObject {
+                message: failure.message.clone(),
+                kind: kind.into(),
+                param: failure.param.clone(),
+                code: Some(failure.code.name().into()),
+            },
+        }
+    }
+
+    /// As JSON.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}

@@ -14,7 +14,9 @@ pub mod usage;
 
 pub use capability::{Capabilities, Capability};
 pub use error::{Code, Failure};
-pub use ids::{AppName, ConnectionId, ConnectionName, Feature, IdError, LimitGroup, ProviderSlug, RequestId, RouteName};
+pub use ids::{
+    AppName, ConnectionId, ConnectionName, Feature, IdError, LimitGroup, ProviderSlug, RequestId, RouteName,
+};
 pub use money::{NanoUsd, PicoUsd};
 pub use outcome::Outcome;
 pub use usage::{Operation, Tokens, UsageRecord};

@@ -60,7 +60,7 @@ fn decimal(text: &str, decimals: u32) -> Result<u128, MoneyError> {
     let power = 10_u128.checked_pow(shift.unsigned_abs()).ok_or_else(wrong)?;
     if shift >= 0 {
         value.checked_mul(power).ok_or_else(wrong)
-    } else if value % power == 0 {
+    } else if value.is_multiple_of(power) {
         Ok(value / power)
     } else {
         Err(wrong())
@@ -99,13 +99,14 @@ impl NanoUsd {
     /// Reads a provider's own figure in USD (`usage.cost`), from the number's text; what is below a nano-dollar is
     /// rounded half up.
     pub fn from_decimal(text: &str) -> Option<Self> {
-        (0..=9).rev().find_map(|drop| {
-            // A float printed by a provider may carry more digits than fit: give up digits from the right.
-            let keep = text.len().checked_sub(drop)?;
-            let head = if text.contains(['e', 'E']) { text } else { text.get(..keep)? };
-            decimal(head, 18).ok()
-        })
-        .map(|atto| Self(u64::try_from((atto + 500_000_000) / 1_000_000_000).unwrap_or(u64::MAX)))
+        (0..=12)
+            .find_map(|drop| {
+                // A float printed by a provider may carry more digits than fit: give up digits from the right.
+                let keep = text.len().checked_sub(drop)?;
+                let head = if text.contains(['e', 'E']) { text } else { text.get(..keep)? };
+                decimal(head, 18).ok()
+            })
+            .map(|atto| Self(u64::try_from((atto + 500_000_000) / 1_000_000_000).unwrap_or(u64::MAX)))
     }
 }
 

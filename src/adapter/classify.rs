@@ -1,0 +1,176 @@
+//! What a provider's error means: status, code and type to a class of [`Outcome`].
+//!
+//! Signals are the providers' documented codes, never the wording of a message, with one exception that is named below.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::ProviderError;
+use super::text::sanitise;
+use crate::api::Outcome;
+
+/// The class of a status, where the body tells nothing more.
+pub fn by_status(status: u16) -> Outcome {
+    match status {
+        401 => Outcome::Credential,
+        402 => Outcome::Quota,
+        403 | 404 => Outcome::NotForKey,
+        408 | 504 | 524 => Outcome::Timeout,
+        413 => Outcome::TooLarge,
+        429 => Outcome::RateShort,
+        400..=499 => Outcome::Caller,
+        _ => Outcome::Transient,
+    }
+}
+
+/// Codes and types of OpenAI for an account that is out of money or quota (platform.openai.com, "Error codes").
+const QUOTA_WORDS: &[&str] = &[
+    "insufficient_quota",
+    "credit_balance_exhausted",
+    "billing_hard_limit_reached",
+    "organization_spend_limit_exceeded",
+    "project_spend_limit_exceeded",
+    "organization_usage_limit_exceeded",
+];
+/// Codes for a request that is larger than the model's context window.
+const TOO_LARGE_WORDS: &[&str] = &["context_length_exceeded", "request_too_large", "string_above_max_length"];
+
+/// The error object of OpenAI's family. OpenAI gives text codes, OpenRouter and llama.cpp give numbers.
+#[derive(Debug, Default, Deserialize)]
+pub struct OpenAiError {
+    #[serde(default)]
+    message: Option<Value>,
+    #[serde(default, rename = "type")]
+    kind: Option<Value>,
+    #[serde(default)]
+    code: Option<Value>,
+    #[serde(default)]
+    param: Option<Value>,
+    #[serde(default)]
+    metadata: Option<Value>,
+}
+
+/// A body of OpenAI's family: the usual object, or the bare forms that compatible servers use.
+#[derive(Debug, Deserialize)]
+struct Body {
+    #[serde(default)]
+    error: Option<Value>,
+    #[serde(default)]
+    message: Option<Value>,
+    #[serde(default)]
+    detail: Option<Value>,
+}
+
+fn text(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::String(text) => Some(text.clone()),
+        Value::Null => None,
+        other => Some(other.to_string()),
+    }
+}
+
+impl OpenAiError {
+    /// Reads an error body of OpenAI's family, whatever its shape.
+    pub fn read(body: &[u8]) -> Self {
+        let Ok(body) = serde_json::from_slice::<Body>(body) else {
+            return Self::default();
+        };
+        match body.error {
+            Some(object @ Value::Object(_)) => serde_json::from_value(object).unwrap_or_default(),
+            Some(Value::String(message)) => Self { message: Some(Value::String(message)), ..Self::default() },
+            _ => Self { message: body.message.or(body.detail), ..Self::default() },
+        }
+    }
+
+    /// The error with its class, from the status that it came with.
+    pub fn classed(self, status: u16, headers: &HeaderMap) -> ProviderError {
+        let (kind, code) = (text(self.kind.as_ref()), text(self.code.as_ref()));
+        let says = |words: &[&str]| [&kind, &code].into_iter().flatten().any(|word| words.contains(&word.as_str()));
+        let outcome = if says(QUOTA_WORDS) {
+            Outcome::Quota
+        } else if says(&["invalid_api_key"]) {
+            Outcome::Credential
+        } else if says(&["model_not_found"]) {
+            Outcome::NotForKey
+        } else if status != 429 && says(TOO_LARGE_WORDS) {
+            Outcome::TooLarge
+        } else if status == 403 && self.is_moderation() {
+            Outcome::Caller
+        } else {
+            by_status(status)
+        };
+        let message = text(self.message.as_ref()).filter(|message| !message.is_empty());
+        ProviderError {
+            outcome,
+            status,
+            message: sanitise(&message.unwrap_or_else(|| format!("the provider answered with status {status}"))),
+            kind: kind.as_deref().map(sanitise),
+            code: code.as_deref().map(sanitise),
+            param: text(self.param.as_ref()).as_deref().map(sanitise),
+            retry_after: retry_after(headers),
+        }
+    }
+
+    /// An error inside a 200: the status is what its code says, where that is one.
+    pub fn in_band(self) -> ProviderError {
+        let named = self.code.as_ref().and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+        let status = named.filter(|status| (400..600).contains(status)).unwrap_or(500);
+        self.classed(status, &HeaderMap::new())
+    }
+
+    /// OpenRouter's 403 for a flagged prompt (openrouter.ai, "Errors"): its metadata speaks of moderation.
+    fn is_moderation(&self) -> bool {
+        let metadata = self.metadata.as_ref().and_then(Value::as_object);
+        metadata.is_some_and(|metadata| metadata.contains_key("reasons") || metadata.contains_key("flagged_input"))
+    }
+}
+
+/// `retry-after-ms`, else `Retry-After` in seconds.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+    let millis = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after"))?;
+    Duration::try_from_secs_f64(millis).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(status: u16, body: &str) -> Outcome {
+        OpenAiError::read(body.as_bytes()).classed(status, &HeaderMap::new()).outcome
+    }
+
+    #[test]
+    fn codes_come_before_statuses() {
+        assert_eq!(class(429, r#"{"error":{"code":"insufficient_quota","message":"x"}}"#), Outcome::Quota);
+        assert_eq!(class(429, r#"{"error":{"code":"rate_limit_exceeded","message":"x"}}"#), Outcome::RateShort);
+        assert_eq!(class(400, r#"{"error":{"code":"context_length_exceeded"}}"#), Outcome::TooLarge);
+        assert_eq!(class(403, r#"{"error":{"code":403,"metadata":{"reasons":["x"]}}}"#), Outcome::Caller);
+        assert_eq!(class(403, r#"{"error":{"code":403}}"#), Outcome::NotForKey);
+        assert_eq!(class(500, "<html>"), Outcome::Transient);
+        assert_eq!(class(404, ""), Outcome::NotForKey);
+    }
+
+    #[test]
+    fn a_body_of_any_shape_gives_a_text() {
+        let message = |body: &str| OpenAiError::read(body.as_bytes()).classed(400, &HeaderMap::new()).message;
+        assert_eq!(message(r#"{"error":"plain"}"#), "plain");
+        assert_eq!(message(r#"{"detail":"from a framework"}"#), "from a framework");
+        assert_eq!(message(r#"{"error":{"message":{"deep":1}}}"#), r#"{"deep":1}"#);
+        assert_eq!(message("garbage"), "the provider answered with status 400");
+    }
+
+    #[test]
+    fn hints_are_read_in_both_units() {
+        let mut headers = HeaderMap::new();
+        headers.insert("retry-after", "3".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(3)));
+        headers.insert("retry-after-ms", "250".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_millis(250)));
+        headers.insert("retry-after-ms", "-1".parse().unwrap());
+        assert_eq!(retry_after(&headers), None);
+    }
+}

@@ -1,0 +1,95 @@
+//! `providers.toml` as it is in force: checked as a whole, and never changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::connection::{self, Connection};
+use super::kind::KindFacts;
+use super::limit::GroupLimits;
+use super::provider::{self, Provider};
+use super::route::{self, Route};
+use super::timeout::{self, Timeouts};
+use super::walk::{Cursor, Fields};
+use crate::api::{LimitGroup, ProviderSlug, RouteName};
+use crate::bounds;
+
+/// Everything that `providers.toml` and the built-in providers say, together.
+///
+/// Every reference in it leads somewhere: a connection's provider and group, a target's provider.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Catalogue {
+    /// The providers.
+    pub providers: BTreeMap<ProviderSlug, Provider>,
+    /// The routes. None is named like a provider or like a model that a bare id may mean.
+    pub routes: BTreeMap<RouteName, Route>,
+    /// The limit groups.
+    pub limit_groups: BTreeMap<LimitGroup, GroupLimits>,
+    /// The connections, in the order of the file.
+    pub connections: Vec<Connection>,
+    /// The timeouts where nothing more special is said.
+    pub default_timeouts: Timeouts,
+}
+
+/// Reads a whole catalogue, in which the built-in providers of these names lie under the file's.
+///
+/// References are followed once everything that they can lead to has been read. What exists but could not be read is
+/// not reported a second time as missing.
+pub(super) fn read(root: &Cursor<'_>, kinds: &[&KindFacts], builtins: &BTreeSet<String>) -> Option<Catalogue> {
+    let fields = root.fields(&["providers", "routes", "limit_groups", "connections", "defaults"])?;
+    let tables = fields.entries("providers");
+    let around = provider::Surroundings { kinds, builtins };
+    let providers: BTreeMap<_, _> = tables
+        .iter()
+        .filter_map(|(name, at)| Provider::read(name, at, &around))
+        .map(|provider| (provider.slug.clone(), provider))
+        .collect();
+    let declared: BTreeSet<&str> = tables.iter().map(|&(name, _)| name).collect();
+    let groups = fields.entries("limit_groups");
+    let around = connection::Surroundings {
+        kinds,
+        declared: &declared,
+        providers: &providers,
+        groups: &groups.iter().map(|&(name, _)| name).collect(),
+    };
+    let connections = read_connections(&fields, &around);
+    let routes = route::read_all(&fields, &route::Surroundings { kinds, declared: &declared, providers: &providers });
+    let limit_groups = read_groups(&groups, &providers);
+    let default_timeouts = read_default_timeouts(&fields);
+    Some(Catalogue { limit_groups, connections, routes, default_timeouts, providers })
+}
+
+fn read_connections(fields: &Fields<'_>, around: &connection::Surroundings<'_>) -> Vec<Connection> {
+    let mut connections: Vec<Connection> = Vec::new();
+    let mut lines = BTreeMap::new();
+    for at in fields.items("connections") {
+        let Some(connection) = Connection::read(&at, around) else { continue };
+        if let Some(line) = lines.insert(connection.id.clone(), at.line()) {
+            at.error(format!("{} is declared twice, first in line {line}: give one another name", connection.id));
+        }
+        connections.push(connection);
+    }
+    if connections.len() > bounds::CONNECTIONS_MAX {
+        fields.at().error(format!("declares more than {} connections", bounds::CONNECTIONS_MAX));
+    }
+    connections
+}
+
+fn read_groups(
+    groups: &[(&str, Cursor<'_>)],
+    providers: &BTreeMap<ProviderSlug, Provider>,
+) -> BTreeMap<LimitGroup, GroupLimits> {
+    let listed = providers.values().flat_map(Provider::listed).collect();
+    let one = |(name, at): &(&str, Cursor<'_>)| {
+        let (name, limits) = (at.key_as(name), GroupLimits::read(at, &listed));
+        Some((name?, limits?))
+    };
+    groups.iter().filter_map(one).collect()
+}
+
+fn read_default_timeouts(fields: &Fields<'_>) -> Timeouts {
+    let said = fields
+        .get("defaults")
+        .and_then(|defaults| defaults.fields(&["timeouts"]))
+        .and_then(|defaults| defaults.get("timeouts"))
+        .map(|table| timeout::read(&table));
+    Timeouts::default().with(&said.unwrap_or_default())
+}

@@ -1,0 +1,138 @@
+//! Configuration: TOML → parsed → checked → immutable; every problem at once, with file, line and key.
+//!
+//! Two files. `bursar.toml` is the daemon's ([`Daemon`]); `providers.toml` says what may be called ([`Catalogue`]) and
+//! always lies over the built-in providers. What must stay true:
+//!
+//! - A value is published only if the *whole* file is free of errors. There is no half of a configuration.
+//! - Unknown keys are errors: a misspelled limit must not be a limit that is not there.
+//! - Secrets are references. One that was written out is refused and never repeated, in no message and no log.
+//! - Nothing here names a command to run, and nothing is read from the environment but what the caller hands in.
+//! - A watch's event is a hint to read again, never data; a vanished or emptied file is never "no configuration".
+
+mod catalogue;
+mod connection;
+mod daemon;
+mod document;
+mod environment;
+mod kind;
+mod layers;
+mod limit;
+mod model;
+mod price;
+mod problem;
+mod provider;
+mod route;
+mod secret;
+mod source;
+mod suggest;
+mod timeout;
+mod values;
+mod walk;
+
+use std::path::Path;
+
+pub use catalogue::Catalogue;
+pub use connection::{Connection, Fault, Settings};
+pub use daemon::{Access, App, Daemon, Durability, Keys, Match, Members, Principal, Retention, Server, Socket, Usage};
+pub use environment::Environment;
+pub use kind::{KindFacts, StreamUsage};
+pub use limit::{GroupLimits, Limits};
+pub use model::Model;
+pub use price::{Price, Rates, Tier};
+pub use problem::{Problem, Report};
+pub use provider::{OnTimeout, Provider};
+pub use route::{Route, Target};
+pub use secret::SecretRef;
+pub use source::{Fingerprint, Source};
+pub use timeout::{TimeoutOverrides, Timeouts};
+
+use document::Node;
+use problem::Problems;
+use walk::Cursor;
+
+/// A checked value, with what was odd about its file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded<T> {
+    /// The value, to be taken as a whole.
+    pub value: T,
+    /// What is odd, and taken all the same.
+    pub warnings: Vec<Problem>,
+    /// What to compare the next reading with.
+    pub fingerprint: Fingerprint,
+}
+
+/// Reads and checks `bursar.toml`: `file`, or the built-in defaults without one ([`Environment::daemon_file`] finds it).
+/// `before` is the reading that is in force; none at start.
+///
+/// # Errors
+/// When the file is missing or cannot be trusted, has vanished or become empty since `before`, or says something that
+/// cannot be taken.
+pub fn load_daemon(
+    file: Option<&Path>,
+    environment: &Environment,
+    before: Option<Fingerprint>,
+) -> Result<Loaded<Daemon>, Report> {
+    let Some(file) = file else {
+        let nothing = Source::from_text(Path::new("built-in defaults"), String::new());
+        return check_daemon(&nothing, None, environment);
+    };
+    let source = Source::read(file)?;
+    source.follows(before)?;
+    if source.fingerprint == Fingerprint::Missing {
+        return Err(Problem::of_file(&source.file, "there is no such file").into());
+    }
+    check_daemon(&source, Some(file), environment)
+}
+
+/// Reads and checks `providers.toml`. A missing file is no error at start: the built-in providers alone are in force.
+/// `before` is the reading that is in force; none at start.
+///
+/// # Errors
+/// When the file cannot be trusted, has vanished or become empty since `before`, or says something that cannot be
+/// taken.
+pub fn load_catalogue(
+    file: &Path,
+    kinds: &[&KindFacts],
+    before: Option<Fingerprint>,
+) -> Result<Loaded<Catalogue>, Report> {
+    let source = Source::read(file)?;
+    source.follows(before)?;
+    check_catalogue(&source, kinds)
+}
+
+/// Checks the text of a `bursar.toml`. `file` is where it lies, for what is looked for beside it.
+///
+/// # Errors
+/// When it says something that cannot be taken: everything of that sort at once.
+pub fn check_daemon(source: &Source, file: Option<&Path>, environment: &Environment) -> Result<Loaded<Daemon>, Report> {
+    let problems = Problems::default();
+    let root = document::parse(source, &problems);
+    checked(source, problems, &root, |root| Daemon::read(root, &environment.directories(file)))
+}
+
+/// Checks the text of a `providers.toml`, laid over the built-in providers.
+///
+/// # Errors
+/// When it says something that cannot be taken: everything of that sort at once.
+pub fn check_catalogue(source: &Source, kinds: &[&KindFacts]) -> Result<Loaded<Catalogue>, Report> {
+    let problems = Problems::default();
+    let (root, builtins) = layers::over_built_in(document::parse(source, &problems), &problems);
+    checked(source, problems, &root, |root| catalogue::read(root, kinds, &builtins))
+}
+
+/// Reads a parsed document, unless it could not be parsed: then most of what would be found comes from that.
+fn checked<T>(
+    source: &Source,
+    problems: Problems,
+    root: &Node,
+    read: impl FnOnce(&Cursor<'_>) -> Option<T>,
+) -> Result<Loaded<T>, Report> {
+    let value = if problems.any_error() { None } else { read(&Cursor::root(root, &problems)) };
+    let report = problems.into_report();
+    match value {
+        Some(value) if report.errors.is_empty() => {
+            Ok(Loaded { value, warnings: report.warnings, fingerprint: source.fingerprint })
+        }
+        _ => Err(report),
+    }
+}

@@ -1,0 +1,190 @@
+//! How a connection has fared: what was observed, apart from what the operator switched.
+//!
+//! The state is fed by classified outcomes alone. Limits, cooldowns and the breaker join here: [`Health::state`] is the
+//! one place that rotation asks whether a connection may be tried now.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use crate::api::{ConnectionId, Outcome};
+
+/// What is observed of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HealthState {
+    /// Nothing speaks against it.
+    Ok,
+    /// The provider refused the credential; a new secret or a passed test clears it.
+    Rejected,
+    /// It has no credential, and needs one.
+    NeedsSecret,
+}
+
+impl HealthState {
+    /// The word in replies.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Rejected => "rejected",
+            Self::NeedsSecret => "needs_secret",
+        }
+    }
+}
+
+/// The last failure of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastError {
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// Its class.
+    pub outcome: Outcome,
+    /// Its text, sanitised.
+    pub message: String,
+}
+
+/// Counters and the last error of one connection. Attempts write here without waiting for anybody.
+#[doc(alias = "ConnectionHealthService")]
+#[derive(Debug, Default)]
+pub struct Health {
+    successes: AtomicU64,
+    errors: AtomicU64,
+    consecutive_failures: AtomicU32,
+    in_flight: AtomicU32,
+    last_used_ms: AtomicI64,
+    last_error: Mutex<Option<LastError>>,
+    rejected: AtomicBool,
+}
+
+/// What operators see of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// Attempts that were answered.
+    pub successes: u64,
+    /// Attempts that failed through the provider or the way to it.
+    pub errors: u64,
+    /// Failures since the last success.
+    pub consecutive_failures: u32,
+    /// Attempts that run now.
+    pub in_flight: u32,
+    /// The last attempt's begin, in milliseconds since 1970.
+    pub last_used_ms: Option<i64>,
+    /// The last failure.
+    pub last_error: Option<LastError>,
+}
+
+impl Health {
+    /// Notes that an attempt begins. The permit ends with it, however it ends.
+    pub fn begin(self: &Arc<Self>, now_ms: i64) -> InFlight {
+        self.last_used_ms.store(now_ms, Ordering::Relaxed);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    /// Takes in how an attempt ended. The caller's own faults and hang-ups say nothing about the connection.
+    pub fn observe(&self, outcome: Outcome, now_ms: i64, message: Option<&str>) {
+        match outcome {
+            Outcome::Ok => {
+                self.successes.fetch_add(1, Ordering::Relaxed);
+                self.consecutive_failures.store(0, Ordering::Relaxed);
+            }
+            Outcome::Caller | Outcome::TooLarge | Outcome::ClientGone | Outcome::Unavailable => {}
+            _ => {
+                self.errors.fetch_add(1, Ordering::Relaxed);
+                self.consecutive_failures.fetch_add(1, Ordering::Relaxed);
+                let message = message.unwrap_or(outcome.name()).to_owned();
+                *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(LastError { at_ms: now_ms, outcome, message });
+            }
+        }
+        if outcome == Outcome::Credential {
+            self.rejected.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgives a rejection: a new secret, a passed test, or an operator.
+    pub fn clear(&self) {
+        self.rejected.store(false, Ordering::Relaxed);
+        self.consecutive_failures.store(0, Ordering::Relaxed);
+    }
+
+    /// The state of a connection that has its secret, if it needs one.
+    pub fn state(&self) -> HealthState {
+        if self.rejected.load(Ordering::Relaxed) { HealthState::Rejected } else { HealthState::Ok }
+    }
+
+    /// Everything that operators see.
+    pub fn observed(&self) -> Observed {
+        let last_used_ms = self.last_used_ms.load(Ordering::Relaxed);
+        Observed {
+            successes: self.successes.load(Ordering::Relaxed),
+            errors: self.errors.load(Ordering::Relaxed),
+            consecutive_failures: self.consecutive_failures.load(Ordering::Relaxed),
+            in_flight: self.in_flight.load(Ordering::Relaxed),
+            last_used_ms: (last_used_ms != 0).then_some(last_used_ms),
+            last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}
+
+/// An attempt that runs.
+#[derive(Debug)]
+pub struct InFlight(Arc<Health>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The health of every connection, by id: it outlives snapshots, so that a reload resets nothing.
+#[derive(Debug, Default)]
+pub struct Registry(RwLock<HashMap<ConnectionId, Arc<Health>>>);
+
+impl Registry {
+    /// The health of one connection, new where it has none yet.
+    pub fn of(&self, id: &ConnectionId) -> Arc<Health> {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(id.clone()).or_default())
+    }
+
+    /// Forgets a connection that was removed.
+    pub fn forget(&self, id: &ConnectionId) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_success_ends_a_run_of_failures_and_a_callers_fault_is_none() {
+        let health = Arc::new(Health::default());
+        for outcome in [Outcome::Transient, Outcome::Timeout, Outcome::Caller, Outcome::ClientGone] {
+            health.observe(outcome, 5, Some("why"));
+        }
+        assert_eq!((health.observed().errors, health.observed().consecutive_failures), (2, 2));
+        health.observe(Outcome::Ok, 6, None);
+        assert_eq!((health.observed().successes, health.observed().consecutive_failures), (1, 0));
+        assert_eq!(health.observed().last_error.unwrap().outcome, Outcome::Timeout);
+    }
+
+    #[test]
+    fn a_refused_credential_rejects_until_it_is_cleared() {
+        let health = Health::default();
+        health.observe(Outcome::Credential, 1, None);
+        health.observe(Outcome::Ok, 2, None);
+        assert_eq!(health.state(), HealthState::Rejected);
+        health.clear();
+        assert_eq!(health.state(), HealthState::Ok);
+    }
+
+    #[test]
+    fn permits_count_themselves_down() {
+        let health = Arc::new(Health::default());
+        let (first, second) = (health.begin(1), health.begin(2));
+        assert_eq!(health.observed().in_flight, 2);
+        drop((first, second));
+        assert_eq!((health.observed().in_flight, health.observed().last_used_ms), (0, Some(2)));
+    }
+}

@@ -1,0 +1,69 @@
+//! Connections: one account or key at a provider, what the operator set for it, and how it has fared.
+
+pub mod health;
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+pub use health::{Health, HealthState};
+
+use crate::api::{ConnectionId, LimitGroup};
+use crate::config::{Limits, TimeoutOverrides};
+use crate::credential::SealedSecret;
+use crate::upstream::sandbox::Fault;
+
+/// Who may change a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ManagedBy {
+    /// The file that declares it.
+    Toml,
+    /// The store: the command line and the admin API change it.
+    Store,
+}
+
+/// One account or key at a provider, as a snapshot holds it.
+#[doc(alias = "AiConnection")]
+#[doc(alias = "AICredential")]
+#[derive(Debug)]
+pub struct Connection {
+    /// `provider:name`.
+    pub id: ConnectionId,
+    /// The credential, sealed for this connection and its provider's origin.
+    pub secret: Option<SealedSecret>,
+    /// Why there is no credential, where one is needed.
+    pub secret_problem: Option<String>,
+    /// The operator's switch.
+    pub enabled: bool,
+    /// Lower goes first.
+    pub priority: u32,
+    /// Its share among equals of its priority.
+    pub weight: u32,
+    /// Its quotas.
+    pub limits: Limits,
+    /// The account whose quota it shares.
+    pub limit_group: Option<LimitGroup>,
+    /// Headers that its settings ask for.
+    pub headers: HeaderMap,
+    /// Timeouts of its own.
+    pub timeouts: TimeoutOverrides,
+    /// Misbehaviour of the sandbox.
+    pub fault: Fault,
+    /// Settings as the operator wrote them, a JSON object.
+    pub settings: String,
+    /// The dashboard's own notes, a JSON object.
+    pub ui_metadata: String,
+    /// When the credential expires, in milliseconds since 1970.
+    pub expires_ms: Option<i64>,
+    /// Who may change it.
+    pub managed_by: ManagedBy,
+    /// How it has fared. Shared by all snapshots, so that no reload resets it.
+    pub health: Arc<Health>,
+}
+
+impl Connection {
+    /// The end of the secret, for operators.
+    pub fn secret_hint(&self) -> Option<&str> {
+        self.secret.as_ref()?.hint.as_deref()
+    }
+}

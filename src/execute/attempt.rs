@@ -1,0 +1,218 @@
+//! One attempt: send, read the head, and go on to a whole reply or to a stream's first content.
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::HeaderMap;
+use tokio::time::{Instant, timeout_at};
+
+use super::failure::Failed;
+use super::ledger::Ledger;
+use super::tap::{Tap, TapError};
+use super::wire::{self, WireError};
+use super::{Call, Worker};
+use crate::adapter::{Asked, Dialect, Invalid};
+use crate::api::{Code, Outcome};
+use crate::bounds;
+use crate::config::Timeouts;
+use crate::rotation::Candidate;
+use crate::upstream::{Reply, Via};
+
+/// What an attempt brought that is worth giving to the app.
+pub(super) enum Success {
+    /// A whole body, in the caller's dialect.
+    Whole {
+        /// The body.
+        body: Bytes,
+    },
+    /// A stream that has begun to say something.
+    Begun {
+        /// The stream.
+        tap: Box<Tap>,
+        /// Whether its terminal event has come already.
+        terminal: bool,
+    },
+}
+
+/// A candidate's answer, with the head's facts for the app.
+pub(super) struct Answered {
+    pub(super) success: Success,
+    pub(super) headers: HeaderMap,
+    pub(super) timeouts: Timeouts,
+    pub(super) deadline: Instant,
+}
+
+/// Tries one candidate once.
+pub(super) async fn attempt(
+    worker: &Worker,
+    call: &Call,
+    candidate: &Candidate,
+    ledger: &mut Ledger,
+) -> Result<Answered, Failed> {
+    let timeouts = timeouts(call, candidate);
+    let deadline = ledger.began() + timeouts.total;
+    let asked = wire::asked(call, candidate, ledger.engine().clock.wall_ms() / 1000);
+    let request = wire::request(call, candidate, &asked, &ledger.engine().vault).map_err(unsayable)?;
+    let first_byte = if asked.stream { timeouts.first_byte_streamed } else { timeouts.first_byte };
+    let by = deadline.min(Instant::now() + first_byte);
+    let sent = timeout_at(by, worker.upstream.send(via(candidate), request)).await;
+    let reply = match sent {
+        Err(_) => return Err(Failed::timeout("no reply", first_byte)),
+        Ok(Err(error)) => return Err(Failed::transport(&error)),
+        Ok(Ok(reply)) => reply,
+    };
+    ledger.head(reply.status.as_u16());
+    let headers = reply.headers.clone();
+    let reading = Reading { asked: &asked, candidate, timeouts: &timeouts, deadline };
+    let success = reading.read(reply, ledger).await?;
+    Ok(Answered { success, headers, timeouts, deadline })
+}
+
+/// How a candidate is reached.
+pub(super) fn via(candidate: &Candidate) -> Via<'_> {
+    if candidate.provider.adapter.facts().in_process {
+        Via::Sandbox(&candidate.connection.fault)
+    } else {
+        Via::Network(&candidate.provider.transport)
+    }
+}
+
+/// The most special word wins: provider, connection, model, request.
+fn timeouts(call: &Call, candidate: &Candidate) -> Timeouts {
+    let mut timeouts = candidate.provider.timeouts.with(&candidate.connection.timeouts);
+    if let Some(facts) = &candidate.facts {
+        timeouts = timeouts.with(&facts.timeouts);
+    }
+    timeouts.total = call.timeout.unwrap_or(timeouts.total);
+    timeouts
+}
+
+fn unsayable(error: WireError) -> Failed {
+    let (outcome, code, message) = match error {
+        // Another candidate may be able to say it; where none is, the app is told.
+        WireError::Refused(refusal) => (Outcome::Caller, refusal.code, refusal.message),
+        WireError::Credential(message) => (Outcome::Credential, Code::UpstreamAuth, message),
+        WireError::Url => (Outcome::Caller, Code::InvalidRequest, "the model's name makes no URL".into()),
+    };
+    Failed { outcome, code, message, retry_after: None, answer: None }
+}
+
+/// Reads one reply.
+struct Reading<'a> {
+    asked: &'a Asked,
+    candidate: &'a Candidate,
+    timeouts: &'a Timeouts,
+    deadline: Instant,
+}
+
+impl Reading<'_> {
+    async fn read(&self, mut reply: Reply, ledger: &mut Ledger) -> Result<Success, Failed> {
+        if !reply.status.is_success() {
+            return Err(self.refused(reply).await);
+        }
+        let kind = media_type(&reply.headers);
+        if reply.headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+            return Err(Failed::invalid(&Invalid("it is compressed, which was not asked for".into())));
+        }
+        match (self.asked.stream, kind) {
+            (_, Kind::Other) => Err(Failed::invalid(&Invalid("it is neither JSON nor a stream of events".into()))),
+            (true, Kind::Events | Kind::Unknown) => self.begin(reply, ledger).await,
+            // A provider that was asked for a stream may still answer at once.
+            (true | false, _) => self.whole(&mut reply, ledger).await,
+        }
+    }
+
+    /// An answer with an error status. A 3xx is one: redirects are never followed.
+    async fn refused(&self, mut reply: Reply) -> Failed {
+        let by = self.deadline.min(Instant::now() + bounds::ERROR_BODY_TIMEOUT);
+        let body = timeout_at(by, reply.beginning(bounds::ERROR_BODY_BYTES_MAX)).await.unwrap_or_default();
+        let adapter = self.candidate.provider.adapter;
+        let mut error = adapter.error(reply.status.as_u16(), &reply.headers, &body);
+        if reply.status.is_redirection() {
+            error.message = format!("the provider answered with a redirect ({})", reply.status.as_u16());
+            error.outcome = Outcome::Transient;
+        }
+        Failed::provider(error, Some((adapter.facts().dialect, body)))
+    }
+
+    async fn whole(&self, reply: &mut Reply, ledger: &mut Ledger) -> Result<Success, Failed> {
+        let by = self.deadline;
+        let read = timeout_at(by, reply.whole_within(bounds::REPLY_BODY_BYTES_MAX, self.timeouts.idle)).await;
+        let body = match read {
+            Err(_) => return Err(Failed::timeout("no whole reply", self.timeouts.total)),
+            Ok(Ok(None)) => return Err(Failed::timeout("nothing more of its reply", self.timeouts.idle)),
+            Ok(Ok(Some(body))) => body,
+            Ok(Err(error)) => return Err(Failed::transport(&error)),
+        };
+        let read = self.candidate.provider.adapter.reply(self.asked, &body).map_err(|error| Failed::invalid(&error))?;
+        ledger.note(&read.seen);
+        match read.seen.error {
+            Some(error) => Err(in_band(error)),
+            None => Ok(Success::Whole { body: read.body.unwrap_or(body) }),
+        }
+    }
+
+    /// Holds the head and the first frames back until there is content, or for as long as an app may be kept waiting.
+    async fn begin(&self, reply: Reply, ledger: &mut Ledger) -> Result<Success, Failed> {
+        let mut tap = Box::new(Tap::new(reply, self.candidate.provider.adapter.stream(self.asked)));
+        let commit_at = Instant::now() + self.timeouts.commit_after;
+        loop {
+            let idle_at = Instant::now() + self.timeouts.idle;
+            let read = timeout_at(self.deadline.min(commit_at).min(idle_at), tap.read()).await;
+            let seen = tap.seen();
+            ledger.note(&seen);
+            match read {
+                Err(_) if Instant::now() >= self.deadline => {
+                    return Err(Failed::timeout("no content", self.timeouts.total));
+                }
+                Err(_) if Instant::now() >= idle_at && commit_at > idle_at => {
+                    return Err(Failed::timeout("nothing more of its stream", self.timeouts.idle));
+                }
+                Err(_) => return Ok(Success::Begun { tap, terminal: false }),
+                Ok(Err(TapError::Provider(error))) => return Err(in_band(error)),
+                Ok(Err(TapError::Transport(error))) => return Err(Failed::transport(&error)),
+                Ok(Err(TapError::TooLong(error))) => return Err(too_long(&error.to_string())),
+                Ok(Ok(false)) if !seen.terminal => {
+                    return Err(Failed::invalid(&Invalid("its stream ended before it said anything".into())));
+                }
+                Ok(Ok(true)) if !seen.content && tap.gathered() < bounds::HELD_FRAMES_BYTES_MAX => {}
+                Ok(Ok(_)) => return Ok(Success::Begun { tap, terminal: seen.terminal }),
+            }
+        }
+    }
+}
+
+/// An error inside a 200, before content: the class that it names.
+fn in_band(error: crate::adapter::ProviderError) -> Failed {
+    Failed::provider(error, None)
+}
+
+pub(super) fn too_long(message: &str) -> Failed {
+    Failed {
+        outcome: Outcome::Transient,
+        code: Code::UpstreamTooLarge,
+        message: message.into(),
+        retry_after: None,
+        answer: None,
+    }
+}
+
+/// What a reply says it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Json,
+    Events,
+    /// It does not say, or says no more than "bytes".
+    Unknown,
+    Other,
+}
+
+fn media_type(headers: &HeaderMap) -> Kind {
+    let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return Kind::Unknown };
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "text/event-stream" => Kind::Events,
+        "" | "application/octet-stream" | "text/plain" => Kind::Unknown,
+        json if json == "application/json" || json.ends_with("+json") || json == "application/x-ndjson" => Kind::Json,
+        _ => Kind::Other,
+    }
+}

@@ -1,0 +1,186 @@
+//! Attempts that were not answered, and what the app is told when none was.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::adapter::{Dialect, Invalid, ProviderError};
+use crate::api::{Capability, Code, Failure, Outcome};
+use crate::bounds;
+use crate::rotation::{Skip, Skipped};
+use crate::upstream::TransportError;
+
+/// An attempt that was not answered.
+#[derive(Debug, Clone)]
+pub struct Failed {
+    /// Its class.
+    pub outcome: Outcome,
+    /// The stable code, should the app be told of it.
+    pub code: Code,
+    /// The text for app and record, sanitised.
+    pub message: String,
+    /// How long the provider wants to be left alone.
+    pub retry_after: Option<Duration>,
+    /// The provider's answer, to be passed on where the fault is the app's own.
+    pub answer: Option<ProviderAnswer>,
+}
+
+/// A provider's own refusal of a request.
+#[derive(Debug, Clone)]
+pub struct ProviderAnswer {
+    /// Its status.
+    pub status: u16,
+    /// The dialect of its body.
+    pub dialect: Dialect,
+    /// Its body as it came.
+    pub body: Bytes,
+    /// What the body says.
+    pub error: ProviderError,
+}
+
+impl Failed {
+    /// A transport error. What could not be reached, or broke off before content, may work a moment later.
+    pub fn transport(error: &TransportError) -> Self {
+        Self {
+            outcome: Outcome::Transient,
+            code: error.code(),
+            message: error.to_string(),
+            retry_after: None,
+            answer: None,
+        }
+    }
+
+    /// A provider that kept us waiting.
+    pub fn timeout(what: &str, waited: Duration) -> Self {
+        let message = format!("the provider sent {what} within {} s", waited.as_secs_f32());
+        Self { outcome: Outcome::Timeout, code: Code::UpstreamTimeout, message, retry_after: None, answer: None }
+    }
+
+    /// A reply that does not read.
+    pub fn invalid(error: &Invalid) -> Self {
+        Self {
+            outcome: Outcome::Transient,
+            code: Code::UpstreamInvalid,
+            message: error.to_string(),
+            retry_after: None,
+            answer: None,
+        }
+    }
+
+    /// An error of the provider's, in an answer of its own or inside a 200.
+    pub fn provider(error: ProviderError, answer: Option<(Dialect, Bytes)>) -> Self {
+        let code = match error.outcome {
+            Outcome::Credential => Code::UpstreamAuth,
+            Outcome::Quota => Code::UpstreamQuota,
+            Outcome::NotForKey => Code::UpstreamRefused,
+            Outcome::RateShort | Outcome::RateDay => Code::RateLimited,
+            Outcome::Timeout => Code::UpstreamTimeout,
+            Outcome::TooLarge => Code::TooLarge,
+            Outcome::Caller => Code::InvalidRequest,
+            _ => Code::UpstreamError,
+        };
+        let status = error.status;
+        Self {
+            outcome: error.outcome,
+            code,
+            message: error.message.clone(),
+            retry_after: error.retry_after,
+            answer: answer.map(|(dialect, body)| ProviderAnswer { status, dialect, body, error }),
+        }
+    }
+}
+
+/// What a request came to that nobody answered.
+#[derive(Debug, Clone)]
+pub enum Refused {
+    /// Bursar's own word.
+    Bursar(Failure),
+    /// The provider's answer to the app's own fault.
+    Provider(ProviderAnswer),
+}
+
+impl Refused {
+    /// The text for the record.
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Bursar(failure) => &failure.message,
+            Self::Provider(answer) => &answer.error.message,
+        }
+    }
+}
+
+/// The attempts of a request that were not answered, in order.
+#[derive(Debug, Default)]
+pub struct Failures(Vec<Failed>);
+
+impl Failures {
+    /// Adds the next.
+    pub fn push(&mut self, failed: Failed) {
+        self.0.push(failed);
+    }
+
+    /// What the app is told: that it may come again, where any provider said so; else the first attempt's error.
+    pub fn verdict(self, skipped: &[Skipped], asked: &str) -> Refused {
+        let limited = |failed: &&Failed| matches!(failed.outcome, Outcome::RateShort | Outcome::RateDay);
+        let waits = self.0.iter().filter(limited).map(|failed| failed.retry_after.unwrap_or(bounds::RETRY_AFTER_DEFAULT));
+        let count = self.0.len();
+        if let Some(wait) = waits.min() {
+            let seconds = wait.as_secs_f64().ceil().max(1.0);
+            let text = self.0.iter().find(limited).map_or("", |failed| failed.message.as_str());
+            let message = format!("every connection for {asked:?} is out of room ({}): {text}", attempts(count));
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive count of seconds")]
+            return Refused::Bursar(Failure::new(Code::RateLimited, message).retry_after(seconds as u64));
+        }
+        let Some(first) = self.0.into_iter().next() else {
+            return Refused::Bursar(nothing_to_try(skipped, asked));
+        };
+        match first.answer {
+            Some(answer) if matches!(first.outcome, Outcome::Caller | Outcome::TooLarge) => Refused::Provider(answer),
+            _ => {
+                let more = if count > 1 { format!(" ({} failed; this is the first)", attempts(count)) } else { String::new() };
+                Refused::Bursar(Failure::new(first.code, format!("{}{more}", first.message)))
+            }
+        }
+    }
+}
+
+fn attempts(count: usize) -> String {
+    if count == 1 { "1 attempt".into() } else { format!("{count} attempts") }
+}
+
+/// Why nothing could be tried, by the reason that helps most.
+fn nothing_to_try(skipped: &[Skipped], asked: &str) -> Failure {
+    let because = |wanted: fn(&Skip) -> bool| skipped.iter().find(|skipped| wanted(&skipped.why));
+    let lacks = skipped.iter().find_map(|skipped| match skipped.why {
+        Skip::Lacks(capability) => Some(capability),
+        _ => None,
+    });
+    if let Some(capability) = lacks {
+        return lacking(capability, asked);
+    }
+    if because(|why| *why == Skip::TooLarge).is_some() {
+        return Failure::new(Code::TooLarge, format!("the request is larger than the context window of every model for {asked:?}"));
+    }
+    if let Some(one) = because(|why| *why == Skip::Rejected) {
+        return Failure::new(Code::UpstreamAuth, format!(
+            "the provider refused the credential of {}: an operator sets a new one with `bursar credentials set {} --name {}`",
+            one.connection, one.connection.provider, one.connection.name,
+        ));
+    }
+    let why = if let Some(one) = because(|why| *why == Skip::NeedsSecret) {
+        format!("{} has no credential: `bursar credentials set {}`", one.connection, one.connection.provider)
+    } else if let Some(one) = because(|why| *why == Skip::Disabled) {
+        format!("{} is switched off: `bursar connections enable {}`", one.connection, one.connection)
+    } else if let Some(one) = because(|why| *why == Skip::ProviderDisabled) {
+        format!("provider {} is switched off: `bursar providers enable {}`", one.connection.provider, one.connection.provider)
+    } else if !skipped.is_empty() {
+        "the connection that the request is pinned to does not serve this model".into()
+    } else {
+        "no connection is set up for it: `bursar credentials set PROVIDER` adds one".into()
+    };
+    Failure::new(Code::Unavailable, format!("nothing can serve {asked:?} now: {why}"))
+}
+
+fn lacking(capability: Capability, asked: &str) -> Failure {
+    Failure::new(Code::CapabilityMissing, format!("no model for {asked:?} has the capability {capability}, which the request needs"))
+}

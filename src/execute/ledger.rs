@@ -1,0 +1,250 @@
+//! The account of one request: a record for every attempt, and exactly one that is final.
+//!
+//! The ledger is owned by whatever carries the request, first the control flow and then the stream. However that ends,
+//! dropped by a client that hung up too, the ledger closes itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Engine;
+use crate::adapter::Seen;
+use crate::api::usage::RecordId;
+use crate::api::{AppName, Feature, Operation, Outcome, RequestId, Tokens, UsageRecord};
+use crate::connection::health::InFlight;
+use crate::provider::price;
+use crate::rotation::Candidate;
+
+/// What all records of a request share.
+#[derive(Debug, Clone)]
+pub struct Labels {
+    /// The request.
+    pub request_id: RequestId,
+    /// The calling program.
+    pub app: AppName,
+    /// What it does with the call.
+    pub feature: Feature,
+    /// The model as asked for.
+    pub model: String,
+    /// The kind of call.
+    pub operation: Operation,
+    /// Whether the reply is streamed.
+    pub stream: bool,
+}
+
+/// An attempt in short, for replies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempted {
+    /// The connection.
+    pub connection: crate::api::ConnectionId,
+    /// How it ended; none while it runs.
+    pub outcome: Option<Outcome>,
+    /// The provider's status.
+    pub status: Option<u16>,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+}
+
+/// The attempt that runs.
+struct Running {
+    candidate: Candidate,
+    began: Instant,
+    at_ms: i64,
+    status: Option<u16>,
+    ttft: Option<Duration>,
+    seen: Seen,
+    _permit: InFlight,
+}
+
+/// The account of one request.
+pub struct Ledger {
+    engine: Arc<Engine>,
+    labels: Labels,
+    began: Instant,
+    at_ms: i64,
+    running: Option<Running>,
+    /// The last closed attempt: whether it is the final one shows only when nothing follows.
+    last: Option<UsageRecord>,
+    attempts: Vec<Attempted>,
+    upstream: Duration,
+    closed: bool,
+}
+
+impl Ledger {
+    /// Opens the account of a request that passed access and parsing.
+    pub fn open(engine: Arc<Engine>, labels: Labels, began: Instant) -> Self {
+        let at_ms = engine.clock.wall_ms();
+        Self {
+            engine,
+            labels,
+            began,
+            at_ms,
+            running: None,
+            last: None,
+            attempts: Vec::new(),
+            upstream: Duration::ZERO,
+            closed: false,
+        }
+    }
+
+    /// What all records share.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// The engine that the request runs in.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// When the request began.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// The attempts so far.
+    pub fn attempts(&self) -> &[Attempted] {
+        &self.attempts
+    }
+
+    /// What the attempt that runs, or the last one, used and cost.
+    pub fn used(&self) -> (Tokens, Option<crate::api::NanoUsd>) {
+        match (&self.running, &self.last) {
+            (Some(running), _) => (running.seen.tokens, running.cost()),
+            (None, Some(last)) => (last.tokens, last.cost),
+            (None, None) => (Tokens::default(), None),
+        }
+    }
+
+    /// Begins an attempt. The one before was not the last.
+    pub fn begin(&mut self, candidate: &Candidate) {
+        self.flush(false);
+        let (began, at_ms) = (Instant::now(), self.engine.clock.wall_ms());
+        self.attempts.push(Attempted { connection: candidate.connection.id.clone(), outcome: None, status: None, ms: 0 });
+        self.running = Some(Running {
+            _permit: candidate.connection.health.begin(at_ms),
+            candidate: candidate.clone(),
+            began,
+            at_ms,
+            status: None,
+            ttft: None,
+            seen: Seen::default(),
+        });
+    }
+
+    /// Notes the head of the reply.
+    pub fn head(&mut self, status: u16) {
+        if let Some(running) = &mut self.running {
+            running.status = Some(status);
+            self.upstream += running.began.elapsed();
+        }
+    }
+
+    /// Notes what a reply, or a part of one, said.
+    pub fn note(&mut self, seen: &Seen) {
+        let Some(running) = &mut self.running else { return };
+        if seen.content && running.ttft.is_none() {
+            running.ttft = Some(running.began.elapsed());
+        }
+        let all = &mut running.seen;
+        all.tokens = all.tokens.updated_by(seen.tokens);
+        all.cost = seen.cost.or(all.cost);
+        all.content |= seen.content;
+        if seen.model.is_some() {
+            all.model.clone_from(&seen.model);
+        }
+    }
+
+    /// Ends the attempt that runs.
+    pub fn end(&mut self, outcome: Outcome, error: Option<&str>) {
+        let Some(running) = self.running.take() else { return };
+        let took = running.began.elapsed();
+        if running.status.is_none() {
+            self.upstream += took;
+        }
+        running.candidate.connection.health.observe(outcome, self.engine.clock.wall_ms(), error);
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.outcome = Some(outcome);
+            attempt.status = running.status;
+            attempt.ms = millis(took);
+        }
+        self.last = Some(self.record(Some(&running), outcome, took, error));
+    }
+
+    /// Closes the account: the last attempt is final. A request without any gets a record of its own.
+    pub fn close(&mut self, outcome: Outcome, error: Option<&str>) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        self.end(outcome, error);
+        if self.last.is_none() {
+            self.last = Some(self.record(None, outcome, self.began.elapsed(), error));
+        }
+        self.flush(true);
+    }
+
+    /// The time that Bursar itself took so far.
+    pub fn overhead(&self) -> Duration {
+        self.began.elapsed().saturating_sub(self.upstream)
+    }
+
+    fn flush(&mut self, is_final: bool) {
+        if let Some(mut record) = self.last.take() {
+            record.is_final = is_final;
+            self.engine.log(&record);
+            self.engine.recorder.record(record);
+        }
+    }
+
+    fn record(&self, running: Option<&Running>, outcome: Outcome, took: Duration, error: Option<&str>) -> UsageRecord {
+        let number = u128::try_from(self.attempts.len()).unwrap_or(u128::MAX);
+        let connection = running.map(|running| running.candidate.connection.id.clone());
+        let tokens = running.map_or(Tokens::default(), |running| running.seen.tokens);
+        UsageRecord {
+            id: RecordId(self.labels.request_id.as_u128().saturating_add(number)),
+            request_id: self.labels.request_id,
+            at_ms: running.map_or(self.at_ms, |running| running.at_ms),
+            is_final: false,
+            app: self.labels.app.clone(),
+            feature: self.labels.feature.clone(),
+            provider: connection.as_ref().map(|id| id.provider.clone()),
+            connection,
+            model: self.labels.model.clone(),
+            model_served: running.map(Running::model),
+            operation: self.labels.operation,
+            stream: self.labels.stream,
+            outcome,
+            status: running.and_then(|running| running.status),
+            tokens,
+            cost: running.and_then(Running::cost),
+            // Of a reply that was not read to its end, the figures are as far as it came.
+            estimated: tokens != Tokens::default() && matches!(outcome, Outcome::Cut | Outcome::ClientGone),
+            ttft_ms: running.and_then(|running| running.ttft).map(millis),
+            duration_ms: millis(took),
+            error: error.map(str::to_owned),
+        }
+    }
+}
+
+impl Running {
+    fn model(&self) -> String {
+        self.seen.model.clone().unwrap_or_else(|| self.candidate.model.to_string())
+    }
+
+    /// The provider's own figure wins.
+    fn cost(&self) -> Option<crate::api::NanoUsd> {
+        let price = self.candidate.facts.as_ref().and_then(|facts| facts.price.as_ref());
+        self.seen.cost.or_else(|| price::cost(price?, &self.seen.tokens))
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.close(Outcome::ClientGone, Some("the app hung up"));
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,304 @@
+//! THE control flow of a request: select → attempt → classify → record → fall back.
+
+mod attempt;
+mod failure;
+mod ledger;
+mod probe;
+mod relay;
+mod tap;
+mod wire;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::time::Instant;
+
+pub use failure::{Failed, ProviderAnswer, Refused};
+pub use ledger::{Attempted, Labels, Ledger};
+pub use probe::{Probe, probe};
+pub use relay::Relay;
+
+use crate::adapter::body::Scan;
+use crate::api::{
+    AppName, Capabilities, Code, ConnectionId, ConnectionName, Failure, Feature, Operation, Outcome, ProviderSlug, RequestId,
+    UsageRecord,
+};
+use crate::clock::Clock;
+use crate::credential::Vault;
+use crate::rotation::{self, Candidate, Candidates, Step, Wanted};
+use crate::snapshot::Snapshot;
+use crate::upstream::Upstream;
+use crate::usage::Recorder;
+use attempt::{Answered, Success};
+use failure::Failures;
+
+/// What requests share, all workers together.
+pub struct Engine {
+    /// What is in force.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Opens credentials.
+    pub vault: Vault,
+    /// Takes usage records.
+    pub recorder: Recorder,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Makes ids unique: random for the process, counted within it.
+    pub ids: Ids,
+}
+
+/// A worker's own: its way upstream lives on its runtime.
+pub struct Worker {
+    /// What all workers share.
+    pub engine: Arc<Engine>,
+    /// The way to providers.
+    pub upstream: Upstream,
+}
+
+/// A call as it came from an app, access and parsing done.
+pub struct Call {
+    /// Its id.
+    pub id: RequestId,
+    /// When its head had been read.
+    pub began: Instant,
+    /// Who calls.
+    pub app: AppName,
+    /// What for.
+    pub feature: Feature,
+    /// The kind of call.
+    pub operation: Operation,
+    /// The body, in OpenAI's dialect.
+    pub body: Bytes,
+    /// What routing needs of it.
+    pub scan: Scan,
+    /// The app's headers, of which adapters' lists let a few through.
+    pub headers: HeaderMap,
+    /// Capabilities that the app asks for in addition.
+    pub require: Capabilities,
+    /// The only connection that may be used.
+    pub pin: Option<ConnectionId>,
+    /// Whether other candidates may be tried after the first.
+    pub fallback: bool,
+    /// The time for all of it.
+    pub timeout: Option<Duration>,
+}
+
+/// An answered call.
+pub struct Answer {
+    /// Who answered.
+    pub provider: ProviderSlug,
+    /// With which connection.
+    pub connection: ConnectionName,
+    /// The model that was asked of the provider.
+    pub model: Arc<str>,
+    /// The attempts that it took.
+    pub attempts: usize,
+    /// The time that Bursar itself took.
+    pub overhead: Duration,
+    /// The provider's headers that are given back, its request id under Bursar's name among them.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: AnswerBody,
+}
+
+/// The body of an answer, in OpenAI's dialect.
+pub enum AnswerBody {
+    /// All of it, and the closed account.
+    Whole(Bytes, Box<Ledger>),
+    /// A stream.
+    Stream(Box<Relay>),
+}
+
+/// A call that nobody answered.
+pub struct Unanswered {
+    /// What the app is told.
+    pub refused: Refused,
+    /// The attempts that were made.
+    pub attempts: Vec<Attempted>,
+}
+
+/// Carries out a call. Dropping the future hangs up on the provider and records that the client is gone.
+///
+/// # Errors
+/// When no candidate answered.
+#[doc(alias = "AiConnectionService::execute")]
+pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> {
+    let snapshot = worker.engine.snapshot.load_full();
+    let mut ledger = Ledger::open(Arc::clone(&worker.engine), labels(&call), call.began);
+    let mut candidates = match snapshot.selection.candidates(wanted(&call)) {
+        Ok(candidates) => candidates,
+        Err(error) => {
+            let failure = Failure::new(Code::UnknownModel, error.to_string()).at("model");
+            return Err(give_up(ledger, Outcome::Caller, Refused::Bursar(failure)).await);
+        }
+    };
+    let mut failures = Failures::default();
+    let mut first_provider: Option<ProviderSlug> = None;
+    while let Some(candidate) = next(&mut candidates, &ledger, call.fallback) {
+        let first = *first_provider.get_or_insert_with(|| candidate.provider.slug.clone()) == candidate.provider.slug;
+        match try_candidate(worker, &call, &candidate, &mut ledger, first).await {
+            Ok(answered) => return Ok(answer(candidate, answered, ledger).await),
+            Err((failed, step)) => {
+                failures.push(failed);
+                if step == Step::Stop {
+                    break;
+                }
+            }
+        }
+    }
+    let outcome = if ledger.attempts().is_empty() { Outcome::Unavailable } else { Outcome::Transient };
+    let refused = failures.verdict(candidates.skipped(), &call.scan.model);
+    Err(give_up(ledger, outcome, refused).await)
+}
+
+/// The next candidate, within what one request may try.
+fn next(candidates: &mut Candidates, ledger: &Ledger, fallback: bool) -> Option<Candidate> {
+    let tried = ledger.attempts().len();
+    if tried >= crate::bounds::ATTEMPTS_MAX || (tried > 0 && !fallback) {
+        return None;
+    }
+    candidates.next()
+}
+
+/// Tries one candidate, and once more where that may help. What failed comes back with the step that follows.
+async fn try_candidate(
+    worker: &Worker,
+    call: &Call,
+    candidate: &Candidate,
+    ledger: &mut Ledger,
+    first: bool,
+) -> Result<Answered, (Failed, Step)> {
+    let mut retries = 0;
+    loop {
+        ledger.begin(candidate);
+        let failed = match attempt::attempt(worker, call, candidate, ledger).await {
+            Ok(answered) => return Ok(answered),
+            Err(failed) => failed,
+        };
+        ledger.end(failed.outcome, Some(&failed.message));
+        let step = rotation::decide(failed.outcome, retries, first, candidate.provider.on_timeout);
+        if step != Step::Again {
+            return Err((failed, step));
+        }
+        let pause = rotation::pause(retries, getrandom::u64().unwrap_or(u64::MAX / 2));
+        tokio::time::sleep(pause).await;
+        retries += 1;
+    }
+}
+
+/// Closes the account of a call that nobody answered.
+async fn give_up(mut ledger: Ledger, outcome: Outcome, refused: Refused) -> Unanswered {
+    ledger.close_durably(outcome, Some(refused.message())).await;
+    Unanswered { attempts: ledger.attempts().to_vec(), refused }
+}
+
+async fn answer(candidate: Candidate, answered: Answered, mut ledger: Ledger) -> Answer {
+    let Answered { success, headers, timeouts, deadline } = answered;
+    let overhead = ledger.overhead();
+    let attempts = ledger.attempts().len();
+    let body = match success {
+        Success::Whole { body } => {
+            ledger.close_durably(Outcome::Ok, None).await;
+            AnswerBody::Whole(body, Box::new(ledger))
+        }
+        Success::Begun { tap, terminal } => {
+            AnswerBody::Stream(Box::new(Relay::new(tap, terminal, ledger, timeouts, deadline)))
+        }
+    };
+    Answer {
+        provider: candidate.connection.id.provider.clone(),
+        connection: candidate.connection.id.name.clone(),
+        model: Arc::clone(&candidate.model),
+        attempts,
+        overhead,
+        headers: given_back(&candidate, &headers),
+        body,
+    }
+}
+
+/// The provider's headers that the adapter's list lets through.
+fn given_back(candidate: &Candidate, headers: &HeaderMap) -> HeaderMap {
+    let facts = candidate.provider.adapter.facts();
+    let mut back = HeaderMap::new();
+    for name in facts.give_back {
+        if let Some(value) = headers.get(*name) {
+            back.insert(HeaderName::from_static(name), value.clone());
+        }
+    }
+    if let Some(id) = headers.get(facts.request_id).filter(|id| id.len() <= crate::bounds::ERROR_TEXT_BYTES_MAX) {
+        back.insert(HeaderName::from_static("x-bursar-upstream-request-id"), HeaderValue::clone(id));
+    }
+    back
+}
+
+fn labels(call: &Call) -> Labels {
+    Labels {
+        request_id: call.id,
+        app: call.app.clone(),
+        feature: call.feature.clone(),
+        model: call.scan.model.clone(),
+        operation: call.operation,
+        stream: call.scan.stream,
+    }
+}
+
+fn wanted(call: &Call) -> Wanted {
+    Wanted {
+        model: call.scan.model.clone(),
+        needs: call.require.iter().fold(call.scan.needs, Capabilities::with),
+        pin: call.pin.clone(),
+        tokens: None,
+    }
+}
+
+impl Engine {
+    /// An id for a request that begins now.
+    pub fn next_id(&self) -> RequestId {
+        self.ids.next(self.clock.wall_ms())
+    }
+
+    /// One line a record in the log: ids, names, times, and never a word of a prompt or a reply.
+    fn log(&self, record: &UsageRecord) {
+        tracing::info!(
+            target: "bursar::request",
+            id = %record.request_id,
+            app = %record.app,
+            feature = %record.feature,
+            connection = record.connection.as_ref().map(tracing::field::display),
+            model = %crate::adapter::text::sanitise(&record.model),
+            outcome = %record.outcome,
+            status = record.status,
+            ms = record.duration_ms,
+            last = record.is_final,
+            error = record.error,
+        );
+    }
+}
+
+/// Makes request ids: 40 random bits for the process, 32 counted, and 8 left for the records of one request.
+#[derive(Debug)]
+pub struct Ids {
+    process: u128,
+    count: AtomicU64,
+}
+
+impl Ids {
+    /// Ids of this process.
+    pub fn new() -> Self {
+        Self { process: u128::from(getrandom::u64().unwrap_or_default()) << 40, count: AtomicU64::new(0) }
+    }
+
+    fn next(&self, wall_ms: i64) -> RequestId {
+        let count = u128::from(self.count.fetch_add(1, Ordering::Relaxed) & u64::from(u32::MAX));
+        RequestId::from_parts(u64::try_from(wall_ms).unwrap_or_default(), self.process | (count << 8))
+    }
+}
+
+impl Default for Ids {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,63 @@
+//! A connection's test: the provider's model list, which costs nothing.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::wire::{self, WireError};
+use super::{Worker, attempt};
+use crate::api::Outcome;
+use crate::bounds;
+use crate::rotation::Candidate;
+
+/// What a test of a connection found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The provider's status.
+    pub status: Option<u16>,
+    /// How long it took.
+    pub took: Duration,
+    /// Why it failed, sanitised.
+    pub error: Option<String>,
+    /// The models that the provider lists.
+    pub models: Vec<String>,
+}
+
+/// Tests a connection by asking its provider for the model list. A passed test clears a rejection.
+pub async fn probe(worker: &Worker, candidate: &Candidate) -> Probe {
+    let began = Instant::now();
+    let mut status = None;
+    let asked = tokio::time::timeout(bounds::PROBE_TIMEOUT, list(worker, candidate, &mut status)).await;
+    let (outcome, error, models) = match asked {
+        Ok(Ok(models)) => (Outcome::Ok, None, models),
+        Ok(Err((outcome, message))) => (outcome, Some(message), Vec::new()),
+        Err(_) => (Outcome::Timeout, Some("the provider did not answer in time".into()), Vec::new()),
+    };
+    let health = &candidate.connection.health;
+    health.observe(outcome, worker.engine.clock.wall_ms(), error.as_deref());
+    if outcome == Outcome::Ok {
+        health.clear();
+    }
+    Probe { outcome, status, took: began.elapsed(), error, models }
+}
+
+async fn list(worker: &Worker, candidate: &Candidate, status: &mut Option<u16>) -> Result<Vec<String>, (Outcome, String)> {
+    let (request, _) = wire::models_request(candidate, &worker.engine.vault).map_err(|error| match error {
+        WireError::Credential(message) => (Outcome::Credential, message),
+        WireError::Refused(refusal) => (Outcome::Caller, refusal.message),
+        WireError::Url => (Outcome::Caller, "the provider's base URL makes no URL".into()),
+    })?;
+    let transport = |error: crate::upstream::TransportError| (Outcome::Transient, error.to_string());
+    let mut reply = worker.upstream.send(attempt::via(candidate), request).await.map_err(transport)?;
+    *status = Some(reply.status.as_u16());
+    let adapter = candidate.provider.adapter;
+    if !reply.status.is_success() {
+        let body = reply.beginning(bounds::ERROR_BODY_BYTES_MAX).await;
+        let error = adapter.error(reply.status.as_u16(), &reply.headers, &body);
+        return Err((error.outcome, error.message));
+    }
+    let body = reply.whole_within(bounds::REPLY_BODY_BYTES_MAX, bounds::PROBE_TIMEOUT).await.map_err(transport)?;
+    adapter.models(&body.unwrap_or_default()).map_err(|error| (Outcome::Transient, error.to_string()))
+}

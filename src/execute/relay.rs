@@ -1,0 +1,101 @@
+//! A stream on its way to the app, after its first content: from here on nothing is tried again.
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+
+use super::ledger::Ledger;
+use super::tap::{Tap, TapError};
+use crate::adapter::sse;
+use crate::api::{Code, ErrorBody, Failure, Outcome};
+use crate::bounds;
+use crate::config::Timeouts;
+
+/// A running stream. Dropping it hangs up on the provider and closes the account.
+pub struct Relay {
+    tap: Box<Tap>,
+    ledger: Ledger,
+    timeouts: Timeouts,
+    deadline: Instant,
+    terminal: bool,
+    state: State,
+}
+
+enum State {
+    /// Frames that were held back go first.
+    Held,
+    Running,
+    Ended,
+}
+
+impl Relay {
+    pub(super) fn new(tap: Box<Tap>, terminal: bool, ledger: Ledger, timeouts: Timeouts, deadline: Instant) -> Self {
+        Self { tap, ledger, timeouts, deadline, terminal, state: State::Held }
+    }
+
+    /// The account, for what goes with the reply.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The next bytes for the app, whole frames of OpenAI's dialect; none at the end.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        match self.state {
+            State::Ended => None,
+            State::Held => {
+                self.state = State::Running;
+                match self.tap.take() {
+                    Some(held) => Some(held),
+                    None => self.run().await,
+                }
+            }
+            State::Running => self.run().await,
+        }
+    }
+
+    async fn run(&mut self) -> Option<Bytes> {
+        loop {
+            let idle = if self.terminal { bounds::AFTER_TERMINAL_TIMEOUT } else { self.timeouts.idle };
+            let read = timeout_at(self.deadline.min(Instant::now() + idle), self.tap.read()).await;
+            let seen = self.tap.seen();
+            self.terminal |= seen.terminal;
+            self.ledger.note(&seen);
+            match read {
+                Ok(Ok(true)) => {
+                    if let Some(frames) = self.tap.take() {
+                        return Some(frames);
+                    }
+                }
+                // It said that it was over; how the connection ends then is nobody's concern.
+                Ok(Ok(false) | Err(TapError::Transport(_))) | Err(_) if self.terminal => return self.end(None).await,
+                Ok(Ok(false)) => {
+                    return self.cut(Code::UpstreamCut, "the provider's stream ended before it was complete").await;
+                }
+                Ok(Err(TapError::Provider(error))) => return self.cut(Code::UpstreamError, &error.message).await,
+                Ok(Err(TapError::Transport(error))) => return self.cut(Code::UpstreamCut, &error.to_string()).await,
+                Ok(Err(TapError::TooLong(error))) => return self.cut(Code::UpstreamTooLarge, &error.to_string()).await,
+                Err(_) => {
+                    let message = "the provider's stream stood still for too long";
+                    return self.cut(Code::UpstreamTimeout, message).await;
+                }
+            }
+        }
+    }
+
+    async fn end(&mut self, failure: Option<Failure>) -> Option<Bytes> {
+        self.state = State::Ended;
+        let last = self.tap.take();
+        let (outcome, text) = match &failure {
+            None => (Outcome::Ok, None),
+            Some(failure) => (Outcome::Cut, Some(failure.message.as_str())),
+        };
+        self.ledger.close_durably(outcome, text).await;
+        let Some(failure) = failure else { return last };
+        let mut bytes = last.map(Vec::from).unwrap_or_default();
+        sse::write_data(&mut bytes, &ErrorBody::of(&failure).to_json());
+        Some(bytes.into())
+    }
+
+    async fn cut(&mut self, code: Code, message: &str) -> Option<Bytes> {
+        self.end(Some(Failure::new(code, message))).await
+    }
+}

@@ -1,0 +1,93 @@
+//! A provider's stream, read frame by frame: what goes to the app gathers here until it is taken.
+
+use bytes::Bytes;
+
+use crate::adapter::sse::{self, TooLong};
+use crate::adapter::{Forward, ProviderError, Seen, Step, StreamReader};
+use crate::bounds;
+use crate::upstream::{Reply, TransportError};
+
+/// A stream that does not go on.
+pub(super) enum TapError {
+    /// The connection broke.
+    Transport(TransportError),
+    /// A frame that is too long.
+    TooLong(TooLong),
+    /// The provider sent an error.
+    Provider(ProviderError),
+}
+
+/// A stream being read.
+pub(super) struct Tap {
+    reply: Reply,
+    frames: sse::Reader,
+    reader: Box<dyn StreamReader>,
+    out: Vec<u8>,
+    seen: Seen,
+}
+
+impl Tap {
+    pub(super) fn new(reply: Reply, reader: Box<dyn StreamReader>) -> Self {
+        Self { reply, frames: sse::Reader::new(bounds::STREAM_FRAME_BYTES_MAX), reader, out: Vec::new(), seen: Seen::default() }
+    }
+
+    /// Waits for the next bytes and takes in every frame that they complete. Frames of one read leave together. False at
+    /// the end of the stream.
+    pub(super) async fn read(&mut self) -> Result<bool, TapError> {
+        let Some(bytes) = self.reply.chunk().await.map_err(TapError::Transport)? else {
+            self.end()?;
+            return Ok(false);
+        };
+        self.frames.push(&bytes);
+        while let Some(frame) = self.frames.next_frame().map_err(TapError::TooLong)? {
+            let step = self.reader.frame(&frame);
+            take_in(&mut self.out, &mut self.seen, step, frame.raw)?;
+        }
+        Ok(true)
+    }
+
+    fn end(&mut self) -> Result<(), TapError> {
+        if let Some(frame) = self.frames.last_frame() {
+            let step = self.reader.frame(&frame);
+            let complete = matches!(step.forward, Forward::AsIs);
+            take_in(&mut self.out, &mut self.seen, step, frame.raw)?;
+            if complete {
+                // The provider left the blank line out; the app shall not miss the frame.
+                self.out.extend_from_slice(b"\n\n");
+            }
+        }
+        let step = self.reader.end();
+        take_in(&mut self.out, &mut self.seen, step, b"")
+    }
+
+    /// What the frames said since the last time this was asked.
+    pub(super) fn seen(&mut self) -> Seen {
+        std::mem::take(&mut self.seen)
+    }
+
+    /// What has gathered for the app.
+    pub(super) fn take(&mut self) -> Option<Bytes> {
+        (!self.out.is_empty()).then(|| std::mem::take(&mut self.out).into())
+    }
+
+    /// How much has gathered.
+    pub(super) fn gathered(&self) -> usize {
+        self.out.len()
+    }
+}
+
+/// Takes in one frame. An error frame is not forwarded as it came: the app gets Bursar's word for it.
+fn take_in(out: &mut Vec<u8>, all: &mut Seen, step: Step, raw: &[u8]) -> Result<(), TapError> {
+    let Step { forward, seen } = step;
+    match forward {
+        Forward::AsIs if seen.error.is_none() => out.extend_from_slice(raw),
+        Forward::Replace(bytes) => out.extend_from_slice(&bytes),
+        Forward::AsIs | Forward::Withhold => {}
+    }
+    all.content |= seen.content;
+    all.terminal |= seen.terminal;
+    all.tokens = all.tokens.updated_by(seen.tokens);
+    all.cost = seen.cost.or(all.cost);
+    all.model = seen.model.or_else(|| all.model.take());
+    seen.error.map_or(Ok(()), |error| Err(TapError::Provider(error)))
+}

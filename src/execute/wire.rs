@@ -1,0 +1,124 @@
+//! The upstream request of one attempt, built from scratch: nothing of the app's goes out but what a list names.
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use zeroize::Zeroizing;
+
+use super::Call;
+use crate::adapter::{Asked, Auth, Dialect, Refusal, body};
+use crate::api::Operation;
+use crate::config::StreamUsage;
+use crate::credential::{Secret, Vault};
+use crate::rotation::Candidate;
+use crate::upstream::Request;
+
+/// A request that cannot be built for this candidate.
+pub(super) enum WireError {
+    /// The candidate's format cannot say it.
+    Refused(Refusal),
+    /// The credential does not open, or is not one.
+    Credential(String),
+    /// The provider's address and path make no URL.
+    Url,
+}
+
+/// What the adapter needs to know of a call to this candidate.
+pub(super) fn asked(call: &Call, candidate: &Candidate, created_s: i64) -> Asked {
+    let usage_added = call.scan.stream
+        && !call.scan.include_usage
+        && candidate.provider.stream_usage == StreamUsage::Ask
+        && candidate.provider.adapter.facts().dialect == Dialect::OpenAi;
+    Asked {
+        operation: call.operation,
+        model: candidate.model.to_string(),
+        stream: call.scan.stream,
+        include_usage: call.scan.include_usage,
+        usage_added,
+        seed: format!("{:x}", call.id.as_u128()),
+        created_s,
+    }
+}
+
+/// Builds the request of one attempt.
+pub(super) fn request(call: &Call, candidate: &Candidate, asked: &Asked, vault: &Vault) -> Result<Request, WireError> {
+    let provider = &candidate.provider;
+    let facts = provider.adapter.facts();
+    let mut headers = provider.headers.clone();
+    headers.extend(candidate.connection.headers.clone());
+    for name in facts.forward {
+        if let Some(value) = call.headers.get(*name) {
+            headers.insert(HeaderName::from_static(name), value.clone());
+        }
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let accept = if asked.stream { "text/event-stream" } else { "application/json" };
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    authorise(&mut headers, candidate, vault)?;
+    let body = match facts.dialect {
+        Dialect::OpenAi => pass(call, candidate, asked)?,
+        Dialect::Gemini => {
+            vec![Bytes::from(provider.adapter.encode(asked, &call.body).map_err(WireError::Refused)?)]
+        }
+    };
+    let url = provider.url(&provider.adapter.path(asked)).ok_or(WireError::Url)?;
+    Ok(Request { method: Method::POST, url, headers, body })
+}
+
+/// The request for a provider's list of models: what tests a connection, at no cost.
+pub(super) fn models_request(candidate: &Candidate, vault: &Vault) -> Result<(Request, Asked), WireError> {
+    let provider = &candidate.provider;
+    let asked = Asked {
+        operation: Operation::Models,
+        model: String::new(),
+        stream: false,
+        include_usage: false,
+        usage_added: false,
+        seed: String::new(),
+        created_s: 0,
+    };
+    let mut headers = provider.headers.clone();
+    headers.extend(candidate.connection.headers.clone());
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    authorise(&mut headers, candidate, vault)?;
+    let url = provider.url(&provider.adapter.path(&asked)).ok_or(WireError::Url)?;
+    Ok((Request { method: Method::GET, url, headers, body: Vec::new() }, asked))
+}
+
+/// The app's own bytes, with the model changed and what must be said in addition.
+fn pass(call: &Call, candidate: &Candidate, asked: &Asked) -> Result<Vec<Bytes>, WireError> {
+    let provider = &candidate.provider;
+    if provider.drop.is_empty() && provider.rename.is_empty() {
+        return Ok(call.scan.splice(&call.body, &asked.model, asked.usage_added).parts);
+    }
+    let refuse = |error: body::BodyError| {
+        let message = format!("with the parameters that provider {} renames: {error}", provider.slug);
+        WireError::Refused(Refusal { code: crate::api::Code::InvalidRequest, message, param: error.param })
+    };
+    let rewritten = Bytes::from(body::rewrite(&call.body, &provider.drop, &provider.rename).map_err(refuse)?);
+    let scan = body::scan(call.operation, &rewritten).map_err(refuse)?;
+    Ok(scan.splice(&rewritten, &asked.model, asked.usage_added).parts)
+}
+
+/// Opens the credential and puts it where the provider wants it. The plain bytes live until the header is built; the
+/// header is marked sensitive, and lives until the request was sent.
+fn authorise(headers: &mut HeaderMap, candidate: &Candidate, vault: &Vault) -> Result<(), WireError> {
+    let provider = &candidate.provider;
+    let (name, prefix) = match provider.adapter.facts().auth {
+        Auth::None => return Ok(()),
+        Auth::Bearer => (AUTHORIZATION, "Bearer "),
+        Auth::Header(name) => (HeaderName::from_static(name), ""),
+    };
+    let Some(sealed) = &candidate.connection.secret else { return Ok(()) };
+    let secret: Secret = vault
+        .open(&candidate.connection.id, &provider.origin, sealed)
+        .map_err(|error| WireError::Credential(error.to_string()))?;
+    let mut plain = Zeroizing::new(Vec::with_capacity(prefix.len() + secret.expose().len()));
+    plain.extend_from_slice(prefix.as_bytes());
+    plain.extend_from_slice(secret.expose());
+    let mut value = HeaderValue::from_bytes(&plain)
+        .map_err(|_| WireError::Credential("the credential holds bytes that no header can carry".into()))?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(())
+}

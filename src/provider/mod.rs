@@ -1,0 +1,125 @@
+//! Providers as the running daemon holds them: what TOML declares, put together with the adapter that speaks to them.
+
+pub mod price;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use thiserror::Error;
+use url::Url;
+
+use crate::adapter::{self, Adapter};
+use crate::api::{ConnectionName, ProviderSlug};
+use crate::config::{self, Model, OnTimeout, StreamUsage, Timeouts};
+use crate::credential::{Origin, OriginError};
+use crate::upstream::Transport;
+
+/// An AI vendor or endpoint.
+#[doc(alias = "AiProvider")]
+#[doc(alias = "ProviderConfig")]
+pub struct Provider {
+    /// Its slug.
+    pub slug: ProviderSlug,
+    /// What speaks its format.
+    pub adapter: &'static dyn Adapter,
+    /// Whether TOML and the operator's switch both say so.
+    pub enabled: bool,
+    /// Whether TOML says so.
+    pub declared_enabled: bool,
+    /// The connection that the operator made the default one.
+    pub default_connection: Option<ConnectionName>,
+    /// The base URL, without a slash at its end.
+    pub base_url: Url,
+    /// The origin that secrets may be sent to.
+    pub origin: Origin,
+    /// How to connect.
+    pub transport: Transport,
+    /// Listed models, by id.
+    pub models: BTreeMap<Arc<str>, Arc<Model>>,
+    /// Whether a model that is not listed is sent all the same.
+    pub unlisted_models: bool,
+    /// How usage is got from its streams.
+    pub stream_usage: StreamUsage,
+    /// What follows a timeout.
+    pub on_timeout: OnTimeout,
+    /// Its timeouts.
+    pub timeouts: Timeouts,
+    /// Headers that go with every call.
+    pub headers: HeaderMap,
+    /// Parameters that are left out of a body.
+    pub drop: Vec<String>,
+    /// Parameters that go by another name.
+    pub rename: Vec<(String, String)>,
+    /// Whether it is one of those that come with the program.
+    pub builtin: bool,
+}
+
+/// A declared provider that cannot be used.
+#[derive(Debug, Error)]
+pub enum ProviderError {
+    /// No adapter has this kind.
+    #[error("provider {0} has the kind {1:?}, which no adapter speaks")]
+    Kind(ProviderSlug, String),
+    /// Its base URL has no origin.
+    #[error("provider {0}: {1}")]
+    Origin(ProviderSlug, OriginError),
+}
+
+impl Provider {
+    /// Puts a declared provider together with its adapter and the operator's switches.
+    ///
+    /// # Errors
+    /// When no adapter speaks its kind, or its base URL has no origin.
+    pub fn new(
+        declared: &config::Provider,
+        defaults: Timeouts,
+        enabled: Option<bool>,
+        default_connection: Option<ConnectionName>,
+    ) -> Result<Self, ProviderError> {
+        let slug = declared.slug.clone();
+        let adapter = adapter::for_kind(&declared.kind)
+            .ok_or_else(|| ProviderError::Kind(slug.clone(), declared.kind.clone()))?;
+        let timeouts = defaults.with(&declared.timeouts);
+        Ok(Self {
+            adapter,
+            enabled: declared.enabled && enabled.unwrap_or(true),
+            declared_enabled: declared.enabled,
+            default_connection,
+            base_url: declared.base_url.clone(),
+            origin: Origin::of(&declared.base_url).map_err(|error| ProviderError::Origin(slug.clone(), error))?,
+            transport: Transport {
+                allow_private: declared.allow_private,
+                ca_file: declared.ca_file.clone(),
+                proxy: declared.proxy.as_ref().map(Url::to_string),
+                connect_timeout: timeouts.connect,
+            },
+            models: declared.models.iter().map(|(id, model)| (Arc::from(id.as_str()), Arc::new(model.clone()))).collect(),
+            unlisted_models: declared.unlisted_models,
+            stream_usage: declared.stream_usage,
+            on_timeout: declared.on_timeout,
+            timeouts,
+            headers: declared.headers.iter().cloned().collect(),
+            drop: declared.drop.clone(),
+            rename: declared.rename.clone(),
+            builtin: declared.builtin,
+            slug,
+        })
+    }
+
+    /// The facts of a listed model.
+    pub fn model(&self, id: &str) -> Option<&Arc<Model>> {
+        self.models.get(id)
+    }
+
+    /// Whether a call of this provider needs a credential.
+    pub fn needs_secret(&self) -> bool {
+        self.adapter.facts().kind.needs_secret
+    }
+
+    /// The URL of a path below the base.
+    pub fn url(&self, path: &str) -> Option<Url> {
+        let base = self.base_url.as_str().trim_end_matches('/');
+        Url::parse(&format!("{base}{path}")).ok()
+    }
+}

@@ -1,0 +1,16 @@
+//! Which comes next.
+//!
+//! [`Selection`] knows routes, models and capabilities: it turns what an app asked for into pools of connections.
+//! [`Candidates`] walks them: route targets in order, within a target the lowest priority number first, within one
+//! priority the operator's default connection and then a smooth weighted round robin. [`decide`] says what an
+//! attempt's class means for the next step. All of it is pure: no I/O, no clock.
+
+mod candidates;
+mod decision;
+mod selection;
+mod tier;
+
+pub use candidates::{Candidate, Candidates, Skip, Skipped};
+pub use decision::{Step, decide, pause};
+pub use selection::{Selection, SelectionError, Wanted};
+pub use tier::Tier;

@@ -1,0 +1,143 @@
+//! One client's connection: which protocol it speaks, and how it ends.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::Context;
+use super::io::{Busy, Watched};
+use super::listen::Plane;
+use super::reply::Held;
+use super::routes::{self, Caller};
+use crate::bounds;
+
+/// How HTTP/2 with prior knowledge begins.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Serves one connection to its end. When `stop` turns true, the request that runs is the last.
+pub(super) async fn serve(context: Context, stream: UnixStream, caller: Caller, plane: Plane, stop: watch::Receiver<bool>) {
+    let mut stream = stream;
+    let Ok(Some((first, http2))) = timeout(bounds::PREFACE_TIMEOUT, preface(&mut stream)).await else { return };
+    let busy = Busy::default();
+    let io = TokioIo::new(Watched::new(stream, first, busy.clone()));
+    if http2 {
+        serve_http2(context, io, caller, plane, busy, stop).await;
+    } else {
+        serve_http1(context, io, caller, plane, busy, stop).await;
+    }
+}
+
+/// The first bytes, and whether they are HTTP/2's. None where the client hung up.
+async fn preface(stream: &mut UnixStream) -> Option<(Bytes, bool)> {
+    let mut first = BytesMut::with_capacity(8 * 1024);
+    loop {
+        if stream.read_buf(&mut first).await.ok()? == 0 {
+            return None;
+        }
+        let common = first.iter().zip(PREFACE).take_while(|(a, b)| a == b).count();
+        if common == PREFACE.len() {
+            return Some((first.freeze(), true));
+        }
+        if common < first.len() {
+            return Some((first.freeze(), false));
+        }
+    }
+}
+
+async fn serve_http1(
+    context: Context,
+    io: TokioIo<Watched>,
+    caller: Caller,
+    plane: Plane,
+    busy: Busy,
+    mut stop: watch::Receiver<bool>,
+) {
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let serving = busy.begin();
+        let reply = routes::dispatch(context.clone(), caller.clone(), plane, request.map(axum::body::Body::new));
+        async move { Ok::<_, Infallible>(reply.await.map(|body| Held::new(body, serving))) }
+    });
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(bounds::IDLE_TIMEOUT).max_buf_size(bounds::HEAD_BYTES_MAX);
+    let mut connection = pin!(builder.serve_connection(io, service));
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = stop.wait_for(|stop| *stop) => {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.as_mut().await;
+                return;
+            }
+        }
+    }
+}
+
+async fn serve_http2(
+    context: Context,
+    io: TokioIo<Watched>,
+    caller: Caller,
+    plane: Plane,
+    busy: Busy,
+    mut stop: watch::Receiver<bool>,
+) {
+    // Heads are HTTP/2's own business: frames come at any time.
+    let _serving = busy.begin();
+    let open = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&open);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let stream = Counted::new(&counted);
+        let reply = routes::dispatch(context.clone(), caller.clone(), plane, request.map(axum::body::Body::new));
+        async move { Ok::<_, Infallible>(reply.await.map(|body| Held::new(body, stream))) }
+    });
+    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(bounds::HTTP2_STREAMS_MAX)
+        .max_header_list_size(bounds::HTTP2_HEADER_LIST_BYTES_MAX)
+        .keep_alive_interval(bounds::HTTP2_PING_INTERVAL)
+        .keep_alive_timeout(bounds::HTTP2_PING_TIMEOUT);
+    let mut connection = pin!(builder.serve_connection(io, service));
+    let mut idle = Duration::ZERO;
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = stop.wait_for(|stop| *stop) => break,
+            () = tokio::time::sleep(bounds::HTTP2_PING_INTERVAL) => {
+                let quiet = open.load(Ordering::Relaxed) == 0;
+                idle = if quiet { idle + bounds::HTTP2_PING_INTERVAL } else { Duration::ZERO };
+                if idle >= bounds::IDLE_TIMEOUT {
+                    break;
+                }
+            }
+        }
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = timeout(bounds::DRAIN_TIMEOUT, connection).await;
+}
+
+/// One open stream of an HTTP/2 connection.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,46 @@
+//! The socket: accept loop on hyper, routes with their roles, handlers, replies.
+//!
+//! One acceptor hands each connection to the worker with the fewest open ones; a worker is a thread with a runtime of its
+//! own. Whoever connects is known from the kernel before a byte is read.
+
+mod accept;
+mod body;
+mod call;
+mod dialect;
+mod execute;
+mod io;
+mod link;
+mod listen;
+mod models;
+mod openai;
+mod reply;
+pub mod routes;
+mod worker;
+
+use std::sync::Arc;
+
+pub use accept::{Acceptor, accept};
+pub use listen::{Binding, ListenError, Plane, bind, inherited};
+pub use worker::{Pool, WorkerError};
+
+use crate::access::Names;
+use crate::admin::Admin;
+use crate::execute::{Engine, Worker};
+
+/// What the handlers of one worker hold.
+#[derive(Clone)]
+pub struct Context {
+    /// The worker's own way upstream, and what all share.
+    pub worker: Arc<Worker>,
+    /// What operators do.
+    pub admin: Arc<Admin>,
+    /// The name service, with a memory.
+    pub names: Arc<Names>,
+}
+
+impl Context {
+    /// What all workers share.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.worker.engine
+    }
+}

@@ -1,0 +1,179 @@
+//! What is in force: providers, connections, routes, apps and roles, as one immutable value.
+//!
+//! A request takes the snapshot once and sees it to its end. A new one is built completely before it is published;
+//! health is shared between them, so that publishing resets nothing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::access::Access;
+use crate::api::ConnectionId;
+use crate::config::{self, Catalogue};
+use crate::connection::health::Registry;
+use crate::connection::{Connection, ManagedBy};
+use crate::credential::SealedSecret;
+use crate::provider::{Provider, ProviderError};
+use crate::rotation::Selection;
+use crate::store::{ConnectionSwitch, ProviderSwitch, StoredConnection};
+use crate::upstream::sandbox::Fault;
+
+/// What is in force.
+pub struct Snapshot {
+    /// Counts up with every snapshot of this process.
+    pub generation: u64,
+    /// What the files say, checked.
+    pub catalogue: Arc<Catalogue>,
+    /// Who may do what.
+    pub access: Access,
+    /// All connections, by id.
+    pub connections: BTreeMap<ConnectionId, Arc<Connection>>,
+    /// What there is to choose from.
+    pub selection: Selection,
+}
+
+/// A declared connection's secret: sealed, or the reason why it could not be had.
+pub type DeclaredSecret = Result<SealedSecret, String>;
+
+/// Everything that a snapshot is made of.
+pub struct Parts<'a> {
+    /// The files.
+    pub catalogue: Arc<Catalogue>,
+    /// The secrets that the files refer to.
+    pub secrets: &'a HashMap<ConnectionId, DeclaredSecret>,
+    /// Who may do what.
+    pub access: Access,
+    /// The store's connections.
+    pub stored: Vec<StoredConnection>,
+    /// The operators' switches of providers.
+    pub provider_switches: HashMap<crate::api::ProviderSlug, ProviderSwitch>,
+    /// The operators' switches of declared connections.
+    pub connection_switches: HashMap<ConnectionId, ConnectionSwitch>,
+    /// How connections have fared.
+    pub health: &'a Registry,
+}
+
+impl Snapshot {
+    /// Puts a snapshot together.
+    ///
+    /// # Errors
+    /// When a declared provider cannot be used.
+    pub fn build(generation: u64, parts: Parts<'_>) -> Result<Self, ProviderError> {
+        let providers = providers(&parts)?;
+        let connections: Vec<Arc<Connection>> = declared(&parts, &providers)
+            .chain(stored(&parts, &providers))
+            .map(|connection| Arc::new(with_kind(connection, &providers)))
+            .collect();
+        let selection = Selection::new(providers, &connections, &parts.catalogue.routes);
+        let connections = connections.into_iter().map(|connection| (connection.id.clone(), connection)).collect();
+        Ok(Self { generation, catalogue: parts.catalogue, access: parts.access, connections, selection })
+    }
+}
+
+type Providers = BTreeMap<crate::api::ProviderSlug, Arc<Provider>>;
+
+fn providers(parts: &Parts<'_>) -> Result<Providers, ProviderError> {
+    parts
+        .catalogue
+        .providers
+        .values()
+        .map(|declared| {
+            let switch = parts.provider_switches.get(&declared.slug);
+            let provider = Provider::new(
+                declared,
+                parts.catalogue.default_timeouts,
+                switch.and_then(|switch| switch.enabled),
+                switch.and_then(|switch| switch.default_connection.clone()),
+            )?;
+            Ok((declared.slug.clone(), Arc::new(provider)))
+        })
+        .collect()
+}
+
+/// The connections that files declare.
+fn declared<'a>(parts: &'a Parts<'_>, _: &'a Providers) -> impl Iterator<Item = Connection> + 'a {
+    parts.catalogue.connections.iter().map(|declared| {
+        let switch = parts.connection_switches.get(&declared.id);
+        let (secret, secret_problem) = match parts.secrets.get(&declared.id) {
+            Some(Ok(sealed)) => (Some(sealed.clone()), None),
+            Some(Err(problem)) => (None, Some(problem.clone())),
+            None => (None, None),
+        };
+        Connection {
+            id: declared.id.clone(),
+            secret,
+            secret_problem,
+            enabled: declared.enabled && switch.and_then(|switch| switch.enabled).unwrap_or(true),
+            priority: declared.priority,
+            weight: declared.weight,
+            limits: declared.limits,
+            limit_group: declared.limit_group.clone(),
+            headers: declared.settings.headers.iter().cloned().collect(),
+            timeouts: declared.settings.timeouts,
+            fault: declared.settings.fault.as_ref().map(fault).unwrap_or_default(),
+            settings: declared.settings.words.clone(),
+            ui_metadata: String::from("{}"),
+            expires_ms: declared.expires_at.map(|at| at.as_millisecond()),
+            managed_by: ManagedBy::Toml,
+            health: parts.health.of(&declared.id),
+        }
+    })
+}
+
+/// The store's connections. One whose provider is no longer declared is kept, and cannot be chosen; one that a file
+/// declares too is the file's.
+fn stored<'a>(parts: &'a Parts<'_>, providers: &'a Providers) -> impl Iterator<Item = Connection> + 'a {
+    let in_file = |id: &ConnectionId| parts.catalogue.connections.iter().any(|declared| declared.id == *id);
+    parts.stored.iter().filter(move |stored| !in_file(&stored.id)).map(|stored| {
+        let settings = config::Settings::from_json(&stored.settings).unwrap_or_default();
+        let origin = providers.get(&stored.id.provider).map(|provider| &provider.origin);
+        let (secret, secret_problem) = match (&stored.secret, origin) {
+            (Some(sealed), Some(origin)) if sealed.origin != *origin => {
+                (None, Some(format!("the secret was given for {}, and the provider is now at {origin}", sealed.origin)))
+            }
+            (sealed, _) => (sealed.clone(), None),
+        };
+        Connection {
+            id: stored.id.clone(),
+            secret,
+            secret_problem,
+            enabled: stored.enabled,
+            priority: stored.priority,
+            weight: stored.weight,
+            limits: stored.limits,
+            limit_group: stored.limit_group.clone(),
+            headers: settings.headers.iter().cloned().collect(),
+            timeouts: settings.timeouts,
+            fault: settings.fault.as_ref().map(fault).unwrap_or_default(),
+            settings: settings.words,
+            ui_metadata: stored.ui_metadata.clone(),
+            expires_ms: stored.expires_ms,
+            managed_by: ManagedBy::Store,
+            health: parts.health.of(&stored.id),
+        }
+    })
+}
+
+/// Settings that become headers, by the table of the connection's kind.
+fn with_kind(mut connection: Connection, providers: &Providers) -> Connection {
+    let facts = providers.get(&connection.id.provider).map(|provider| provider.adapter.facts());
+    let mut headers = HeaderMap::new();
+    for (setting, header) in facts.into_iter().flat_map(|facts| facts.setting_headers) {
+        if let Some(value) = connection.settings.get(*setting).and_then(|value| HeaderValue::from_str(value).ok()) {
+            headers.insert(HeaderName::from_static(header), value);
+        }
+    }
+    connection.headers.extend(headers);
+    connection
+}
+
+fn fault(declared: &config::Fault) -> Fault {
+    Fault {
+        status: declared.status,
+        retry_after_s: declared.retry_after_s,
+        latency_ms: declared.latency.map_or(0, |latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
+        hang: declared.hang,
+        cut_after: declared.cut_after.map(|chunks| usize::try_from(chunks).unwrap_or(usize::MAX)),
+    }
+}

@@ -1,0 +1,79 @@
+//! One pooled client for each way of connecting.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::address;
+use super::error::TransportError;
+use super::tls;
+use crate::bounds;
+
+/// What a provider says about connecting to it. Providers that say the same share a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Transport {
+    /// Whether private and loopback addresses may be dialled.
+    pub allow_private: bool,
+    /// TLS roots of its own.
+    pub ca_file: Option<PathBuf>,
+    /// An HTTP or SOCKS proxy. The environment's proxies are ignored.
+    pub proxy: Option<String>,
+    /// The time for a connection to come about.
+    pub connect_timeout: Duration,
+}
+
+/// Builds a client. It follows no redirect, retries nothing, reads no environment and decodes nothing.
+pub(super) fn build(transport: &Transport) -> Result<reqwest::Client, TransportError> {
+    let setup = |error: reqwest::Error| TransportError::Setup(format!("cannot set up the client: {error}"));
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls::config(transport.ca_file.as_deref())?)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .user_agent(concat!("bursar/", env!("CARGO_PKG_VERSION")))
+        .dns_resolver(Guarded { allow_private: transport.allow_private })
+        .connect_timeout(transport.connect_timeout)
+        .pool_max_idle_per_host(bounds::UPSTREAM_IDLE_PER_HOST_MAX)
+        .pool_idle_timeout(bounds::UPSTREAM_IDLE_TIMEOUT)
+        .http1_max_headers(bounds::UPSTREAM_HEADERS_MAX)
+        .http2_max_header_list_size(bounds::UPSTREAM_HEADER_LIST_BYTES_MAX)
+        .http2_keep_alive_interval(bounds::UPSTREAM_PING_INTERVAL)
+        .http2_keep_alive_timeout(bounds::UPSTREAM_PING_TIMEOUT)
+        .tcp_nodelay(true)
+        .tcp_keepalive(bounds::UPSTREAM_PING_INTERVAL)
+        .tcp_user_timeout(bounds::UPSTREAM_PING_INTERVAL + bounds::UPSTREAM_PING_TIMEOUT);
+    if let Some(proxy) = &transport.proxy {
+        builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(setup)?);
+    }
+    builder.build().map_err(setup)
+}
+
+/// A resolver that gives out only addresses that may be dialled.
+struct Guarded {
+    allow_private: bool,
+}
+
+impl Resolve for Guarded {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allow_private = self.allow_private;
+        Box::pin(async move {
+            let lookup = tokio::net::lookup_host((name.as_str(), 0));
+            let found = tokio::time::timeout(bounds::DNS_TIMEOUT, lookup).await??;
+            let mut refused = None;
+            let mut good: Vec<SocketAddr> = Vec::new();
+            for candidate in found {
+                match address::check(candidate.ip(), allow_private) {
+                    Ok(()) => good.push(candidate),
+                    Err(error) => refused = Some(error),
+                }
+            }
+            match refused {
+                Some(error) if good.is_empty() => Err(error.into()),
+                _ => Ok(Box::new(good.into_iter()) as Addrs),
+            }
+        })
+    }
+}
