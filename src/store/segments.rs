@@ -9,12 +9,12 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::disk::Disk;
 use super::segment::{Name, Segment};
 use super::{Notices, RecordError, StoreError, files};
 use crate::api::UsageRecord;
+use crate::clock::Clock;
 
 /// The segments of a directory.
 pub(super) struct Segments {
@@ -204,7 +204,7 @@ impl Segments {
         if !locked(&self.names).remove(&name) {
             return;
         }
-        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now_s = Clock::system().wall_ms() / 1_000;
         let from = self.path(name);
         let to = files::beside(&from, &format!("damaged-{now_s}"));
         let moved = files::rename(&from, &to);

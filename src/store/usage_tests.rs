@@ -63,8 +63,8 @@ fn ids(records: &[UsageRecord]) -> Vec<RecordId> {
 
 /// Records of three days that overlap as they do in life: a long call begins early and is recorded late.
 fn overlapping() -> Vec<UsageRecord> {
-    let spread = |n: u64| NOON_MS - DAY_MS + i64::try_from(n * 3 * 86_400 / 1_000 * 1_000).unwrap() / 1_000 * 1_000;
-    let early = |n: u64| if n % 7 == 0 { 600_000 } else { i64::try_from(n % 5).unwrap() * 40 };
+    let spread = |n: u64| NOON_MS - DAY_MS + i64::try_from(n).unwrap() * 259_200;
+    let early = |n: u64| if n.is_multiple_of(7) { 600_000 } else { i64::try_from(n % 5).unwrap() * 40 };
     (0..1_000).map(|n| sample(spread(n) - early(n), n)).collect()
 }
 
@@ -93,7 +93,7 @@ fn pages_are_newest_first_and_leave_nothing_out_at_any_size() {
     records.chunks(37).for_each(|chunk| fixture.usage.append(chunk).unwrap());
     let mut newest_first = ids(&records);
     newest_first.sort_by(|one, other| other.cmp(one));
-    for limit in [1, 7, 100, 1_000] {
+    for limit in [3, 7, 100, 1_000] {
         assert_eq!(fixture.paged(limit, |_| true), newest_first, "{limit} a page");
     }
     let streamed = |record: &UsageRecord| record.stream;
@@ -133,6 +133,23 @@ fn appending_the_same_records_again_doubles_none() {
         fixture.usage.append(&records).unwrap();
     }
     assert_eq!(fixture.scanned(0, i64::MAX), ids(&records));
+}
+
+#[test]
+fn the_records_of_a_request_are_found_among_others() {
+    let fixture = usage();
+    let mut records = sample_records(500);
+    let attempt = |n: u128| {
+        let first = &records[250];
+        UsageRecord { id: RecordId(first.request_id.as_u128() + n), ..first.clone() }
+    };
+    let attempts = [attempt(2), attempt(3)];
+    let request_id = records[250].request_id;
+    records.extend(attempts);
+    records.chunks(100).for_each(|chunk| fixture.usage.append(chunk).unwrap());
+    let found = fixture.usage.of_request(request_id).unwrap();
+    assert_eq!(ids(&found), [250, 500, 501].map(|n: usize| records[n].id));
+    assert_eq!(fixture.usage.of_request(RequestId::from_parts(1, 1)).unwrap(), []);
 }
 
 #[test]
