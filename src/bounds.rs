@@ -94,6 +94,10 @@ pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(15);
 pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Of `Retry-After`: up to so many seconds an SDK may well wait itself.
 pub const RETRY_AFTER_SOON_S: u64 = 60;
+/// The longest pause after accepting failed.
+pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Threads of one worker that may wait for names, addresses and the store.
+pub const BLOCKING_THREADS_MAX: usize = 16;
 /// The time for a connection's test.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long running requests may go on after a stop was asked for.
@@ -158,6 +162,13 @@ pub const IDENTITY_CACHE_TTL: Duration = Duration::from_secs(10);
 pub const USAGE_ROWS_MAX: usize = 10_000;
 /// Records of one page.
 pub const USAGE_PAGE_MAX: usize = 1_000;
+
+/// Numbers in one embeddings reply of the sandbox, all vectors together: about 10 MiB of JSON.
+pub const SANDBOX_EMBEDDING_NUMBERS_MAX: usize = MIB;
+/// Levels of a schema that the sandbox goes down, references included: providers take 5 to 10.
+pub const SANDBOX_SCHEMA_DEPTH_MAX: usize = 64;
+/// Bytes, roughly, of the instance of a schema that the sandbox makes up.
+pub const SANDBOX_INSTANCE_BYTES_MAX: usize = 256 * KIB;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;

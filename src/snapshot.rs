@@ -61,7 +61,7 @@ impl Snapshot {
     /// When a declared provider cannot be used.
     pub fn build(generation: u64, parts: Parts<'_>) -> Result<Self, ProviderError> {
         let providers = providers(&parts)?;
-        let connections: Vec<Arc<Connection>> = declared(&parts, &providers)
+        let connections: Vec<Arc<Connection>> = declared(&parts)
             .chain(stored(&parts, &providers))
             .map(|connection| Arc::new(with_kind(connection, &providers)))
             .collect();
@@ -92,7 +92,7 @@ fn providers(parts: &Parts<'_>) -> Result<Providers, ProviderError> {
 }
 
 /// The connections that files declare.
-fn declared<'a>(parts: &'a Parts<'_>, _: &'a Providers) -> impl Iterator<Item = Connection> + 'a {
+fn declared<'a>(parts: &'a Parts<'_>) -> impl Iterator<Item = Connection> + 'a {
     parts.catalogue.connections.iter().map(|declared| {
         let switch = parts.connection_switches.get(&declared.id);
         let (secret, secret_problem) = match parts.secrets.get(&declared.id) {
@@ -112,7 +112,8 @@ fn declared<'a>(parts: &'a Parts<'_>, _: &'a Providers) -> impl Iterator<Item = 
             headers: declared.settings.headers.iter().cloned().collect(),
             timeouts: declared.settings.timeouts,
             fault: declared.settings.fault.as_ref().map(fault).unwrap_or_default(),
-            settings: declared.settings.words.clone(),
+            words: declared.settings.words.clone(),
+            settings: serde_json::to_string(&declared.settings.words).unwrap_or_default(),
             ui_metadata: String::from("{}"),
             expires_ms: declared.expires_at.map(|at| at.as_millisecond()),
             managed_by: ManagedBy::Toml,
@@ -126,8 +127,9 @@ fn declared<'a>(parts: &'a Parts<'_>, _: &'a Providers) -> impl Iterator<Item = 
 fn stored<'a>(parts: &'a Parts<'_>, providers: &'a Providers) -> impl Iterator<Item = Connection> + 'a {
     let in_file = |id: &ConnectionId| parts.catalogue.connections.iter().any(|declared| declared.id == *id);
     parts.stored.iter().filter(move |stored| !in_file(&stored.id)).map(|stored| {
-        let settings = config::Settings::from_json(&stored.settings).unwrap_or_default();
-        let origin = providers.get(&stored.id.provider).map(|provider| &provider.origin);
+        let provider = providers.get(&stored.id.provider);
+        let settings = provider.map(|provider| settings(stored, provider)).unwrap_or_default();
+        let origin = provider.map(|provider| &provider.origin);
         let (secret, secret_problem) = match (&stored.secret, origin) {
             (Some(sealed), Some(origin)) if sealed.origin != *origin => {
                 (None, Some(format!("the secret was given for {}, and the provider is now at {origin}", sealed.origin)))
@@ -146,7 +148,8 @@ fn stored<'a>(parts: &'a Parts<'_>, providers: &'a Providers) -> impl Iterator<I
             headers: settings.headers.iter().cloned().collect(),
             timeouts: settings.timeouts,
             fault: settings.fault.as_ref().map(fault).unwrap_or_default(),
-            settings: settings.words,
+            words: settings.words,
+            settings: stored.settings.clone(),
             ui_metadata: stored.ui_metadata.clone(),
             expires_ms: stored.expires_ms,
             managed_by: ManagedBy::Store,
@@ -155,12 +158,22 @@ fn stored<'a>(parts: &'a Parts<'_>, providers: &'a Providers) -> impl Iterator<I
     })
 }
 
+/// A stored connection's settings. They were checked when they were taken; what a later version no longer takes is left
+/// out, and said.
+fn settings(stored: &StoredConnection, provider: &Provider) -> config::Settings {
+    let json = serde_json::from_str(&stored.settings).unwrap_or_default();
+    config::check_settings(&json, &provider.adapter.facts().kind).unwrap_or_else(|problems| {
+        tracing::warn!(connection = %stored.id, problems = problems.join("; "), "settings are not taken");
+        config::Settings::default()
+    })
+}
+
 /// Settings that become headers, by the table of the connection's kind.
 fn with_kind(mut connection: Connection, providers: &Providers) -> Connection {
     let facts = providers.get(&connection.id.provider).map(|provider| provider.adapter.facts());
     let mut headers = HeaderMap::new();
     for (setting, header) in facts.into_iter().flat_map(|facts| facts.setting_headers) {
-        if let Some(value) = connection.settings.get(*setting).and_then(|value| HeaderValue::from_str(value).ok()) {
+        if let Some(value) = connection.words.get(*setting).and_then(|value| HeaderValue::from_str(value).ok()) {
             headers.insert(HeaderName::from_static(header), value);
         }
     }

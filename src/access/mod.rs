@@ -84,9 +84,10 @@ impl Access {
 
     /// What the configuration makes of a caller.
     pub fn identify(&self, person: &Person) -> Identity {
-        let app = self.apps.iter().find(|app| {
-            app.uid == Some(person.uid) || app.gid.is_some_and(|gid| person.groups.contains(&gid))
-        });
+        let app = self
+            .apps
+            .iter()
+            .find(|app| app.uid == Some(person.uid) || app.gid.is_some_and(|gid| person.groups.contains(&gid)));
         Identity {
             uid: person.uid,
             user: person.name.clone(),
@@ -101,7 +102,8 @@ impl Access {
             return Roles::NONE;
         }
         let own = person.uid == self.own_uid;
-        let member = |set: &Set| set.users.contains(&person.uid) || person.groups.iter().any(|gid| set.groups.contains(gid));
+        let member =
+            |set: &Set| set.users.contains(&person.uid) || person.groups.iter().any(|gid| set.groups.contains(gid));
         let mut roles = Roles::NONE;
         if own || member(&self.admin) {
             roles = roles.with(Role::Admin).with(Role::Viewer);
@@ -156,8 +158,13 @@ mod tests {
             groups: groups.iter().copied().map(Principal::Number).collect(),
         };
         let roles = config::Access { admin: set(&[0], &[10]), viewer: set(&[], &[20]), client: set(&[], &[30]) };
-        let app = |name: &str, matches| config::App { name: name.parse().unwrap(), matches, feature: Some("f".parse().unwrap()) };
-        let apps = [app("group-app", Match::Group(Principal::Number(30))), app("user-app", Match::User(Principal::Number(5)))];
+        let app = |name: &str, matches| config::App {
+            name: name.parse().unwrap(),
+            matches,
+            feature: Some("f".parse().unwrap()),
+        };
+        let apps =
+            [app("group-app", Match::Group(Principal::Number(30))), app("user-app", Match::User(Principal::Number(5)))];
         Access::resolve(&roles, &apps, 900).0
     }
 

@@ -40,4 +40,9 @@ impl Roles {
     pub const fn has(self, role: Role) -> bool {
         self.0 & (1 << role as u8) != 0
     }
+
+    /// Whether there is any.
+    pub const fn any(self) -> bool {
+        self.0 != 0
+    }
 }

@@ -33,6 +33,11 @@ pub fn sanitise(text: &str) -> String {
     bounded(&clean, bounds::ERROR_TEXT_BYTES_MAX)
 }
 
+/// Whether anything in a text looks like a key.
+pub fn shows_key(text: &str) -> bool {
+    text.split(ends_word).any(looks_like_key)
+}
+
 fn looks_like_key(word: &str) -> bool {
     KEY_PREFIXES.iter().any(|prefix| {
         word.find(prefix).is_some_and(|at| {

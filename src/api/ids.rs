@@ -97,6 +97,24 @@ macro_rules! slug {
                 String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
             }
         }
+
+        text_schema!($name, "^[a-z0-9][a-z0-9._-]{0,63}$");
+    };
+}
+
+/// Describes an id to readers of the API: a text of this form.
+macro_rules! text_schema {
+    ($name:ident, $pattern:literal) => {
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .pattern(Some($pattern))
+                    .into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
     };
 }
 
@@ -187,6 +205,9 @@ impl<'de> Deserialize<'de> for ConnectionId {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
+
+text_schema!(ConnectionId, "^[a-z0-9][a-z0-9._-]{0,63}:[a-z0-9][a-z0-9._-]{0,63}$");
+text_schema!(RequestId, "^req_[0-9a-f]{32}$");
 
 /// The id of one request: time-ordered, 128 bits, shown as `req_` and 32 hexadecimal digits.
 ///

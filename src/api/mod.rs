@@ -8,15 +8,17 @@ pub mod capability;
 pub mod error;
 pub mod execute;
 pub mod ids;
+pub mod moment;
 pub mod money;
 pub mod outcome;
 pub mod usage;
 
 pub use capability::{Capabilities, Capability};
-pub use error::{Code, Failure};
+pub use error::{Code, ErrorBody, Failure};
 pub use ids::{
     AppName, ConnectionId, ConnectionName, Feature, IdError, LimitGroup, ProviderSlug, RequestId, RouteName,
 };
+pub use moment::Moment;
 pub use money::{NanoUsd, PicoUsd};
 pub use outcome::Outcome;
 pub use usage::{Operation, Tokens, UsageRecord};

@@ -146,6 +146,58 @@ impl<'de> Deserialize<'de> for NanoUsd {
     }
 }
 
+macro_rules! shown_price {
+    ($(#[$doc:meta])* $name:ident, $per_dollar:literal, $read:path) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct $name(pub PicoUsd);
+
+        impl $name {
+            /// The number of dollars, for showing.
+            #[expect(clippy::cast_precision_loss, reason = "a price has far fewer than f64's 15 digits")]
+            fn dollars(self) -> f64 {
+                self.0.0 as f64 / $per_dollar
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.dollars().to_string())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_f64(self.dollars())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let number = serde_json::Number::deserialize(deserializer)?;
+                $read(&number.to_string()).map(Self).map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                <f64 as utoipa::PartialSchema>::schema()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+    };
+}
+
+shown_price!(
+    /// A price a token, shown and read as USD per million tokens.
+    UsdPerMillion, 1e6, PicoUsd::per_million
+);
+shown_price!(
+    /// The price of one thing, shown and read as USD.
+    UsdEach, 1e12, PicoUsd::each
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;

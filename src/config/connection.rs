@@ -7,12 +7,13 @@ use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
 use super::kind::KindFacts;
-use super::limit::{Limits, limits_by_model};
+use super::limit::limits_by_model;
 use super::provider::Provider;
 use super::secret::SecretRef;
 use super::timeout::TimeoutOverrides;
 use super::walk::{Cursor, Fields};
 use super::{secret, timeout};
+use crate::api::admin::Limits;
 use crate::api::{ConnectionId, LimitGroup, ProviderSlug};
 use crate::bounds;
 
@@ -172,18 +173,23 @@ fn read_secret(fields: &Fields<'_>, facts: Option<&KindFacts>) -> Option<SecretR
 /// Reads the settings. Without a known kind their words cannot be told right from wrong, and something else is wrong
 /// already.
 fn read_settings(fields: &Fields<'_>, facts: Option<&KindFacts>) -> Settings {
-    let read = |at: Cursor<'_>| {
-        let words = facts?.settings;
+    let settings = fields.get("settings").zip(facts).and_then(|(at, facts)| Settings::read(&at, facts));
+    settings.unwrap_or_default()
+}
+
+impl Settings {
+    /// Reads a table of settings.
+    pub(super) fn read(at: &Cursor<'_>, facts: &KindFacts) -> Option<Self> {
+        let words = facts.settings;
         let fields = at.fields(&[words, &["headers", "timeouts"]].concat())?;
         let text = |&word: &&str| Some((word.to_owned(), fields.get(word)?.some_text()?.to_owned()));
-        Some(Settings {
+        Some(Self {
             words: words.iter().filter(|&&word| word != "fault").filter_map(text).collect(),
             headers: fields.get("headers").map(|headers| headers.headers()).unwrap_or_default(),
             timeouts: fields.get("timeouts").map(|table| timeout::read(&table)).unwrap_or_default(),
             fault: fields.get("fault").and_then(|fault| Fault::read(&fault)),
         })
-    };
-    fields.get("settings").and_then(read).unwrap_or_default()
+    }
 }
 
 impl Fault {

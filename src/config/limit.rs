@@ -6,21 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::suggest;
 use super::walk::{Cursor, Fields};
-
-/// Figures that admission must keep; none means no limit of that sort. A figure is never zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Limits {
-    /// Requests in any 60 seconds.
-    pub requests_per_minute: Option<u64>,
-    /// Requests in a calendar day.
-    pub requests_per_day: Option<u64>,
-    /// Tokens in any 60 seconds, in and out.
-    pub tokens_per_minute: Option<u64>,
-    /// Tokens in a calendar day, in and out.
-    pub tokens_per_day: Option<u64>,
-    /// Requests under way at once.
-    pub concurrent: Option<u64>,
-}
+use crate::api::admin::Limits;
 
 /// What the connections of one limit group share.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -28,6 +28,7 @@ mod suggest;
 mod timeout;
 mod values;
 mod walk;
+mod watch;
 
 use std::path::Path;
 
@@ -36,7 +37,9 @@ pub use connection::{Connection, Fault, Settings};
 pub use daemon::{Access, App, Daemon, Durability, Keys, Match, Members, Principal, Retention, Server, Socket, Usage};
 pub use environment::Environment;
 pub use kind::{KindFacts, StreamUsage};
-pub use limit::{GroupLimits, Limits};
+pub use limit::GroupLimits;
+
+pub use crate::api::admin::Limits;
 pub use model::Model;
 pub use price::{Price, Rates, Tier};
 pub use problem::{Problem, Report};
@@ -45,6 +48,7 @@ pub use route::{Route, Target};
 pub use secret::SecretRef;
 pub use source::{Fingerprint, Source};
 pub use timeout::{TimeoutOverrides, Timeouts};
+pub use watch::Watcher;
 
 use document::Node;
 use problem::Problems;
@@ -118,6 +122,24 @@ pub fn check_catalogue(source: &Source, kinds: &[&KindFacts]) -> Result<Loaded<C
     let problems = Problems::default();
     let (root, builtins) = layers::over_built_in(document::parse(source, &problems), &problems);
     checked(source, problems, &root, |root| catalogue::read(root, kinds, &builtins))
+}
+
+/// Checks a connection's settings that came as a JSON object, by the rules that hold for the file.
+///
+/// # Errors
+/// When they say something that cannot be taken: everything of that sort at once, each as `key: what is wrong`.
+pub fn check_settings(
+    json: &serde_json::Map<String, serde_json::Value>,
+    facts: &KindFacts,
+) -> Result<Settings, Vec<String>> {
+    let text =
+        toml::to_string(json).map_err(|_| vec![String::from("settings: null is no setting: leave the key out")])?;
+    let source = Source::from_text(Path::new("settings"), text);
+    let problems = Problems::default();
+    let root = document::parse(&source, &problems);
+    let say = |problem: &Problem| format!("{}: {}", problem.key, problem.message);
+    let read = checked(&source, problems, &root, |root| Settings::read(root, facts));
+    read.map(|loaded| loaded.value).map_err(|report| report.errors.iter().map(say).collect())
 }
 
 /// Reads a parsed document, unless it could not be parsed: then most of what would be found comes from that.

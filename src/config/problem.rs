@@ -31,7 +31,7 @@ pub struct Problem {
 
 impl Problem {
     /// A problem of a whole file.
-    pub(super) fn of_file(file: &Arc<Path>, message: impl Into<String>) -> Self {
+    pub fn of_file(file: &Arc<Path>, message: impl Into<String>) -> Self {
         Self { file: Arc::clone(file), line: None, column: None, key: String::new(), message: message.into() }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod health;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -49,6 +50,8 @@ pub struct Connection {
     pub timeouts: TimeoutOverrides,
     /// Misbehaviour of the sandbox.
     pub fault: Fault,
+    /// The words of its kind among its settings.
+    pub words: BTreeMap<String, String>,
     /// Settings as the operator wrote them, a JSON object.
     pub settings: String,
     /// The dashboard's own notes, a JSON object.

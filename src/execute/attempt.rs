@@ -1,8 +1,8 @@
 //! One attempt: send, read the head, and go on to a whole reply or to a stream's first content.
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::Failed;
@@ -10,7 +10,7 @@ use super::ledger::Ledger;
 use super::tap::{Tap, TapError};
 use super::wire::{self, WireError};
 use super::{Call, Worker};
-use crate::adapter::{Asked, Dialect, Invalid};
+use crate::adapter::{Asked, Invalid};
 use crate::api::{Code, Outcome};
 use crate::bounds;
 use crate::config::Timeouts;

@@ -38,6 +38,17 @@ pub struct ProviderAnswer {
     pub error: ProviderError,
 }
 
+impl ProviderAnswer {
+    /// The body as it came, where a caller of OpenAI's dialect may see it so: it is in that dialect, it is JSON, and
+    /// nothing in it looks like a key.
+    pub fn unchanged(&self) -> Option<Bytes> {
+        let text = std::str::from_utf8(&self.body).ok()?;
+        let plain = self.dialect == Dialect::OpenAi && !crate::adapter::text::shows_key(text);
+        let json = || serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+        (plain && json()).then(|| self.body.clone())
+    }
+}
+
 impl Failed {
     /// A transport error. What could not be reached, or broke off before content, may work a moment later.
     pub fn transport(error: &TransportError) -> Self {
@@ -111,24 +122,29 @@ impl Refused {
 
 /// The attempts of a request that were not answered, in order.
 #[derive(Debug, Default)]
-pub struct Failures(Vec<Failed>);
+pub(super) struct Failures(Vec<Failed>);
 
 impl Failures {
     /// Adds the next.
-    pub fn push(&mut self, failed: Failed) {
+    pub(super) fn push(&mut self, failed: Failed) {
         self.0.push(failed);
     }
 
     /// What the app is told: that it may come again, where any provider said so; else the first attempt's error.
-    pub fn verdict(self, skipped: &[Skipped], asked: &str) -> Refused {
+    pub(super) fn verdict(self, skipped: &[Skipped], asked: &str) -> Refused {
         let limited = |failed: &&Failed| matches!(failed.outcome, Outcome::RateShort | Outcome::RateDay);
-        let waits = self.0.iter().filter(limited).map(|failed| failed.retry_after.unwrap_or(bounds::RETRY_AFTER_DEFAULT));
+        let waits =
+            self.0.iter().filter(limited).map(|failed| failed.retry_after.unwrap_or(bounds::RETRY_AFTER_DEFAULT));
         let count = self.0.len();
         if let Some(wait) = waits.min() {
             let seconds = wait.as_secs_f64().ceil().max(1.0);
             let text = self.0.iter().find(limited).map_or("", |failed| failed.message.as_str());
             let message = format!("every connection for {asked:?} is out of room ({}): {text}", attempts(count));
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive count of seconds")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a positive count of seconds"
+            )]
             return Refused::Bursar(Failure::new(Code::RateLimited, message).retry_after(seconds as u64));
         }
         let Some(first) = self.0.into_iter().next() else {
@@ -137,7 +153,8 @@ impl Failures {
         match first.answer {
             Some(answer) if matches!(first.outcome, Outcome::Caller | Outcome::TooLarge) => Refused::Provider(answer),
             _ => {
-                let more = if count > 1 { format!(" ({} failed; this is the first)", attempts(count)) } else { String::new() };
+                let more =
+                    if count > 1 { format!(" ({} failed; this is the first)", attempts(count)) } else { String::new() };
                 Refused::Bursar(Failure::new(first.code, format!("{}{more}", first.message)))
             }
         }
@@ -159,20 +176,29 @@ fn nothing_to_try(skipped: &[Skipped], asked: &str) -> Failure {
         return lacking(capability, asked);
     }
     if because(|why| *why == Skip::TooLarge).is_some() {
-        return Failure::new(Code::TooLarge, format!("the request is larger than the context window of every model for {asked:?}"));
+        return Failure::new(
+            Code::TooLarge,
+            format!("the request is larger than the context window of every model for {asked:?}"),
+        );
     }
     if let Some(one) = because(|why| *why == Skip::Rejected) {
-        return Failure::new(Code::UpstreamAuth, format!(
-            "the provider refused the credential of {}: an operator sets a new one with `bursar credentials set {} --name {}`",
-            one.connection, one.connection.provider, one.connection.name,
-        ));
+        return Failure::new(
+            Code::UpstreamAuth,
+            format!(
+                "the provider refused the credential of {}: an operator sets a new one with `bursar credentials set {} --name {}`",
+                one.connection, one.connection.provider, one.connection.name,
+            ),
+        );
     }
     let why = if let Some(one) = because(|why| *why == Skip::NeedsSecret) {
         format!("{} has no credential: `bursar credentials set {}`", one.connection, one.connection.provider)
     } else if let Some(one) = because(|why| *why == Skip::Disabled) {
         format!("{} is switched off: `bursar connections enable {}`", one.connection, one.connection)
     } else if let Some(one) = because(|why| *why == Skip::ProviderDisabled) {
-        format!("provider {} is switched off: `bursar providers enable {}`", one.connection.provider, one.connection.provider)
+        format!(
+            "provider {} is switched off: `bursar providers enable {}`",
+            one.connection.provider, one.connection.provider
+        )
     } else if !skipped.is_empty() {
         "the connection that the request is pinned to does not serve this model".into()
     } else {
@@ -182,5 +208,8 @@ fn nothing_to_try(skipped: &[Skipped], asked: &str) -> Failure {
 }
 
 fn lacking(capability: Capability, asked: &str) -> Failure {
-    Failure::new(Code::CapabilityMissing, format!("no model for {asked:?} has the capability {capability}, which the request needs"))
+    Failure::new(
+        Code::CapabilityMissing,
+        format!("no model for {asked:?} has the capability {capability}, which the request needs"),
+    )
 }

@@ -15,6 +15,7 @@ use crate::api::{AppName, Feature, Operation, Outcome, RequestId, Tokens, UsageR
 use crate::connection::health::InFlight;
 use crate::provider::price;
 use crate::rotation::Candidate;
+use crate::usage::Receipt;
 
 /// What all records of a request share.
 #[derive(Debug, Clone)]
@@ -69,6 +70,7 @@ pub struct Ledger {
     attempts: Vec<Attempted>,
     upstream: Duration,
     closed: bool,
+    receipt: Option<Receipt>,
 }
 
 impl Ledger {
@@ -85,6 +87,7 @@ impl Ledger {
             attempts: Vec::new(),
             upstream: Duration::ZERO,
             closed: false,
+            receipt: None,
         }
     }
 
@@ -121,7 +124,12 @@ impl Ledger {
     pub fn begin(&mut self, candidate: &Candidate) {
         self.flush(false);
         let (began, at_ms) = (Instant::now(), self.engine.clock.wall_ms());
-        self.attempts.push(Attempted { connection: candidate.connection.id.clone(), outcome: None, status: None, ms: 0 });
+        self.attempts.push(Attempted {
+            connection: candidate.connection.id.clone(),
+            outcome: None,
+            status: None,
+            ms: 0,
+        });
         self.running = Some(Running {
             _permit: candidate.connection.health.begin(at_ms),
             candidate: candidate.clone(),
@@ -184,6 +192,15 @@ impl Ledger {
         self.flush(true);
     }
 
+    /// As [`Ledger::close`]; where each record must be durable before a reply ends, waits until this one is.
+    pub async fn close_durably(&mut self, outcome: Outcome, error: Option<&str>) {
+        self.close(outcome, error);
+        if let Some(receipt) = self.receipt.take() {
+            // A store that takes nothing now is no reason to keep a reply back: the record is kept and tried again.
+            let _ = receipt.await;
+        }
+    }
+
     /// The time that Bursar itself took so far.
     pub fn overhead(&self) -> Duration {
         self.began.elapsed().saturating_sub(self.upstream)
@@ -193,7 +210,11 @@ impl Ledger {
         if let Some(mut record) = self.last.take() {
             record.is_final = is_final;
             self.engine.log(&record);
-            self.engine.recorder.record(record);
+            if is_final && self.engine.durable_each {
+                self.receipt = Some(self.engine.recorder.record_durable(record));
+            } else {
+                self.engine.recorder.record(record);
+            }
         }
     }
 

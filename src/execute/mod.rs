@@ -24,8 +24,8 @@ pub use relay::Relay;
 
 use crate::adapter::body::Scan;
 use crate::api::{
-    AppName, Capabilities, Code, ConnectionId, ConnectionName, Failure, Feature, Operation, Outcome, ProviderSlug, RequestId,
-    UsageRecord,
+    AppName, Capabilities, Code, ConnectionId, ConnectionName, Failure, Feature, Operation, Outcome, ProviderSlug,
+    RequestId, UsageRecord,
 };
 use crate::clock::Clock;
 use crate::credential::Vault;
@@ -46,6 +46,8 @@ pub struct Engine {
     pub recorder: Recorder,
     /// Tells the time.
     pub clock: Clock,
+    /// Whether a reply waits for its record to be durable.
+    pub durable_each: bool,
     /// Makes ids unique: random for the process, counted within it.
     pub ids: Ids,
 }

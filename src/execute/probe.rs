@@ -43,7 +43,11 @@ pub async fn probe(worker: &Worker, candidate: &Candidate) -> Probe {
     Probe { outcome, status, took: began.elapsed(), error, models }
 }
 
-async fn list(worker: &Worker, candidate: &Candidate, status: &mut Option<u16>) -> Result<Vec<String>, (Outcome, String)> {
+async fn list(
+    worker: &Worker,
+    candidate: &Candidate,
+    status: &mut Option<u16>,
+) -> Result<Vec<String>, (Outcome, String)> {
     let (request, _) = wire::models_request(candidate, &worker.engine.vault).map_err(|error| match error {
         WireError::Credential(message) => (Outcome::Credential, message),
         WireError::Refused(refusal) => (Outcome::Caller, refusal.message),

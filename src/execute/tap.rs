@@ -28,7 +28,13 @@ pub(super) struct Tap {
 
 impl Tap {
     pub(super) fn new(reply: Reply, reader: Box<dyn StreamReader>) -> Self {
-        Self { reply, frames: sse::Reader::new(bounds::STREAM_FRAME_BYTES_MAX), reader, out: Vec::new(), seen: Seen::default() }
+        Self {
+            reply,
+            frames: sse::Reader::new(bounds::STREAM_FRAME_BYTES_MAX),
+            reader,
+            out: Vec::new(),
+            seen: Seen::default(),
+        }
     }
 
     /// Waits for the next bytes and takes in every frame that they complete. Frames of one read leave together. False at

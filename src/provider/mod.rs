@@ -94,7 +94,11 @@ impl Provider {
                 proxy: declared.proxy.as_ref().map(Url::to_string),
                 connect_timeout: timeouts.connect,
             },
-            models: declared.models.iter().map(|(id, model)| (Arc::from(id.as_str()), Arc::new(model.clone()))).collect(),
+            models: declared
+                .models
+                .iter()
+                .map(|(id, model)| (Arc::from(id.as_str()), Arc::new(model.clone())))
+                .collect(),
             unlisted_models: declared.unlisted_models,
             stream_usage: declared.stream_usage,
             on_timeout: declared.on_timeout,

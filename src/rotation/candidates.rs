@@ -96,7 +96,7 @@ impl Candidates {
         self.pools.iter().map(|pool| &pool.provider.slug)
     }
 
-    fn skip(&self, pool: &Pool, connection: &Connection) -> Option<Skip> {
+    fn why_not(&self, pool: &Pool, connection: &Connection) -> Option<Skip> {
         if self.wanted.pin.as_ref().is_some_and(|pin| *pin != connection.id) {
             return Some(Skip::NotPinned);
         }
@@ -131,11 +131,16 @@ impl Iterator for Candidates {
                 continue;
             }
             self.had.push(connection.id.clone());
-            match self.skip(&pool, connection) {
+            match self.why_not(&pool, connection) {
                 Some(why) => self.skipped.push(Skipped { connection: connection.id.clone(), why }),
                 None => {
                     let connection = Arc::clone(connection);
-                    return Some(Candidate { provider: pool.provider, connection, model: pool.model, facts: pool.facts });
+                    return Some(Candidate {
+                        provider: pool.provider,
+                        connection,
+                        model: pool.model,
+                        facts: pool.facts,
+                    });
                 }
             }
         }

@@ -73,7 +73,8 @@ impl Selection {
         connections: &[Arc<Connection>],
         routes: &BTreeMap<RouteName, Route>,
     ) -> Self {
-        let tiers = providers.values().map(|provider| (provider.slug.clone(), tiers_of(provider, connections))).collect();
+        let tiers =
+            providers.values().map(|provider| (provider.slug.clone(), tiers_of(provider, connections))).collect();
         let mut selection = Self { providers, tiers, ..Self::default() };
         selection.routes = routes
             .iter()
@@ -162,7 +163,8 @@ impl Selection {
     pub fn available_providers(&self, needs: Capabilities) -> impl Iterator<Item = &Arc<Provider>> {
         self.providers.values().filter(move |provider| {
             let able = |model: &Arc<Model>| model.capabilities.is_none_or(|has| has.missing(needs).next().is_none());
-            self.is_provider_available(&provider.slug) && (provider.unlisted_models || provider.models.values().any(able))
+            self.is_provider_available(&provider.slug)
+                && (provider.unlisted_models || provider.models.values().any(able))
         })
     }
 
@@ -177,7 +179,9 @@ impl Selection {
     pub fn active_connection(&self, slug: &ProviderSlug) -> Option<&Arc<Connection>> {
         let provider = self.providers.get(slug).filter(|provider| provider.enabled)?;
         self.tiers.get(slug)?.iter().find_map(|tier| {
-            (0..).map_while(|step| tier.at(0, step)).find(|connection| super::candidates::usable(provider, connection).is_ok())
+            (0..)
+                .map_while(|step| tier.at(0, step))
+                .find(|connection| super::candidates::usable(provider, connection).is_ok())
         })
     }
 }

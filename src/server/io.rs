@@ -94,9 +94,9 @@ impl Watched {
             self.stalled = None;
             return written;
         }
-        let stalled = self.stalled.get_or_insert_with(|| {
-            Box::pin(tokio::time::sleep_until(Instant::now() + bounds::WRITE_IDLE_TIMEOUT))
-        });
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + bounds::WRITE_IDLE_TIMEOUT)));
         ready!(stalled.as_mut().poll(cx));
         Poll::Ready(Err(too_slow("the client does not read its reply")))
     }

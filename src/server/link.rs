@@ -26,7 +26,13 @@ use crate::bounds;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Serves one connection to its end. When `stop` turns true, the request that runs is the last.
-pub(super) async fn serve(context: Context, stream: UnixStream, caller: Caller, plane: Plane, stop: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    context: Context,
+    stream: UnixStream,
+    caller: Caller,
+    plane: Plane,
+    stop: watch::Receiver<bool>,
+) {
     let mut stream = stream;
     let Ok(Some((first, http2))) = timeout(bounds::PREFACE_TIMEOUT, preface(&mut stream)).await else { return };
     let busy = Busy::default();
@@ -65,7 +71,7 @@ async fn serve_http1(
 ) {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let serving = busy.begin();
-        let reply = routes::dispatch(context.clone(), caller.clone(), plane, request.map(axum::body::Body::new));
+        let reply = routes::dispatch(context.clone(), caller.clone(), plane, request);
         async move { Ok::<_, Infallible>(reply.await.map(|body| Held::new(body, serving))) }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
@@ -74,7 +80,7 @@ async fn serve_http1(
     loop {
         tokio::select! {
             _ = connection.as_mut() => return,
-            _ = stop.wait_for(|stop| *stop) => {
+            () = super::turned(&mut stop) => {
                 connection.as_mut().graceful_shutdown();
                 let _ = connection.as_mut().await;
                 return;
@@ -97,7 +103,7 @@ async fn serve_http2(
     let counted = Arc::clone(&open);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let stream = Counted::new(&counted);
-        let reply = routes::dispatch(context.clone(), caller.clone(), plane, request.map(axum::body::Body::new));
+        let reply = routes::dispatch(context.clone(), caller.clone(), plane, request);
         async move { Ok::<_, Infallible>(reply.await.map(|body| Held::new(body, stream))) }
     });
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
@@ -112,7 +118,7 @@ async fn serve_http2(
     loop {
         tokio::select! {
             _ = connection.as_mut() => return,
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = super::turned(&mut stop) => break,
             () = tokio::time::sleep(bounds::HTTP2_PING_INTERVAL) => {
                 let quiet = open.load(Ordering::Relaxed) == 0;
                 idle = if quiet { idle + bounds::HTTP2_PING_INTERVAL } else { Duration::ZERO };

@@ -86,7 +86,8 @@ pub fn bind(socket: &Socket, plane: Plane) -> Result<Binding, ListenError> {
     if new_path.as_os_str().len() > 107 {
         return Err(ListenError::TooLong(path.clone()));
     }
-    let lock = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(at("open", &lock_path))?;
+    let lock =
+        File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(at("open", &lock_path))?;
     flock(&lock, FlockOperation::LockExclusive).map_err(|error| at("lock", &lock_path)(error.into()))?;
     look(path)?;
     let _ = fs::remove_file(&new_path);
@@ -96,7 +97,8 @@ pub fn bind(socket: &Socket, plane: Plane) -> Result<Binding, ListenError> {
         let gid = group_id(group)?;
         std::os::unix::fs::chown(&new_path, None, Some(gid.as_raw())).map_err(at("change the group of", &new_path))?;
     }
-    fs::set_permissions(&new_path, fs::Permissions::from_mode(socket.mode)).map_err(at("set the mode of", &new_path))?;
+    fs::set_permissions(&new_path, fs::Permissions::from_mode(socket.mode))
+        .map_err(at("set the mode of", &new_path))?;
     listener.set_nonblocking(true).map_err(at("set up", &new_path))?;
     let inode = fs::symlink_metadata(&new_path).map_err(at("look at", &new_path))?.ino();
     fs::rename(&new_path, path).map_err(at("put in place", path))?;

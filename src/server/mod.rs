@@ -7,7 +7,6 @@ mod accept;
 mod body;
 mod call;
 mod dialect;
-mod execute;
 mod io;
 mod link;
 mod listen;
@@ -18,6 +17,8 @@ pub mod routes;
 mod worker;
 
 use std::sync::Arc;
+
+use tokio::sync::watch;
 
 pub use accept::{Acceptor, accept};
 pub use listen::{Binding, ListenError, Plane, bind, inherited};
@@ -43,4 +44,9 @@ impl Context {
     pub fn engine(&self) -> &Arc<Engine> {
         &self.worker.engine
     }
+}
+
+/// Waits until a switch has been turned, or can no longer be.
+async fn turned(switch: &mut watch::Receiver<bool>) {
+    let _ = switch.wait_for(|on| *on).await;
 }

@@ -1,21 +1,29 @@
 //! Replies: JSON, errors, and the body that keeps something alive until it has been sent.
 
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use axum::body::Body;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{Either, Full};
 use serde::Serialize;
 
-use crate::api::{Failure, RequestId};
 use crate::api::error::Problem;
+use crate::api::{Failure, RequestId};
 use crate::bounds;
 
 /// A reply of the server.
 pub(super) type Reply = Response<Body>;
+
+/// The body of a reply: all of it, or pieces as they come.
+pub(super) type Body = Either<Full<Bytes>, Pieces>;
+
+/// Pieces as they come, and the end of the connection where they do not come whole.
+pub(super) type Pieces = UnsyncBoxBody<Bytes, io::Error>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-bursar-request-id");
@@ -23,7 +31,7 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// A reply with a body that is JSON already.
 pub(super) fn json_bytes(status: StatusCode, body: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(Body::from(body.into()));
+    let mut reply = Response::new(Either::Left(Full::new(body.into())));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, JSON);
     reply
@@ -99,9 +107,9 @@ impl<T> Held<T> {
 
 impl<T: Unpin> http_body::Body for Held<T> {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::record::{self, Record, RecordError};
 use super::state::State;
+use crate::api::admin::Limits;
 use crate::api::{ConnectionId, LimitGroup};
 use crate::credential::SealedSecret;
 
@@ -37,21 +38,6 @@ pub struct StoredConnection {
     pub updated_ms: i64,
     /// When the credential ends, in milliseconds since 1970.
     pub expires_ms: Option<i64>,
-}
-
-/// Quotas of a connection as they are stored; none is no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Limits {
-    /// Requests in any minute.
-    pub requests_per_minute: Option<u64>,
-    /// Requests in a calendar day.
-    pub requests_per_day: Option<u64>,
-    /// Tokens, in and out, in any minute.
-    pub tokens_per_minute: Option<u64>,
-    /// Tokens, in and out, in a calendar day.
-    pub tokens_per_day: Option<u64>,
-    /// Requests at the same time.
-    pub concurrent: Option<u64>,
 }
 
 /// The table of connections. All calls block.

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::tests::{all_usage, assert_full, fill, master};
 use super::*;
+use crate::api::admin::Limits;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store").join(name)

@@ -40,7 +40,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
-pub use connections::{Connections, Limits, StoredConnection};
+pub use connections::{Connections, StoredConnection};
 pub(crate) use disk::FreeBytes;
 pub use record::RecordError;
 pub use switches::{ConnectionSwitch, ConnectionSwitches, ProviderSwitch, ProviderSwitches};

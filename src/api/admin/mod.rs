@@ -1,0 +1,36 @@
+//! Objects of the admin plane, as operators and their programs see them.
+//!
+//! Replies show secrets as a hint at most. Requests that carry one hold it as [`SecretText`], which neither prints nor
+//! serialises itself. A request with an unknown key is refused: a misspelled limit must not be a limit that is not there.
+
+mod connection;
+mod provider;
+mod secret;
+mod status;
+
+pub use connection::{
+    CheckReport, Connection, ConnectionHealth, ConnectionList, ConnectionStatus, CreateConnection, Health, HealthList,
+    HealthState, Limits, ManagedBy, PatchConnection, PutSecret, SecretInfo, TestResult,
+};
+pub use provider::{Model, PatchProvider, Price, PriceRates, PriceTier, Provider, ProviderList};
+pub use secret::SecretText;
+pub use status::{
+    Change, ChangeAction, ChangeKind, ClientCounts, ConfigProblem, ConfigStatus, ConnectionCounts, Plan, Reload,
+    SocketPaths, Status, StoreStatus, UsageStatus,
+};
+
+/// A JSON object whose keys are its owner's.
+pub type Object = serde_json::Map<String, serde_json::Value>;
+
+/// Tells a key that is absent (`None`) from one that is null (`Some(None)`): a change leaves the first alone, and takes
+/// the second away.
+fn present<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: serde::Deserialize<'de>,
+    D: serde::Deserializer<'de>,
+{
+    serde::Deserialize::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,252 @@
+//! The life of the process: load, open, bind, serve, ready, reload, drain, flush.
+//!
+//! Every background task of the program is spawned here or in [`crate::server`], and joined before the process ends.
+
+mod keys;
+mod log;
+mod notify;
+mod sockets;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+use thiserror::Error;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use keys::{KeyError, init as init_keys, load as load_key};
+pub use log::init as init_log;
+
+use crate::access::Names;
+use crate::admin::{Admin, Paths, StartError};
+use crate::bounds;
+use crate::clock::Clock;
+use crate::config::{self, Environment, Report};
+use crate::execute::Worker;
+use crate::server::{self, Acceptor, Binding, Context, ListenError, Pool, WorkerError};
+use crate::store::{OpenError, Store};
+use crate::upstream::Upstream;
+use crate::usage;
+
+/// Why the daemon does not run.
+#[derive(Debug, Error)]
+pub enum DaemonError {
+    /// The configuration has errors.
+    #[error("{0}")]
+    Config(Report),
+    /// There is no master key, or not the right one.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The store does not open.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The state cannot be put together.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A socket cannot be had.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A worker cannot be started.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// The system refused something.
+    #[error("failed to {doing}: {error}")]
+    System {
+        /// What.
+        doing: &'static str,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+impl DaemonError {
+    /// The process's exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Key(_) => 78,
+            Self::Start(StartError::Config(_) | StartError::Provider(_)) => 78,
+            Self::Store(error) => error.exit_code(),
+            Self::Listen(ListenError::Group(_) | ListenError::TooLong(_)) => 78,
+            Self::Listen(_) => 75,
+            Self::Start(_) | Self::Worker(_) | Self::System { .. } => 71,
+        }
+    }
+}
+
+/// Serves until a signal says to stop.
+///
+/// # Errors
+/// When the daemon cannot start. Once it is ready, only the end of the process ends it.
+pub fn serve(config: Option<PathBuf>, environment: Environment) -> Result<(), DaemonError> {
+    let daemon_file = environment.daemon_file(config.as_deref());
+    let daemon = config::load_daemon(daemon_file.as_deref(), &environment, None).map_err(DaemonError::Config)?;
+    let settings = daemon.value.clone();
+    let key = keys::load(&settings.keys)?;
+    let store = Arc::new(Store::open(&settings.store_path, &key)?);
+    drop(key);
+    for notice in store.notices() {
+        tracing::warn!("{notice}");
+    }
+    let (recorder, writer) = usage::recorder(Arc::clone(&store));
+    let paths = Paths { daemon: daemon_file, environment };
+    let admin = Arc::new(Admin::open(paths, daemon, store, recorder.clone(), Clock::system())?);
+    let bindings = sockets::open(&settings.server)?;
+    let writing = thread::Builder::new().name("usage-writer".into()).spawn(move || writer.run());
+    let writing = writing.map_err(|error| DaemonError::System { doing: "start the usage writer", error })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| DaemonError::System { doing: "start the runtime", error })?;
+    let served = runtime.block_on(run(&admin, bindings, settings.server.workers));
+    // Nothing more is recorded: what waits is written, flushed and synced.
+    recorder.close();
+    let _ = writing.join();
+    tracing::info!(lost = recorder.lost(), "stopped");
+    served
+}
+
+/// From the open sockets to the last reply.
+async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>) -> Result<(), DaemonError> {
+    let mut signals = Signals::new().map_err(|error| DaemonError::System { doing: "listen for signals", error })?;
+    let (stop, stopping) = watch::channel(false);
+    let (kill, killing) = watch::channel(false);
+    let names = Arc::new(Names::default());
+    let contexts = (0..workers.unwrap_or_else(workers_by_default).clamp(1, bounds::WORKERS_MAX))
+        .map(|_| Context {
+            worker: Arc::new(Worker { engine: Arc::clone(&admin.engine), upstream: Upstream::new() }),
+            admin: Arc::clone(admin),
+            names: Arc::clone(&names),
+        })
+        .collect();
+    let (pool, threads) = Pool::start(contexts, &stopping, &killing)?;
+    let acceptor = Acceptor::new(pool);
+    let bindings = Arc::new(bindings);
+    let mut accepting = JoinSet::new();
+    for place in 0..bindings.len() {
+        let (bindings, acceptor, stopping) = (Arc::clone(&bindings), acceptor.clone(), stopping.clone());
+        accepting.spawn(async move {
+            match bindings.get(place) {
+                Some(binding) => server::accept(binding, acceptor, stopping).await,
+                None => Ok(()),
+            }
+        });
+    }
+    let watcher = watch_files(admin);
+    notify::ready();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = threads.len(), "ready");
+    let mut hints = watcher.1;
+    loop {
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::Stop => break,
+                Asked::Reload => reload(admin, "SIGHUP").await,
+            },
+            _ = hints.changed() => reload(admin, "a file changed").await,
+            Some(ended) = accepting.join_next() => {
+                if let Ok(Err(error)) = ended {
+                    tracing::error!(%error, "a socket failed: stopping");
+                    break;
+                }
+            }
+        }
+    }
+    notify::stopping();
+    tracing::info!("stopping: no new connections; running requests may end");
+    let _ = stop.send(true);
+    for binding in bindings.iter() {
+        binding.remove();
+    }
+    drain(&mut signals, kill, threads).await;
+    drop(watcher.0);
+    Ok(())
+}
+
+/// Waits for the workers, and for no longer than running requests may take. A second signal ends the wait.
+async fn drain(signals: &mut Signals, kill: watch::Sender<bool>, threads: Vec<thread::JoinHandle<()>>) {
+    let mut joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
+    tokio::select! {
+        _ = &mut joined => return,
+        () = tokio::time::sleep(bounds::DRAIN_TIMEOUT) => tracing::warn!("running requests took too long: cutting them"),
+        () = signals.stop() => tracing::warn!("asked a second time: cutting running requests"),
+    }
+    let _ = kill.send(true);
+    let _ = joined.await;
+}
+
+/// Watches the configuration's directories. What comes is a hint to read again, never data.
+fn watch_files(admin: &Arc<Admin>) -> (Option<config::Watcher>, watch::Receiver<u64>) {
+    let (hint, hints) = watch::channel(0_u64);
+    let watcher = config::Watcher::new(admin.watched(), move || hint.send_modify(|count| *count += 1));
+    match watcher {
+        Ok(watcher) => (Some(watcher), hints),
+        Err(error) => {
+            tracing::warn!(%error, "configuration files are not watched: use `bursar reload` after a change");
+            (None, hints)
+        }
+    }
+}
+
+async fn reload(admin: &Arc<Admin>, why: &'static str) {
+    notify::reloading();
+    let admin = Arc::clone(admin);
+    let reloaded = tokio::task::spawn_blocking(move || admin.reload()).await;
+    if let Ok(reloaded) = reloaded {
+        for problem in &reloaded.errors {
+            tracing::error!("{problem}");
+        }
+        if !reloaded.errors.is_empty() {
+            tracing::error!(
+                why,
+                generation = reloaded.generation,
+                "the configuration has errors: the old one stays in force"
+            );
+        } else if reloaded.changed {
+            for problem in &reloaded.warnings {
+                tracing::warn!("{problem}");
+            }
+            tracing::info!(why, generation = reloaded.generation, "the configuration was read again");
+        }
+    }
+    notify::ready();
+}
+
+/// Half the processors: the rest is the apps', and the kernel's work for them.
+fn workers_by_default() -> usize {
+    thread::available_parallelism().map_or(1, |count| count.get() / 2)
+}
+
+/// What a signal asks for.
+#[derive(PartialEq, Eq)]
+enum Asked {
+    Stop,
+    Reload,
+}
+
+/// The signals that the daemon answers.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::Reload,
+        }
+    }
+
+    async fn stop(&mut self) {
+        while self.next().await != Asked::Stop {}
+    }
+}

@@ -1,0 +1,125 @@
+//! The accept loop: takes connections, knows their peers, and hands each to the worker with the fewest open.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::listen::{Binding, Plane};
+use super::routes::Caller;
+use super::worker::{Arrival, Pool};
+use crate::bounds;
+
+/// What all sockets share: how many connections are open, and whose.
+#[derive(Clone)]
+pub struct Acceptor {
+    pool: Pool,
+    room: Arc<Semaphore>,
+    users: Users,
+}
+
+impl Acceptor {
+    /// An acceptor that hands connections to a pool of workers.
+    pub fn new(pool: Pool) -> Self {
+        Self { pool, room: Arc::new(Semaphore::new(bounds::CLIENTS_MAX)), users: Users::default() }
+    }
+
+    /// Hands one connection on, or drops it where its user has too many.
+    fn hand_on(&self, stream: UnixStream, plane: Plane, permit: OwnedSemaphorePermit) {
+        let Ok(peer) = stream.peer_cred() else { return };
+        let Some(seat) = self.users.seat(peer.uid()) else {
+            tracing::warn!(uid = peer.uid(), most = bounds::CLIENTS_PER_USER_MAX, "too many connections of one user");
+            return;
+        };
+        let Ok(stream) = stream.into_std() else { return };
+        let caller = Caller { uid: peer.uid(), gid: peer.gid() };
+        self.pool.hand_on(Arrival { stream, caller, plane, _room: (permit, seat) });
+    }
+}
+
+/// Accepts on one socket until `stop` turns true.
+///
+/// # Errors
+/// When the socket cannot be waited on at all.
+pub async fn accept(binding: &Binding, acceptor: Acceptor, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+    let listener = UnixListener::from_std(binding.listener.try_clone()?)?;
+    let mut pause = Pause::default();
+    loop {
+        // Room comes first: a connection that is not accepted waits in the kernel, at no cost.
+        let permit = tokio::select! {
+            permit = Arc::clone(&acceptor.room).acquire_owned() => permit,
+            () = super::turned(&mut stop) => return Ok(()),
+        };
+        let Ok(permit) = permit else { return Ok(()) };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = super::turned(&mut stop) => return Ok(()),
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                pause = Pause::default();
+                acceptor.hand_on(stream, binding.plane, permit);
+            }
+            // The client was gone before it was its turn.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+            // Out of file descriptors or memory: others will give some back.
+            Err(error) => {
+                pause.longer();
+                tracing::warn!(%error, pause_ms = pause.0.as_millis(), "accepting failed; trying again");
+                tokio::time::sleep(pause.0).await;
+            }
+        }
+    }
+}
+
+/// How long to wait after an error.
+struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(Duration::from_millis(5))
+    }
+}
+
+impl Pause {
+    fn longer(&mut self) {
+        self.0 = (self.0 * 2).min(bounds::ACCEPT_PAUSE_MAX);
+    }
+}
+
+/// Open connections by user.
+#[derive(Clone, Default)]
+struct Users(Arc<Mutex<HashMap<u32, usize>>>);
+
+/// One connection of a user.
+pub(super) struct Seat {
+    users: Users,
+    uid: u32,
+}
+
+impl Users {
+    fn seat(&self, uid: u32) -> Option<Seat> {
+        let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = users.entry(uid).or_default();
+        if *open >= bounds::CLIENTS_PER_USER_MAX {
+            return None;
+        }
+        *open += 1;
+        Some(Seat { users: self.clone(), uid })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut users = self.users.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = users.get_mut(&self.uid) {
+            *open -= 1;
+            if *open == 0 {
+                users.remove(&self.uid);
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! From an app's request to a call: labels and pins out of headers, checked.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::time::Instant;
+
+use super::Context;
+use crate::access::Identity;
+use crate::adapter::body::{self, BodyError};
+use crate::api::{Capabilities, Code, ConnectionId, Failure, Feature, Operation, RequestId};
+use crate::bounds;
+use crate::execute::Call;
+
+/// What an app says beside the body.
+pub(super) struct Said {
+    feature: Option<Feature>,
+    pin: Option<ConnectionId>,
+    fallback: bool,
+    timeout: Option<Duration>,
+}
+
+impl Said {
+    /// Reads the headers that are Bursar's.
+    pub(super) fn in_headers(headers: &HeaderMap) -> Result<Self, Failure> {
+        Ok(Self {
+            feature: text(headers, "x-bursar-feature")?.map(feature).transpose()?,
+            pin: text(headers, "x-bursar-connection")?.map(pin).transpose()?,
+            fallback: fallback(headers)?,
+            timeout: text(headers, "x-bursar-timeout-ms")?.map(timeout).transpose()?,
+        })
+    }
+}
+
+/// When and as what a request came.
+pub(super) struct Received {
+    pub(super) id: RequestId,
+    pub(super) began: Instant,
+    pub(super) headers: HeaderMap,
+}
+
+impl Received {
+    /// A request that has just come.
+    pub(super) fn now(context: &Context, headers: HeaderMap) -> Self {
+        Self { id: context.engine().next_id(), began: Instant::now(), headers }
+    }
+
+    /// The call that a body in OpenAI's dialect asks for.
+    pub(super) fn call(self, identity: Identity, operation: Operation, body: Bytes) -> Result<Call, Failure> {
+        let said = Said::in_headers(&self.headers)?;
+        let scan = body::scan(operation, &body).map_err(invalid)?;
+        let labelled = scan.feature.as_deref().map(feature).transpose()?;
+        Ok(Call {
+            id: self.id,
+            began: self.began,
+            app: identity.app,
+            feature: said.feature.or(labelled).unwrap_or(identity.feature),
+            operation,
+            body,
+            scan,
+            headers: self.headers,
+            require: Capabilities::NONE,
+            pin: said.pin,
+            fallback: said.fallback,
+            timeout: said.timeout,
+        })
+    }
+}
+
+/// A body that Bursar cannot serve.
+pub(super) fn invalid(error: BodyError) -> Failure {
+    Failure { param: error.param, ..Failure::new(Code::InvalidRequest, error.message) }
+}
+
+/// A feature label.
+pub(super) fn feature(text: &str) -> Result<Feature, Failure> {
+    text.parse().map_err(|error| Failure::new(Code::InvalidLabel, format!("the feature label {error}")))
+}
+
+/// A connection that a request is pinned to.
+pub(super) fn pin(text: &str) -> Result<ConnectionId, Failure> {
+    text.parse().map_err(|error| Failure::new(Code::InvalidRequest, format!("the connection {error}")))
+}
+
+fn fallback(headers: &HeaderMap) -> Result<bool, Failure> {
+    match text(headers, "x-bursar-fallback")? {
+        None | Some("on") => Ok(true),
+        Some("off") => Ok(false),
+        Some(_) => Err(Failure::new(Code::InvalidRequest, "X-Bursar-Fallback must be on or off")),
+    }
+}
+
+fn timeout(text: &str) -> Result<Duration, Failure> {
+    let wrong = || {
+        let most = bounds::TIMEOUT_MAX.as_millis();
+        Failure::new(Code::InvalidRequest, format!("X-Bursar-Timeout-Ms must be a whole number from 1 to {most}"))
+    };
+    let millis = text.parse::<u64>().map_err(|_| wrong())?;
+    let timeout = Duration::from_millis(millis);
+    if millis == 0 || timeout > bounds::TIMEOUT_MAX { Err(wrong()) } else { Ok(timeout) }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Failure> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    value
+        .to_str()
+        .map(|text| Some(text.trim()))
+        .map_err(|_| Failure::new(Code::InvalidRequest, format!("{name} is not plain text")))
+}

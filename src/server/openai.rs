@@ -1,0 +1,128 @@
+//! OpenAI's surface: chat completions and embeddings.
+
+use std::io;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt, Either, StreamBody};
+
+use super::body;
+use super::call::Received;
+use super::dialect::Surface;
+use super::reply::{self, Reply};
+use super::routes::Admitted;
+use crate::api::{Failure, Operation, RequestId};
+use crate::bounds;
+use crate::execute::{self, Answer, AnswerBody, ProviderAnswer, Refused, Relay, Unanswered};
+
+/// `POST /v1/chat/completions`.
+pub(super) async fn chat(admitted: Admitted) -> Reply {
+    serve(admitted, Operation::Chat).await
+}
+
+/// `POST /v1/embeddings`.
+pub(super) async fn embeddings(admitted: Admitted) -> Reply {
+    serve(admitted, Operation::Embeddings).await
+}
+
+async fn serve(admitted: Admitted, operation: Operation) -> Reply {
+    let Admitted { context, identity, request, .. } = admitted;
+    let (head, body) = request.into_parts();
+    let received = Received::now(&context, head.headers);
+    let id = received.id;
+    let body = body::read(&received.headers, body, bounds::REQUEST_BODY_BYTES_MAX).await;
+    let call = match body.and_then(|body| received.call(identity, operation, body)) {
+        Ok(call) => call,
+        Err(failure) => return with_request_id(Surface::OpenAi.failure(&failure), id),
+    };
+    let reply = match execute::execute(&context.worker, call).await {
+        Ok(answer) => answered(answer),
+        Err(unanswered) => refused(unanswered),
+    };
+    with_request_id(reply, id)
+}
+
+fn with_request_id(mut reply: Reply, id: RequestId) -> Reply {
+    reply::with_id(reply.headers_mut(), id);
+    reply
+}
+
+/// An answer, whole or as it comes.
+fn answered(answer: Answer) -> Reply {
+    let described = Described::of(&answer);
+    let reply = match answer.body {
+        AnswerBody::Whole(body, _) => reply::json_bytes(StatusCode::OK, body),
+        AnswerBody::Stream(relay) => stream_reply(relay),
+    };
+    described.put_on(reply)
+}
+
+/// The headers that say how an answer came about.
+pub(super) struct Described {
+    headers: http::HeaderMap,
+}
+
+impl Described {
+    /// What an answer's headers say.
+    pub(super) fn of(answer: &Answer) -> Self {
+        let mut headers = answer.headers.clone();
+        reply::with_text(&mut headers, "x-bursar-provider", answer.provider.as_str());
+        reply::with_text(&mut headers, "x-bursar-connection", &format!("{}:{}", answer.provider, answer.connection));
+        reply::with_text(&mut headers, "x-bursar-model", &answer.model);
+        headers.insert("x-bursar-attempts", HeaderValue::from(answer.attempts));
+        let overhead = u64::try_from(answer.overhead.as_micros()).unwrap_or(u64::MAX);
+        headers.insert("x-bursar-overhead-us", HeaderValue::from(overhead));
+        Self { headers }
+    }
+
+    /// Puts them on a reply.
+    pub(super) fn put_on(self, mut reply: Reply) -> Reply {
+        reply.headers_mut().extend(self.headers);
+        reply
+    }
+}
+
+fn stream_reply(relay: Box<Relay>) -> Reply {
+    let frames =
+        stream::unfold(relay, |mut relay| async move { relay.next().await.map(|bytes| (frame(bytes), relay)) });
+    event_stream(StreamBody::new(frames).boxed_unsync())
+}
+
+fn frame(bytes: Bytes) -> Result<Frame<Bytes>, io::Error> {
+    Ok(Frame::data(bytes))
+}
+
+/// A reply of server-sent events.
+pub(super) fn event_stream(body: reply::Pieces) -> Reply {
+    let mut reply = Response::new(Either::Right(body));
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    reply
+}
+
+/// What the app is told of a call that nobody answered.
+pub(super) fn refused(unanswered: Unanswered) -> Reply {
+    let mut reply = match unanswered.refused {
+        Refused::Bursar(failure) => Surface::OpenAi.failure(&failure),
+        Refused::Provider(answer) => passed_on(answer),
+    };
+    reply.headers_mut().insert("x-bursar-attempts", HeaderValue::from(unanswered.attempts.len()));
+    reply
+}
+
+/// A provider's answer to the app's own fault: unchanged in the same dialect, if it is JSON and shows no key; else its
+/// text in OpenAI's.
+fn passed_on(answer: ProviderAnswer) -> Reply {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_REQUEST);
+    if let Some(body) = answer.unchanged() {
+        return reply::json_bytes(status, body);
+    }
+    let mut body = crate::api::ErrorBody::of(&Failure::new(crate::api::Code::InvalidRequest, answer.error.message));
+    body.error.code = answer.error.code.or(answer.error.kind);
+    body.error.param = answer.error.param;
+    reply::json(status, &body)
+}

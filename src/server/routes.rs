@@ -1,0 +1,191 @@
+//! Every path, its method and its role, in one table; and the one door through which each request goes.
+//!
+//! A route without a role cannot be written. The role is checked on the route that was matched, never on a path that is
+//! read a second time.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, LazyLock};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::{Method, Request};
+use hyper::body::Incoming;
+
+use super::dialect::Surface;
+use super::listen::Plane;
+use super::reply::{self, Reply};
+use super::{Context, models, openai};
+use crate::access::{Identity, Person, Role};
+use crate::api::{Code, Failure};
+
+/// A connection's other end, as the kernel reported it at connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The user.
+    pub uid: u32,
+    /// The primary group.
+    pub gid: u32,
+}
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone who can connect.
+    Anyone,
+    /// Callers with this role, on the sockets for apps.
+    App(Role),
+    /// Callers with this role, on the admin plane.
+    Operator(Role),
+}
+
+/// A request that was let through.
+pub(super) struct Admitted {
+    pub(super) context: Context,
+    pub(super) identity: Identity,
+    pub(super) request: Request<Incoming>,
+    /// What stood at the path's `{…}`; empty where it has none.
+    pub(super) rest: String,
+}
+
+type Handler = fn(Admitted) -> BoxFuture<'static, Reply>;
+
+/// One path and method.
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path; `{name}` stands for one segment, `{*name}` for the rest.
+    pub path: &'static str,
+    /// Who may use it.
+    pub access: Access,
+    handler: Handler,
+}
+
+macro_rules! routes {
+    ($($method:ident $path:literal $access:expr => $handler:path;)*) => {
+        &[$(Route { method: Method::$method, path: $path, access: $access, handler: |admitted| $handler(admitted).boxed() }),*]
+    };
+}
+
+/// Every route of the app plane.
+pub static ROUTES: &[Route] = routes! {
+    GET "/healthz" Access::Anyone => models::alive;
+    GET "/readyz" Access::Anyone => models::alive;
+    POST "/v1/chat/completions" Access::App(Role::Client) => openai::chat;
+    POST "/v1/embeddings" Access::App(Role::Client) => openai::embeddings;
+    GET "/v1/models" Access::App(Role::Client) => models::list;
+    GET "/v1/models/{*id}" Access::App(Role::Client) => models::one;
+};
+
+/// The routes of each path, found by the path.
+static PATHS: LazyLock<matchit::Router<Vec<&'static Route>>> = LazyLock::new(|| {
+    let mut by_path: Vec<(&'static str, Vec<&'static Route>)> = Vec::new();
+    for route in ROUTES {
+        match by_path.iter_mut().find(|(path, _)| *path == route.path) {
+            Some((_, routes)) => routes.push(route),
+            None => by_path.push((route.path, vec![route])),
+        }
+    }
+    let mut router = matchit::Router::new();
+    for (path, routes) in by_path {
+        // Two paths that cannot be told apart are found by the test below.
+        let _ = router.insert(path, routes);
+    }
+    router
+});
+
+/// Takes one request through the door: the route, the caller, the role, the handler. A handler that panics fails its own
+/// request and no other.
+pub(super) async fn dispatch(context: Context, caller: Caller, plane: Plane, request: Request<Incoming>) -> Reply {
+    let surface = Surface::of(request.uri().path());
+    match admit(context, caller, plane, request).await {
+        Ok((handler, admitted)) => match AssertUnwindSafe(handler(admitted)).catch_unwind().await {
+            Ok(reply) => reply,
+            Err(_) => {
+                surface.failure(&Failure::new(Code::Internal, "this request met a fault in Bursar: please report it"))
+            }
+        },
+        Err(refused) => *refused,
+    }
+}
+
+async fn admit(
+    context: Context,
+    caller: Caller,
+    plane: Plane,
+    request: Request<Incoming>,
+) -> Result<(Handler, Admitted), Box<Reply>> {
+    let surface = Surface::of(request.uri().path());
+    let refuse = |failure: &Failure| Box::new(surface.failure(failure));
+    let (route, rest) = find(request.method(), request.uri().path(), surface)?;
+    let person = identify(&context, caller).await;
+    let identity = context.engine().snapshot.load().access.identify(&person);
+    allow(route.access, plane, &identity).map_err(|failure| refuse(&failure))?;
+    Ok((route.handler, Admitted { context, identity, request, rest }))
+}
+
+fn find(method: &Method, path: &str, surface: Surface) -> Result<(&'static Route, String), Box<Reply>> {
+    let Ok(found) = PATHS.at(path) else {
+        let failure =
+            Failure::new(Code::NotFound, format!("there is no {method} {}", crate::adapter::text::sanitise(path)));
+        return Err(Box::new(surface.failure(&failure)));
+    };
+    let rest = found.params.iter().next().map_or_else(String::new, |(_, value)| value.to_owned());
+    if let Some(route) = found.value.iter().find(|route| route.method == *method) {
+        return Ok((route, rest));
+    }
+    let methods: Vec<&str> = found.value.iter().map(|route| route.method.as_str()).collect();
+    let failure =
+        Failure::new(Code::MethodNotAllowed, format!("this path takes {}, not {method}", methods.join(" and ")));
+    let mut reply = surface.failure(&failure);
+    reply::with_allow(&mut reply, &methods.join(", "));
+    Err(Box::new(reply))
+}
+
+/// Who calls: from memory, or from the name service on a thread that may wait for it.
+async fn identify(context: &Context, caller: Caller) -> Arc<Person> {
+    if let Some(person) = context.names.remembered(caller.uid, caller.gid) {
+        return person;
+    }
+    let names = Arc::clone(&context.names);
+    let looked_up = tokio::task::spawn_blocking(move || names.look_up(caller.uid, caller.gid)).await;
+    looked_up.unwrap_or_else(|_| Arc::new(Person { uid: caller.uid, name: None, groups: vec![caller.gid] }))
+}
+
+fn allow(access: Access, plane: Plane, identity: &Identity) -> Result<(), Failure> {
+    let role = match access {
+        Access::Anyone => return Ok(()),
+        Access::App(role) => role,
+        Access::Operator(_) if plane == Plane::App => {
+            let message = "operators' paths are on the admin socket ([server] admin_socket), not on this one";
+            return Err(Failure::new(Code::NotPermitted, message));
+        }
+        Access::Operator(role) => role,
+    };
+    if identity.roles.has(role) {
+        return Ok(());
+    }
+    let who = identity.user.as_deref().map_or_else(String::new, |name| format!(" ({name})"));
+    let (code, uid, role) =
+        (if identity.roles.any() { Code::NotPermitted } else { Code::UnknownApp }, identity.uid, role.name());
+    let message =
+        format!("uid {uid}{who} does not have the role {role}: name it, or one of its groups, under [access] {role}");
+    Err(Failure::new(code, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_found_by_its_own_path() {
+        for route in ROUTES {
+            let path = route.path.replace("{*id}", "a/b").replace("{id}", "a");
+            let found = PATHS.at(&path).unwrap();
+            assert!(found.value.iter().any(|one| std::ptr::eq(*one, route)), "{} {}", route.method, route.path);
+        }
+        let mut all: Vec<_> = ROUTES.iter().map(|route| (route.path, route.method.as_str())).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), ROUTES.len(), "a path takes each method once");
+    }
+}

@@ -1,0 +1,13 @@
+//! The integration tests, all in one binary so that they link once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "a test says what it expects, and its helpers belong to it"
+)]
+
+mod fake;
+mod sandbox;
