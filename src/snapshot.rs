@@ -128,7 +128,7 @@ fn stored<'a>(parts: &'a Parts<'_>, providers: &'a Providers) -> impl Iterator<I
     let in_file = |id: &ConnectionId| parts.catalogue.connections.iter().any(|declared| declared.id == *id);
     parts.stored.iter().filter(move |stored| !in_file(&stored.id)).map(|stored| {
         let provider = providers.get(&stored.id.provider);
-        let settings = provider.map(|provider| settings(stored, provider)).unwrap_or_default();
+        let settings = settings(stored);
         let origin = provider.map(|provider| &provider.origin);
         let (secret, secret_problem) = match (&stored.secret, origin) {
             (Some(sealed), Some(origin)) if sealed.origin != *origin => {
@@ -158,12 +158,13 @@ fn stored<'a>(parts: &'a Parts<'_>, providers: &'a Providers) -> impl Iterator<I
     })
 }
 
-/// A stored connection's settings. They were checked when they were taken; what a later version no longer takes is left
-/// out, and said.
-fn settings(stored: &StoredConnection, provider: &Provider) -> config::Settings {
-    let json = serde_json::from_str(&stored.settings).unwrap_or_default();
-    config::check_settings(&json, &provider.adapter.facts().kind).unwrap_or_else(|problems| {
-        tracing::warn!(connection = %stored.id, problems = problems.join("; "), "settings are not taken");
+/// A stored connection's settings. They were checked when they were taken; what this version no longer takes is left out,
+/// and said.
+fn settings(stored: &StoredConnection) -> config::Settings {
+    config::Settings::from_json(&stored.settings).unwrap_or_else(|report| {
+        for problem in &report.errors {
+            tracing::warn!(connection = %stored.id, "a stored setting is not taken: {problem}");
+        }
         config::Settings::default()
     })
 }

@@ -8,11 +8,12 @@ use jiff::Timestamp;
 
 use super::kind::KindFacts;
 use super::limit::limits_by_model;
+use super::problem::Report;
 use super::provider::Provider;
 use super::secret::SecretRef;
 use super::timeout::TimeoutOverrides;
 use super::walk::{Cursor, Fields};
-use super::{secret, timeout};
+use super::{json, secret, timeout};
 use crate::api::admin::Limits;
 use crate::api::{ConnectionId, LimitGroup, ProviderSlug};
 use crate::bounds;
@@ -112,18 +113,15 @@ impl Connection {
         let fields = at.fields(KEYS)?;
         let provider = read_provider(&fields, around);
         let name = fields.require("name", "name = \"main\"").and_then(|name| name.parsed());
-        let facts = provider.as_ref().and_then(|slug| {
-            let provider = around.providers.get(slug)?;
-            around.kinds.iter().copied().find(|facts| facts.name == provider.kind)
-        });
-        let listed = provider.as_ref().and_then(|slug| around.providers.get(slug)).map(Provider::listed);
+        let declared = provider.as_ref().and_then(|slug| around.providers.get(slug));
+        let facts = declared.and_then(|provider| facts_of(provider, around.kinds));
         Some(Self {
-            secret: read_secret(&fields, facts),
+            secret: read_secret(&fields, declared, facts),
             priority: small(&fields, "priority", 0..=u32::MAX).unwrap_or(Self::PRIORITY_DEFAULT),
             weight: small(&fields, "weight", 1..=Self::WEIGHT_MAX).unwrap_or(Self::WEIGHT_DEFAULT),
             enabled: fields.flag_or("enabled", true),
             limits: fields.get("limits").map(|limits| Limits::read(&limits)).unwrap_or_default(),
-            models: limits_by_model(&fields, &listed.unwrap_or_default()),
+            models: limits_by_model(&fields, &declared.map(Provider::listed).unwrap_or_default()),
             limit_group: fields.get("limit_group").and_then(|group| read_group(&group, around)),
             settings: read_settings(&fields, facts),
             expires_at: fields.get("expires_at").and_then(|moment| moment.moment()),
@@ -131,6 +129,10 @@ impl Connection {
             id: ConnectionId::new(provider?, name?),
         })
     }
+}
+
+fn facts_of<'k>(provider: &Provider, kinds: &[&'k KindFacts]) -> Option<&'k KindFacts> {
+    kinds.iter().copied().find(|facts| facts.name == provider.kind)
 }
 
 fn small(fields: &Fields<'_>, key: &str, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
@@ -156,39 +158,62 @@ fn read_group(at: &Cursor<'_>, around: &Surroundings<'_>) -> Option<LimitGroup> 
     Some(group)
 }
 
-fn read_secret(fields: &Fields<'_>, facts: Option<&KindFacts>) -> Option<SecretRef> {
-    match fields.get("secret") {
-        Some(at) => secret::read(&at),
-        None => {
-            if let Some(facts) = facts.filter(|facts| facts.needs_secret) {
-                let kind = facts.name;
-                let wanted = secret::WANTED;
-                fields.at().error(format!("secret is missing, and kind {kind:?} needs one: write secret = {wanted}"));
-            }
-            None
-        }
+/// A host of one's own, at a private address, often asks for no key, whatever its kind.
+fn read_secret(fields: &Fields<'_>, provider: Option<&Provider>, facts: Option<&KindFacts>) -> Option<SecretRef> {
+    if let Some(at) = fields.get("secret") {
+        return secret::read(&at);
     }
+    let own = provider.is_some_and(|provider| provider.allow_private);
+    if let Some(KindFacts { name, needs_secret: true, .. }) = facts
+        && !own
+    {
+        let wanted = secret::WANTED;
+        fields.at().error(format!("secret is missing, and kind {name:?} needs one: write secret = {wanted}"));
+    }
+    None
 }
 
 /// Reads the settings. Without a known kind their words cannot be told right from wrong, and something else is wrong
 /// already.
 fn read_settings(fields: &Fields<'_>, facts: Option<&KindFacts>) -> Settings {
-    let settings = fields.get("settings").zip(facts).and_then(|(at, facts)| Settings::read(&at, facts));
+    let settings = fields.get("settings").zip(facts).map(|(at, facts)| Settings::read(&at, facts.settings));
     settings.unwrap_or_default()
 }
 
+/// Words under `settings` that every kind has.
+const COMMON_SETTINGS: &[&str] = &["headers", "timeouts"];
+/// The word whose value is a table of its own, where a kind has it.
+const FAULT: &str = "fault";
+
 impl Settings {
-    /// Reads a table of settings.
-    pub(super) fn read(at: &Cursor<'_>, facts: &KindFacts) -> Option<Self> {
-        let words = facts.settings;
-        let fields = at.fields(&[words, &["headers", "timeouts"]].concat())?;
+    /// Reads the settings that an operator gave for a connection of this kind, from the text of a JSON object: the words
+    /// and the rules are those of the file.
+    ///
+    /// # Errors
+    /// When it is not JSON, or holds something that cannot be taken: everything of that sort at once.
+    pub fn for_kind(text: &str, facts: &KindFacts) -> Result<Self, Report> {
+        json::read("settings", text, |at| Self::read(at, facts.settings))
+    }
+
+    /// Reads settings that were checked when they were stored. Their kind may have lost a word since, or be gone: any
+    /// word is taken.
+    ///
+    /// # Errors
+    /// When it is not JSON, or a value is of the wrong sort.
+    pub fn from_json(text: &str) -> Result<Self, Report> {
+        json::read("settings", text, |at| Self::read(at, &at.keys()))
+    }
+
+    fn read(at: &Cursor<'_>, words: &[&str]) -> Self {
+        let Some(fields) = at.fields(&[words, COMMON_SETTINGS].concat()) else { return Self::default() };
+        let is_text = |word: &&&str| **word != FAULT && !COMMON_SETTINGS.contains(*word);
         let text = |&word: &&str| Some((word.to_owned(), fields.get(word)?.some_text()?.to_owned()));
-        Some(Self {
-            words: words.iter().filter(|&&word| word != "fault").filter_map(text).collect(),
+        Self {
+            words: words.iter().filter(is_text).filter_map(text).collect(),
             headers: fields.get("headers").map(|headers| headers.headers()).unwrap_or_default(),
             timeouts: fields.get("timeouts").map(|table| timeout::read(&table)).unwrap_or_default(),
-            fault: fields.get("fault").and_then(|fault| Fault::read(&fault)),
-        })
+            fault: fields.get(FAULT).and_then(|fault| Fault::read(&fault)),
+        }
     }
 }
 

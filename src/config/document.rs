@@ -9,9 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::problem::{Problem, Problems};
+use super::secret;
 use super::source::Source;
 
 /// Where something stands.
@@ -48,7 +49,8 @@ impl Value {
     pub(super) fn noun(&self) -> &'static str {
         match self {
             Self::Text(_) => "text",
-            Self::Integer(..) | Self::Decimal(_) => "a number",
+            Self::Integer(..) => "a number",
+            Self::Decimal(_) => "a decimal number",
             Self::Flag(_) => "true or false",
             Self::Time(_) => "a date",
             Self::List(_) => "a list",
@@ -74,10 +76,8 @@ pub(super) fn parse(source: &Source, problems: &Problems) -> Node {
     let (root, errors) = DeTable::parse_recoverable(&source.text);
     for error in errors {
         let span = error.span().unwrap_or(0..0);
-        let key = match error.message() {
-            "duplicate key" => source.text.get(span.clone()).unwrap_or_default(),
-            _ => "",
-        };
+        let named = source.text.get(span.clone()).filter(|key| !secret::looks_like_one(key.trim_matches(['"', '\''])));
+        let key = if error.message() == "duplicate key" { named.unwrap_or_default() } else { "" };
         problems.error(Problem::at(&lines.place(&span), key, error.message()));
     }
     Node { place: lines.place(&(0..0)), value: Value::Table(lines.table(root.get_ref())) }
@@ -110,8 +110,7 @@ impl<'s> Lines<'s> {
     }
 
     fn table(&self, table: &DeTable<'_>) -> Table {
-        let entry = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
-            let key: &Spanned<std::borrow::Cow<'_, str>> = key;
+        let entry = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
             let place = self.place(&key.span());
             (key.get_ref().to_string(), Entry { node: self.node(value, &place), key_place: place })
         };

@@ -14,6 +14,7 @@ mod connection;
 mod daemon;
 mod document;
 mod environment;
+mod json;
 mod kind;
 mod layers;
 mod limit;
@@ -46,7 +47,7 @@ pub use problem::{Problem, Report};
 pub use provider::{OnTimeout, Provider};
 pub use route::{Route, Target};
 pub use secret::SecretRef;
-pub use source::{Fingerprint, Source};
+pub use source::{Fingerprint, Seen, Source};
 pub use timeout::{TimeoutOverrides, Timeouts};
 pub use watch::Watcher;
 
@@ -124,24 +125,6 @@ pub fn check_catalogue(source: &Source, kinds: &[&KindFacts]) -> Result<Loaded<C
     checked(source, problems, &root, |root| catalogue::read(root, kinds, &builtins))
 }
 
-/// Checks a connection's settings that came as a JSON object, by the rules that hold for the file.
-///
-/// # Errors
-/// When they say something that cannot be taken: everything of that sort at once, each as `key: what is wrong`.
-pub fn check_settings(
-    json: &serde_json::Map<String, serde_json::Value>,
-    facts: &KindFacts,
-) -> Result<Settings, Vec<String>> {
-    let text =
-        toml::to_string(json).map_err(|_| vec![String::from("settings: null is no setting: leave the key out")])?;
-    let source = Source::from_text(Path::new("settings"), text);
-    let problems = Problems::default();
-    let root = document::parse(&source, &problems);
-    let say = |problem: &Problem| format!("{}: {}", problem.key, problem.message);
-    let read = checked(&source, problems, &root, |root| Settings::read(root, facts));
-    read.map(|loaded| loaded.value).map_err(|report| report.errors.iter().map(say).collect())
-}
-
 /// Reads a parsed document, unless it could not be parsed: then most of what would be found comes from that.
 fn checked<T>(
     source: &Source,
@@ -158,3 +141,6 @@ fn checked<T>(
         _ => Err(report),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,10 +41,19 @@ impl Problem {
             file: Arc::clone(&place.file),
             line: Some(place.line),
             column: Some(place.column),
-            key: key.to_owned(),
-            message: message.into(),
+            key: shortened(key.to_owned()),
+            message: shortened(message.into()),
         }
     }
+}
+
+/// A text that may repeat what stands in the file, however long that is.
+fn shortened(mut text: String) -> String {
+    if text.len() > bounds::ERROR_TEXT_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(bounds::ERROR_TEXT_BYTES_MAX));
+        text.push('…');
+    }
+    text
 }
 
 impl fmt::Display for Problem {

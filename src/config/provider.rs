@@ -151,7 +151,10 @@ fn read_builtin(name: &str, fields: &Fields<'_>, around: &Surroundings<'_>) -> b
 fn read_kind<'k>(name: &str, fields: &Fields<'_>, around: &Surroundings<'k>) -> Option<&'k KindFacts> {
     let Some(at) = fields.get("kind") else {
         let known: Vec<_> = around.kinds.iter().map(|facts| facts.name).collect();
-        let meant = suggest::did_you_mean(name, around.builtins.iter().map(String::as_str));
+        let meant = suggest::nearest(name, around.builtins.iter().map(String::as_str))
+            .filter(|&meant| meant != name)
+            .map(|meant| format!("; did you mean the built-in {meant:?}?"))
+            .unwrap_or_default();
         fields.at().error_at_key(format!("kind is missing: write kind = one of {}{meant}", known.join(", ")));
         return None;
     };

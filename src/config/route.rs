@@ -116,7 +116,7 @@ impl Target {
             Some(model) => {
                 let known = model.capabilities.unwrap_or(require);
                 if let Some(missing) = known.missing(require).next() {
-                    at.warning(format!("{self} lacks {missing:?}, which the route requires, and is never used"));
+                    at.warning(format!("{self} lacks {missing}, which the route requires, and is never used"));
                 }
             }
             None => {

@@ -31,8 +31,12 @@ impl fmt::Display for SecretRef {
 }
 
 /// What is said of a secret in the file.
-pub(super) const WRITTEN_OUT: &str = "a secret must not stand in this file: give a connection \
+pub(super) const WRITTEN_OUT: &str = "a secret must not stand here: give a connection \
     secret = { env = \"NAME\" }, secret = { file = \"/path\" } or secret = { credential = \"name\" } instead";
+
+/// What is said of the master key in the file.
+const KEY_WRITTEN_OUT: &str = "a secret must not stand here: \
+    the master key is named by credential = \"name\" or file = \"/path\"";
 
 /// What may stand at `secret =`.
 pub(super) const WANTED: &str = "exactly one of { env = \"NAME\" }, { file = \"/path\" } and { credential = \"name\" }";
@@ -69,6 +73,11 @@ pub(super) fn looks_like_one(text: &str) -> bool {
 pub(super) fn is_key_for_one(key: &str) -> bool {
     let plain = key.to_ascii_lowercase().replace('-', "_");
     KEY_WORDS.contains(&plain.as_str())
+}
+
+/// What is said of a secret in this table.
+pub(super) fn written_out(table: &str) -> &'static str {
+    if table == "keys" { KEY_WRITTEN_OUT } else { WRITTEN_OUT }
 }
 
 /// Reads a reference.

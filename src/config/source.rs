@@ -3,6 +3,7 @@
 //! Everything is asked of the *opened* file: what is checked is what is read, whatever happens to the name meanwhile.
 //! Opening never blocks, so a FIFO in a file's place cannot hang a reload.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -43,6 +44,17 @@ pub enum Fingerprint {
 impl Fingerprint {
     fn of(text: &str) -> Self {
         if text.trim().is_empty() { Self::Empty } else { Self::Content(Sha256::digest(text.as_bytes()).into()) }
+    }
+}
+
+/// The fingerprints last seen, so that a hint without a change leads to nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Seen(BTreeMap<Arc<Path>, Fingerprint>);
+
+impl Seen {
+    /// Whether a file is not as it was when last asked; the first time it is not.
+    pub fn changed(&mut self, source: &Source) -> bool {
+        self.0.insert(Arc::clone(&source.file), source.fingerprint) != Some(source.fingerprint)
     }
 }
 
@@ -101,7 +113,7 @@ fn open(file: &Path) -> Result<Option<File>, String> {
 }
 
 /// Whoever can write the file can send the keys elsewhere; so only root and the daemon's own user may.
-fn trusted(stat: &Stat, own_uid: u32) -> Result<(), String> {
+pub(super) fn trusted(stat: &Stat, own_uid: u32) -> Result<(), String> {
     let kind = FileType::from_raw_mode(stat.st_mode);
     if kind != FileType::RegularFile {
         let found = match kind {

@@ -1,11 +1,17 @@
 //! "Did you mean …?"
 
+use crate::bounds;
+
 /// The known word that `given` was most likely meant to be, if any comes near.
-fn nearest<'w>(given: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+pub(super) fn nearest<'w>(given: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+    if given.len() > bounds::MODEL_BYTES_MAX {
+        return None;
+    }
     // A third of the letters may be wrong, and one in short words; more is another word.
     let distance_max = (given.chars().count() / 3).max(1);
     known
         .into_iter()
+        .filter(|word| word.len().abs_diff(given.len()) <= distance_max * char::MAX_LEN_UTF8)
         .map(|word| (strsim::damerau_levenshtein(given, word), word))
         .filter(|&(distance, _)| distance <= distance_max)
         .min()

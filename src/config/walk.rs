@@ -29,7 +29,12 @@ pub(super) struct Fields<'a> {
 impl<'a> Cursor<'a> {
     /// The whole document.
     pub(super) fn root(node: &'a Node, problems: &'a Problems) -> Self {
-        Self { node, key_place: &node.place, key: String::new(), problems }
+        Self::under("", node, problems)
+    }
+
+    /// A document that stands for the value of a key.
+    pub(super) fn under(key: &str, node: &'a Node, problems: &'a Problems) -> Self {
+        Self { node, key_place: &node.place, key: key.to_owned(), problems }
     }
 
     pub(super) fn value(&self) -> &'a Value {
@@ -100,7 +105,7 @@ impl<'a> Cursor<'a> {
         let found = words.iter().find(|(word, _)| *word == given).map(|&(_, meaning)| meaning);
         if found.is_none() {
             let known: Vec<_> = words.iter().map(|&(word, _)| word).collect();
-            self.error(format!("{given:?} is not a word here{}", suggest::hint(given, &known)));
+            self.error(format!("unknown word {given:?}{}", suggest::hint(given, &known)));
         }
         found
     }
@@ -144,6 +149,14 @@ impl<'a> Cursor<'a> {
         items.iter().enumerate().map(item).collect()
     }
 
+    /// The keys of a table, known or not.
+    pub(super) fn keys(&self) -> Vec<&'a str> {
+        match &self.node.value {
+            Value::Table(table) => table.0.keys().map(String::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The entries of a table whose keys are names of the writer's own.
     pub(super) fn entries(&self) -> Vec<(&'a str, Cursor<'a>)> {
         let Some(table) = self.table() else { return Vec::new() };
@@ -157,15 +170,15 @@ impl<'a> Cursor<'a> {
             if !known.contains(&key.as_str())
                 && let Some(inside) = self.enter(key, entry)
             {
-                inside.unknown_key(key, known);
+                inside.unknown_key(key, known, secret::written_out(&self.key));
             }
         }
         Some(Fields { table, at: self.clone() })
     }
 
-    fn unknown_key(&self, key: &str, known: &[&str]) {
+    fn unknown_key(&self, key: &str, known: &[&str], written_out: &str) {
         if secret::is_key_for_one(key) {
-            self.error_at_key(secret::WRITTEN_OUT);
+            self.error_at_key(written_out);
         } else {
             self.error_at_key(format!("unknown key{}", suggest::hint(key, known)));
         }

@@ -77,7 +77,7 @@ impl Server {
         let server = table(root, "server", KEYS);
         let default = dirs.run.as_ref().map(|dir| dir.join("bursar.sock"));
         let socket = path(root, server.as_ref(), "server", "socket", default);
-        let socket = socket.and_then(|path| Socket::read(server.as_ref(), "socket", path));
+        let socket = socket.map(|path| Socket::read(server.as_ref(), "socket", path));
         let admin_socket = server.as_ref().and_then(|server| read_admin_socket(server, socket.as_ref()));
         let workers = server.as_ref().and_then(|server| server.get("workers")?.number(1..=bounds::WORKERS_MAX as u64));
         Some(Self { socket: socket?, admin_socket, workers: workers.and_then(|count| usize::try_from(count).ok()) })
@@ -93,7 +93,7 @@ fn read_admin_socket(server: &Fields<'_>, socket: Option<&Socket>) -> Option<Soc
         }
         return None;
     };
-    let admin = Socket::read(Some(server), "admin_socket", at.path()?)?;
+    let admin = Socket::read(Some(server), "admin_socket", at.path()?);
     if socket.is_some_and(|socket| socket.path == admin.path) {
         at.error("must be another path than the apps' socket");
     }
@@ -102,16 +102,16 @@ fn read_admin_socket(server: &Fields<'_>, socket: Option<&Socket>) -> Option<Soc
 
 impl Socket {
     /// Reads what stands beside the path: `…_mode` and `…_group`.
-    fn read(server: Option<&Fields<'_>>, key: &str, path: PathBuf) -> Option<Self> {
-        let beside = |suffix: &str| server.and_then(|server| server.get(&format!("{key}_{suffix}")));
-        let mode = beside("mode").and_then(|at| read_mode(&at)).unwrap_or(Self::MODE_DEFAULT);
-        let group = beside("group").and_then(|at| Principal::read(&at));
-        if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
-            let tell =
-                |at: Cursor<'_>| at.error(format!("is longer than {SOCKET_PATH_BYTES_MAX} bytes: use a shorter path"));
-            server.and_then(|server| server.get(key)).map(tell);
+    fn read(server: Option<&Fields<'_>>, key: &str, path: PathBuf) -> Self {
+        let field = |key: &str| server.and_then(|server| server.get(key));
+        if let Some(at) = field(key)
+            && path.as_os_str().len() > SOCKET_PATH_BYTES_MAX
+        {
+            at.error(format!("is longer than {SOCKET_PATH_BYTES_MAX} bytes: use a shorter path"));
         }
-        Some(Self { path, mode, group })
+        let mode = field(&format!("{key}_mode")).and_then(|at| read_mode(&at)).unwrap_or(Self::MODE_DEFAULT);
+        let group = field(&format!("{key}_group")).and_then(|at| Principal::read(&at));
+        Self { path, mode, group }
     }
 }
 
