@@ -136,6 +136,8 @@ pub const USAGE_CACHE_BYTES: u64 = 32 * MIB as u64;
 /// The time that opening a database may take: a damaged one may hang, and a segment at its bound takes a tenth of this
 /// from a slow disk.
 pub const STORE_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Notices about the store that are kept for operators: each names a directory, and the newest matter.
+pub const STORE_NOTICES_MAX: usize = 100;
 /// Bytes that must be free on the disk before a commit: the database grows by 512 KiB at a time, in a few places.
 pub const DISK_FREE_BYTES_MIN: u64 = 2 * MIB as u64;
 /// Bytes that the reserve file holds back, so that the store opens on a full disk.
@@ -176,5 +178,7 @@ const _: () = {
     assert!(ERROR_BODY_BYTES_MAX <= REPLY_BODY_BYTES_MAX, "an error is a reply");
     assert!(CLIENTS_PER_USER_MAX < CLIENTS_MAX, "one user must leave room for others");
     assert!(CONFIG_SETTLE_INTERVAL.as_millis() < CONFIG_POLL_INTERVAL.as_millis(), "a poll must find a settled file");
+    assert!(STATE_RECORD_BYTES_MAX as u64 <= STORE_RECORD_BYTES_MAX, "what is written must be read");
+    assert!(SECRET_BYTES_MAX < STATE_RECORD_BYTES_MAX, "a connection holds its secret");
     assert!(USAGE_BLOCK_RECORDS_MAX <= USAGE_QUEUE_MAX, "a block must fit the queue");
 };

@@ -199,6 +199,13 @@ impl Drop for Database {
 pub(super) fn guarded<T: Send + 'static>(
     task: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
+    guarded_for(bounds::STORE_OPEN_TIMEOUT, task)
+}
+
+fn guarded_for<T: Send + 'static>(
+    timeout: Duration,
+    task: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
     let (answer, result) = mpsc::sync_channel(1);
     let run = move || {
         let _ = answer.send(catch_unwind(AssertUnwindSafe(task)));
@@ -207,11 +214,11 @@ pub(super) fn guarded<T: Send + 'static>(
         .name("store-open".into())
         .spawn(run)
         .map_err(|error| StoreError::failed("start a thread", error))?;
-    match result.recv_timeout(bounds::STORE_OPEN_TIMEOUT) {
+    match result.recv_timeout(timeout) {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(StoreError::Damaged { reason: "the database panicked while it was read".into() }),
         Err(_) => Err(StoreError::Damaged {
-            reason: format!("reading the database took longer than {} s", bounds::STORE_OPEN_TIMEOUT.as_secs()),
+            reason: format!("reading the database took longer than {} s", timeout.as_secs()),
         }),
     }
 }
@@ -243,5 +250,22 @@ fn translate(action: &'static str, error: sled::Error) -> StoreError {
         }
         sled::Error::Io(error) if !speaks_of_damage(&error) => StoreError::failed(action, error),
         other => StoreError::Damaged { reason: format!("failed to {action}: {other}") },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_and_a_hang_are_damage_and_come_back() {
+        let panicked = guarded::<()>(|| panic!("as sled does")).unwrap_err();
+        assert!(matches!(panicked, StoreError::Damaged { .. }), "{panicked}");
+        let forever = || {
+            thread::sleep(Duration::from_secs(3_600));
+            Ok(())
+        };
+        let hung = guarded_for(Duration::from_millis(20), forever).unwrap_err();
+        assert!(hung.to_string().contains("took longer"), "{hung}");
     }
 }

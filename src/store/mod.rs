@@ -47,6 +47,7 @@ pub use switches::{ConnectionSwitch, ConnectionSwitches, ProviderSwitch, Provide
 pub use usage::{Page, Usage};
 
 use crate::api::ConnectionId;
+use crate::bounds;
 use crate::credential::{KeyId, Keyring, KeyringError, MasterKey, Origin, SealedSecret, Secret, Vault, VaultError};
 use disk::Disk;
 use files::{Lock, LockError};
@@ -185,7 +186,11 @@ struct Notices(Arc<Mutex<Vec<String>>>);
 impl Notices {
     fn add(&self, notice: String) {
         tracing::error!("{notice}");
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= bounds::STORE_NOTICES_MAX {
+            all.remove(0);
+        }
+        all.push(notice);
     }
 }
 
@@ -300,5 +305,13 @@ pub enum ChangeKeyError {
     Store(#[from] StoreError),
 }
 
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod format_tests;
+#[cfg(test)]
+mod full_disk_tests;
 #[cfg(test)]
 mod tests;

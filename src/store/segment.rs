@@ -112,9 +112,9 @@ impl Segment {
         self.name
     }
 
-    /// Whether it has room for more.
-    pub(super) fn has_room(&self) -> bool {
-        self.bytes.load(Ordering::Relaxed) < bounds::USAGE_SEGMENT_BYTES_MAX
+    /// Bytes of its values.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Appends records, ordered by id. Durable when this returns. The same records may be appended again after an

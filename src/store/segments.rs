@@ -9,12 +9,12 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::disk::Disk;
 use super::segment::{Name, Segment};
 use super::{Notices, RecordError, StoreError, files};
 use crate::api::UsageRecord;
+use crate::clock::Clock;
 
 /// The segments of a directory.
 pub(super) struct Segments {
@@ -27,11 +27,13 @@ pub(super) struct Segments {
     cold: Mutex<Option<Arc<Segment>>>,
     /// The last one that left the active slot: a search may still be in it.
     left: Mutex<Weak<Segment>>,
+    /// Bytes of values that a segment may grow to.
+    bytes_max: u64,
 }
 
 impl Segments {
     /// Looks at what there is, and clears away what a crash left half made or half removed.
-    pub(super) fn open(root: &Path, disk: Disk, notices: Notices) -> io::Result<Self> {
+    pub(super) fn open(root: &Path, disk: Disk, notices: Notices, bytes_max: u64) -> io::Result<Self> {
         files::private_directory(root)?;
         let mut names = BTreeSet::new();
         for entry in fs::read_dir(root)? {
@@ -53,6 +55,7 @@ impl Segments {
             active: Mutex::default(),
             cold: Mutex::default(),
             left: Mutex::default(),
+            bytes_max,
         })
     }
 
@@ -75,13 +78,13 @@ impl Segments {
     fn append_to_latest(&self, day: i64, records: &[&UsageRecord]) -> Result<(), StoreError> {
         let latest = self.names(day..=day).pop();
         let active = locked(&self.active).clone();
-        if let Some(segment) = active.as_ref().filter(|active| Some(active.name()) == latest && active.has_room()) {
+        if let Some(segment) = active.as_ref().filter(|active| Some(active.name()) == latest && self.has_room(active)) {
             return self.checked(segment.name(), segment.append(records));
         }
         let late = active.is_some_and(|active| day < active.name().day);
         let mut cold = locked(&self.cold);
         let segment = match latest {
-            Some(name) => self.open_one(&mut cold, name)?.filter(|segment| segment.has_room()),
+            Some(name) => self.open_one(&mut cold, name)?.filter(|segment| self.has_room(segment)),
             None => None,
         };
         let segment = match segment {
@@ -93,6 +96,10 @@ impl Segments {
         }
         drop(cold);
         self.checked(segment.name(), segment.append(records))
+    }
+
+    fn has_room(&self, segment: &Segment) -> bool {
+        segment.bytes() < self.bytes_max
     }
 
     /// Moves a segment from the cold slot to the active one.
@@ -197,7 +204,7 @@ impl Segments {
         if !locked(&self.names).remove(&name) {
             return;
         }
-        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now_s = Clock::system().wall_ms() / 1_000;
         let from = self.path(name);
         let to = files::beside(&from, &format!("damaged-{now_s}"));
         let moved = files::rename(&from, &to);

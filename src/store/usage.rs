@@ -9,13 +9,15 @@ use super::disk::Disk;
 use super::segment::{self, Segment};
 use super::segments::Segments;
 use super::{Notices, OpenError, StoreError};
-use crate::api::UsageRecord;
 use crate::api::usage::RecordId;
+use crate::api::{RequestId, UsageRecord};
 use crate::bounds;
 
 /// How far the time in a record's id may be from the begin of its attempt, for the id to choose the segment: a request
 /// does not last longer.
 const ID_SKEW_MS: i64 = 3_600_000;
+/// How far the ids of a request's records are from the request's: they are counted up from it.
+const ATTEMPTS_MAX: u128 = 2 * bounds::ATTEMPTS_MAX as u128;
 
 /// The records of usage. All calls block.
 pub struct Usage {
@@ -33,14 +35,15 @@ pub struct Page {
 
 impl Usage {
     pub(super) fn open(root: &Path, disk: Disk, notices: Notices) -> Result<Self, OpenError> {
-        let segments = Segments::open(root, disk, notices).map_err(|error| OpenError::io(root, error))?;
+        let segments = Segments::open(root, disk, notices, bounds::USAGE_SEGMENT_BYTES_MAX)
+            .map_err(|error| OpenError::io(root, error))?;
         Ok(Self { segments })
     }
 
     /// Appends records. Durable when this returns.
     ///
-    /// After an error the same records may be appended again, in the same call or in none: what may have been written
-    /// of them is replaced.
+    /// After an error the same slice may be appended again as it is: what may have been written of it is replaced, so
+    /// no record is there twice.
     ///
     /// # Errors
     /// When the disk is full, or the records cannot be made durable.
@@ -96,14 +99,34 @@ impl Usage {
             page: Vec::new(),
             filter,
         };
-        // A record's segment may be of the day after the one in its id, and no later.
-        let last = after.map_or(i64::MAX, |id| segment::day_of(id_ms(id)).saturating_add(1));
+        // Segments sort as ids do: those of later days hold nothing older.
+        let last = after.map_or(i64::MAX, |id| segment::day_of(id_ms(id)));
         for name in self.segments.names(0..=last).into_iter().rev() {
             if let Some(ControlFlow::Break(next)) = self.segments.look(name, |segment| search.run(segment))? {
                 return Ok(Page { records: search.page, next: Some(next) });
             }
         }
         Ok(Page { records: search.page, next: None })
+    }
+
+    /// The records of one request, in the order of its attempts.
+    ///
+    /// # Errors
+    /// When a segment cannot be read. One that is damaged is set aside and left out.
+    pub fn of_request(&self, request: RequestId) -> Result<Vec<UsageRecord>, StoreError> {
+        let (from, to) = (RecordId(request.as_u128()), RecordId(request.as_u128().saturating_add(ATTEMPTS_MAX)));
+        let day = segment::day_of(id_ms(from));
+        let mut records = Vec::new();
+        for name in self.segments.names(day..=day) {
+            self.segments.look(name, |segment| {
+                for (first, _) in segment.blocks(|first, block| first <= to && block.last_id >= from) {
+                    records.extend(segment.read(first)?.into_iter().filter(|record| record.request_id == request));
+                }
+                Ok(())
+            })?;
+        }
+        records.sort_by_key(|record| record.id);
+        Ok(records)
     }
 
     /// Removes whole segments that hold nothing at or after this time; tells how many.

@@ -12,3 +12,6 @@ mod writer;
 pub use query::{Query, totals};
 pub use recorder::{NotDurable, Receipt, Recorder, recorder};
 pub use writer::Writer;
+
+#[cfg(test)]
+mod testing;

@@ -185,3 +185,7 @@ impl fmt::Debug for Recorder {
         write!(f, "Recorder({} queued, {} lost)", self.queued(), self.lost())
     }
 }
+
+#[cfg(test)]
+#[path = "recorder_tests.rs"]
+mod tests;

@@ -8,6 +8,9 @@ use crate::api::{Outcome, UsageRecord};
 /// Percentiles are within one part in a hundred.
 const SIGNIFICANT_DIGITS: u8 = 2;
 
+/// Longer durations count as this one, a day: it bounds the histogram.
+const DURATION_MS_MAX: u64 = 86_400_000;
+
 /// The running sum of a group. The histogram is made with the first request: most groups of a long report are small.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -48,7 +51,8 @@ impl Tally {
             self.durations = Histogram::new(SIGNIFICANT_DIGITS).ok();
         }
         if let Some(durations) = &mut self.durations {
-            durations.saturating_record(duration_ms);
+            // It grows by itself up to the bound, so this cannot fail.
+            let _ = durations.record(duration_ms.min(DURATION_MS_MAX));
         }
     }
 

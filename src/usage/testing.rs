@@ -1,0 +1,77 @@
+//! A store in a temporary directory, with a disk that can be filled, and records to put into it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::api::usage::RecordId;
+use crate::api::{NanoUsd, Operation, Outcome, RequestId, Tokens, UsageRecord};
+use crate::credential::MasterKey;
+use crate::store::Store;
+
+/// Midnight of a day.
+pub(super) const MIDNIGHT_MS: i64 = 20_000 * 86_400_000;
+
+pub(super) struct Fixture {
+    pub(super) store: Arc<Store>,
+    free: Arc<AtomicU64>,
+    _dir: tempfile::TempDir,
+}
+
+impl Fixture {
+    pub(super) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let free = Arc::new(AtomicU64::new(u64::MAX));
+        let ask = free.clone();
+        let master = MasterKey::parse(b"0123456789abcdef0123456789abcdef").unwrap();
+        let store = Store::open_on(dir.path(), &master, Arc::new(move |_| Ok(ask.load(Ordering::SeqCst)))).unwrap();
+        Self { store: Arc::new(store), free, _dir: dir }
+    }
+
+    pub(super) fn fill_the_disk(&self) {
+        self.free.store(0, Ordering::SeqCst);
+    }
+
+    pub(super) fn empty_the_disk(&self) {
+        self.free.store(u64::MAX, Ordering::SeqCst);
+    }
+
+    /// The durations of all records that are stored, which tests use to tell them apart.
+    pub(super) fn stored(&self) -> Vec<u64> {
+        let mut all = Vec::new();
+        let visitor = |record: &UsageRecord| {
+            all.push(record.duration_ms);
+            std::ops::ControlFlow::Continue(())
+        };
+        self.store.usage().scan(0, i64::MAX, visitor).unwrap();
+        all.sort_unstable();
+        all
+    }
+}
+
+/// A final, successful record that took `n` ms.
+pub(super) fn record(n: u64) -> UsageRecord {
+    let at_ms = MIDNIGHT_MS + i64::try_from(n).unwrap();
+    let request_id = RequestId::from_parts(u64::try_from(at_ms).unwrap(), u128::from(n) << 8);
+    UsageRecord {
+        id: RecordId(request_id.as_u128()),
+        request_id,
+        at_ms,
+        is_final: true,
+        app: "shop".parse().unwrap(),
+        feature: "auto-translation".parse().unwrap(),
+        provider: Some("openai".parse().unwrap()),
+        connection: Some("openai:main".parse().unwrap()),
+        model: "fast".into(),
+        model_served: Some("gpt-4.1-mini".into()),
+        operation: Operation::Chat,
+        stream: false,
+        outcome: Outcome::Ok,
+        status: Some(200),
+        tokens: Tokens { input: Some(10), output: Some(5), cached: None, reasoning: None },
+        cost: Some(NanoUsd(12_000)),
+        estimated: false,
+        ttft_ms: Some(100),
+        duration_ms: n,
+        error: None,
+    }
+}
