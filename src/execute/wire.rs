@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use zeroize::Zeroizing;
 
 use super::Call;
-use crate::adapter::{Asked, Auth, Dialect, Refusal, body};
+use crate::adapter::{Asked, Auth, Dialect, Refusal, body, hub};
 use crate::api::Operation;
 use crate::config::StreamUsage;
 use crate::credential::{Secret, Vault};
@@ -25,16 +25,18 @@ pub(super) enum WireError {
 
 /// What the adapter needs to know of a call to this candidate.
 pub(super) fn asked(call: &Call, candidate: &Candidate, created_s: i64) -> Asked {
+    let same_dialect = candidate.provider.adapter.facts().dialect == Dialect::OpenAi;
     let usage_added = call.scan.stream
         && !call.scan.include_usage
         && candidate.provider.stream_usage == StreamUsage::Ask
-        && candidate.provider.adapter.facts().dialect == Dialect::OpenAi;
+        && same_dialect;
     Asked {
         operation: call.operation,
         model: candidate.model.to_string(),
         stream: call.scan.stream,
         include_usage: call.scan.include_usage,
         usage_added,
+        vectors_base64: call.operation == Operation::Embeddings && !same_dialect && hub::wants_base64(&call.body),
         seed: format!("{:x}", call.id.as_u128()),
         created_s,
     }
@@ -74,6 +76,7 @@ pub(super) fn models_request(candidate: &Candidate, vault: &Vault) -> Result<(Re
         stream: false,
         include_usage: false,
         usage_added: false,
+        vectors_base64: false,
         seed: String::new(),
         created_s: 0,
     };
