@@ -158,6 +158,11 @@ impl Answer {
         }
     }
 
+    /// Says that the prompt was refused after all: what has no reason of its own yet ended for that one.
+    pub(super) fn withhold(&mut self) {
+        self.finish.get_or_insert_with(|| "PROHIBITED_CONTENT".to_owned());
+    }
+
     /// Whether a finish reason has come. Chunks may still follow, and the last reason counts.
     pub(super) fn is_finished(&self) -> bool {
         self.finish.is_some()

@@ -5,11 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::wire::PartialArg;
-
-/// Steps of one path: deeper than any schema, and shallow enough to be dropped without deep recursion.
-const STEPS_MAX: usize = 64;
-/// Bytes that the arguments of one call may grow to: a call is a message, not a file.
-const BYTES_MAX: usize = 8 * 1024 * 1024;
+use crate::bounds;
 
 /// Arguments that are still coming.
 #[derive(Debug, Default)]
@@ -40,7 +36,10 @@ impl Arguments {
         let path = piece.json_path.as_deref().unwrap_or_default();
         self.bytes += path.len() + piece.string_value.as_ref().map_or(8, String::len);
         let steps = steps(path)?;
-        if self.bytes > BYTES_MAX || steps.is_empty() || steps.len() > STEPS_MAX {
+        if self.bytes > bounds::CALL_ARGUMENTS_BYTES_MAX
+            || steps.is_empty()
+            || steps.len() > bounds::CALL_PATH_STEPS_MAX
+        {
             return None;
         }
         let mut steps = steps.into_iter();
@@ -95,7 +94,7 @@ fn steps(path: &str) -> Option<Vec<Step>> {
         } else {
             bracket(rest.strip_prefix('[')?)?
         };
-        if steps.len() > STEPS_MAX || matches!(&step, Step::Member(name) if name.is_empty()) {
+        if steps.len() > bounds::CALL_PATH_STEPS_MAX || matches!(&step, Step::Member(name) if name.is_empty()) {
             return None;
         }
         steps.push(step);

@@ -19,12 +19,12 @@ pub(super) fn encode(model: &str, body: &[u8]) -> Result<Vec<u8>, Refusal> {
     if asked.input.is_empty() {
         return Err(wrong("input", "input is empty: it must hold at least one text"));
     }
-    let request = |text: &String| EmbedContent {
-        model,
-        content: Parts { parts: vec![Payload::Text(text.clone().into()).into()] },
-        output_dimensionality: asked.dimensions,
+    let output_dimensionality = asked.dimensions;
+    let request = |text: String| {
+        let content = Parts { parts: vec![Payload::Text(text.into()).into()] };
+        EmbedContent { model, content, output_dimensionality }
     };
-    let sent = BatchEmbed { requests: asked.input.iter().map(request).collect() };
+    let sent = BatchEmbed { requests: asked.input.into_iter().map(request).collect() };
     serde_json::to_vec(&sent).map_err(|error| wrong("input", error.to_string()))
 }
 
@@ -39,7 +39,7 @@ pub(super) fn read(asked: &Asked, body: &Bytes) -> Result<Reply, Invalid> {
     let vectors = read.embeddings.or(read.embedding.map(|one| vec![one]));
     let vectors = vectors.ok_or_else(|| Invalid("it has no embeddings".into()))?;
     // Newer models alone count, and there is no output to be counted.
-    let input = read.usage_metadata.and_then(|usage| usage::tokens(&usage, true)).and_then(|tokens| tokens.input);
+    let input = read.usage_metadata.and_then(|usage| usage::tokens(&usage)).and_then(|tokens| tokens.input);
     seen.tokens = Tokens { input, ..Tokens::default() };
     let written = if asked.vectors_base64 { base64 } else { Vector::Floats };
     let embedding = |(index, one): (usize, super::wire::Values)| Embedding {

@@ -3,9 +3,9 @@
 //! Google also has a surface that is compatible with OpenAI's. Bursar speaks the native one because that one alone
 //! tells thoughts from answers in the usage, gives errors with machine-readable reasons, and names its quotas.
 //!
-//! One file a concern: [`request`] and its parts say an OpenAI body in Google's words, [`reply`] and [`stream`] say
-//! Google's answer in OpenAI's, both through [`answer`], which knows what a candidate's parts mean, so that a stream
-//! and a whole reply cannot come to differ. [`error`] classes what went wrong. All of it is pure.
+//! One file a concern: `request` and its parts say an OpenAI body in Google's words, `reply` and `stream` say
+//! Google's answer in OpenAI's, both through `answer`, which knows what a candidate's parts mean, so that a stream
+//! and a whole reply cannot come to differ. `error` classes what went wrong. All of it is pure.
 //!
 //! Source: the Gemini API reference (ai.google.dev/api), and recorded traffic where that is silent.
 

@@ -26,6 +26,9 @@ pub(super) fn read(asked: &Asked, body: &Bytes) -> Result<Reply, Invalid> {
         match answer.take(candidate, &mut ids) {
             Ok(mut added) => {
                 answer.end_call(&mut added.delta);
+                if blocked {
+                    answer.withhold();
+                }
                 choices.push(choice(&answer, added));
             }
             Err(_) => seen.error = Some(broken("Gemini's streamed arguments cannot be put together")),
@@ -33,7 +36,8 @@ pub(super) fn read(asked: &Asked, body: &Bytes) -> Result<Reply, Invalid> {
         answers.push(answer);
     }
     let empty = !answers.iter().any(|answer| answer.has_content);
-    seen.tokens = response.usage_metadata.and_then(|usage| usage::tokens(&usage, empty)).unwrap_or_default();
+    let count = if empty { usage::of_nothing } else { usage::tokens };
+    seen.tokens = response.usage_metadata.as_ref().and_then(count).unwrap_or_default();
     seen.model = response.model_version;
     if empty && blocked {
         choices = vec![withheld()];

@@ -15,15 +15,14 @@ pub(super) fn encode(body: &[u8]) -> Result<Vec<u8>, Refusal> {
     let mut asked = ChatRequest::read(body)?;
     let google = GoogleOptions::take(&mut asked.rest)?;
     asked.rest.refuse_rest(NAME)?;
-    let strict = asked.tools.iter().any(|tool| tool.function.as_ref().and_then(|one| one.strict) == Some(true));
-    let tools = tools::declarations(asked.tools)?;
-    if asked.parallel_tool_calls == Some(false) && !tools.is_empty() {
+    if asked.parallel_tool_calls == Some(false) && !asked.tools.is_empty() {
         return Err(cannot(
             "parallel_tool_calls",
             "parallel_tool_calls: false cannot be said to Gemini, which may always call several tools: leave it out",
         ));
     }
-    let tool_config = tools::config(asked.tool_choice, !tools.is_empty(), strict)?;
+    let tool_config = tools::config(asked.tool_choice, &asked.tools)?;
+    let tools = tools::declarations(asked.tools)?;
     let mut generation_config = sampling(asked.sampling)?;
     form(asked.response_format, &mut generation_config)?;
     generation_config.thinking_config = thinking(asked.reasoning_effort, google.thinking_config)?;

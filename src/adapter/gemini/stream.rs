@@ -12,9 +12,7 @@ use super::wire::{Candidate, Response, UsageMetadata};
 use crate::adapter::hub::{Chunk, ChunkChoice, Delta, FinishReason, Usage};
 use crate::adapter::{Asked, Forward, ProviderError, Seen, Step, StreamReader, sse};
 use crate::api::Tokens;
-
-/// Answers that one stream may hold: OpenAI's own bound of `n`.
-const ANSWERS_MAX: usize = 128;
+use crate::bounds;
 
 /// Reads a stream of chunks, each of them a whole reply with what is new.
 pub(super) struct Chunks {
@@ -91,7 +89,7 @@ impl Chunks {
 
     fn count(&mut self, usage: Option<UsageMetadata>) {
         // What the answer will have come to is not known before its end.
-        let Some(tokens) = usage.and_then(|usage| usage::tokens(&usage, false)) else { return };
+        let Some(tokens) = usage.and_then(|usage| usage::tokens(&usage)) else { return };
         self.tokens = usage::over(self.tokens, tokens);
         self.usage = usage;
     }
@@ -111,7 +109,8 @@ impl Chunks {
 
     /// The figures once it is known whether anything was said.
     fn final_tokens(&self) -> Tokens {
-        let last = self.usage.and_then(|usage| usage::tokens(&usage, !self.has_content()));
+        let count = if self.has_content() { usage::tokens } else { usage::of_nothing };
+        let last = self.usage.as_ref().and_then(count);
         last.map_or(self.tokens, |last| usage::over(self.tokens, last))
     }
 
@@ -144,10 +143,13 @@ impl Chunks {
         for answer in &mut answers {
             let mut delta = Delta::default();
             answer.end_call(&mut delta);
+            if self.blocked {
+                answer.withhold();
+            }
             self.write_last(answer.index, delta, answer.finish_reason(), &mut out);
         }
-        if self.include_usage {
-            self.write(Vec::new(), Usage::of_chat(tokens), &mut out);
+        if let Some(usage) = Usage::of_chat(tokens).filter(|_| self.include_usage) {
+            self.write(Vec::new(), Some(usage), &mut out);
         }
         sse::write_data(&mut out, b"[DONE]");
         out
@@ -215,7 +217,7 @@ impl StreamReader for Chunks {
 fn place(answers: &mut Vec<Answer>, index: u32) -> Option<&mut Answer> {
     let at = match answers.iter().position(|answer| answer.index == index) {
         Some(at) => at,
-        None if answers.len() < ANSWERS_MAX => {
+        None if answers.len() < bounds::STREAM_ANSWERS_MAX => {
             answers.push(Answer::new(index));
             answers.len() - 1
         }

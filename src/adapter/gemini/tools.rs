@@ -3,7 +3,7 @@
 use super::NAME;
 use super::wire::{CallingMode, FunctionCallingConfig, FunctionDeclaration, ToolConfig, Tools};
 use crate::adapter::Refusal;
-use crate::adapter::hub::{Function, Mode, Tool, ToolChoice, cannot, wrong};
+use crate::adapter::hub::{AllowedTools, Function, Mode, Tool, ToolChoice, cannot, wrong};
 
 /// The functions, all in one tool, as Google wants them. Their schemas go as JSON Schema, untouched: they guide the
 /// model, and Google takes the whole vocabulary there.
@@ -22,7 +22,8 @@ pub(super) fn declarations(tools: Vec<Tool>) -> Result<Vec<Tools>, Refusal> {
 
 /// Which functions may or must be called. `strict` asks that calls keep to their schemas: of Google's modes, `VALIDATED`
 /// promises that and leaves the choice to the model (Gemini API reference, "FunctionCallingConfig").
-pub(super) fn config(choice: Option<ToolChoice>, any_tools: bool, strict: bool) -> Result<Option<ToolConfig>, Refusal> {
+pub(super) fn config(choice: Option<ToolChoice>, tools: &[Tool]) -> Result<Option<ToolConfig>, Refusal> {
+    let strict = tools.iter().any(|tool| tool.function.as_ref().and_then(|function| function.strict) == Some(true));
     let freely = if strict { CallingMode::Validated } else { CallingMode::Auto };
     let (mode, allowed_function_names) = match choice {
         None if strict => (freely, Vec::new()),
@@ -31,21 +32,20 @@ pub(super) fn config(choice: Option<ToolChoice>, any_tools: bool, strict: bool) 
         Some(ToolChoice::Mode(Mode::None)) => (CallingMode::None, Vec::new()),
         Some(ToolChoice::Mode(Mode::Required)) => (CallingMode::Any, Vec::new()),
         Some(ToolChoice::Named { function }) => (CallingMode::Any, vec![function.name]),
-        Some(ToolChoice::Allowed { allowed_tools }) => {
-            let mode = match allowed_tools.mode {
-                Mode::Required => CallingMode::Any,
-                // Names are only heeded in the modes ANY and VALIDATED.
-                Mode::Auto | Mode::None => CallingMode::Validated,
-            };
-            (mode, names(allowed_tools.tools)?)
-        }
+        Some(ToolChoice::Allowed { allowed_tools: AllowedTools { mode, tools } }) => match mode {
+            Mode::None => (CallingMode::None, Vec::new()),
+            Mode::Required => (CallingMode::Any, names(tools)?),
+            // Names are only heeded in the modes ANY and VALIDATED.
+            Mode::Auto => (CallingMode::Validated, names(tools)?),
+        },
     };
-    match (any_tools, mode) {
-        (true, _) => {
-            Ok(Some(ToolConfig { function_calling_config: FunctionCallingConfig { mode, allowed_function_names } }))
+    match mode {
+        CallingMode::Auto | CallingMode::None if tools.is_empty() => Ok(None),
+        _ if tools.is_empty() => Err(wrong("tool_choice", "tool_choice asks for a call, but there are no tools")),
+        _ => {
+            let function_calling_config = FunctionCallingConfig { mode, allowed_function_names };
+            Ok(Some(ToolConfig { function_calling_config }))
         }
-        (false, CallingMode::Auto | CallingMode::None) => Ok(None),
-        (false, _) => Err(wrong("tool_choice", "tool_choice asks for a call, but there are no tools")),
     }
 }
 

@@ -1,7 +1,8 @@
 //! What was said so far, in OpenAI's dialect.
 //!
 //! A part is permissive: an adapter has to look at its `type` anyway, and can refuse with the place and the reason. Long
-//! texts are borrowed from the body: a picture is not copied to be read.
+//! texts are borrowed from the body: a picture is not copied to be read. A speaker's `name` and an image's `detail` are
+//! hints that other providers have no place for, and are passed over.
 
 use std::borrow::Cow;
 
