@@ -1,6 +1,8 @@
 //! The adapter against golden files, recorded traffic and garbage.
 
 mod facts;
+mod garbage;
+mod golden;
 mod recorded;
 
 use crate::adapter::sse::{Frame, Reader};
