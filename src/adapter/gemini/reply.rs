@@ -61,14 +61,14 @@ pub(super) fn read(asked: &Asked, body: &Bytes) -> Result<Reply, Invalid> {
     Ok(Reply { body: Some(body.into()), seen })
 }
 
-/// A reply, or the one element of a list: errors come so, and chunks of a stream that was not asked for as events.
+/// A reply, or the one element of a list, which is how errors may come.
 pub(super) fn response(bytes: &[u8]) -> Result<Response, Invalid> {
     let invalid = |error: serde_json::Error| Invalid(error.to_string());
     if bytes.trim_ascii_start().first() != Some(&b'[') {
         return serde_json::from_slice(bytes).map_err(invalid);
     }
-    let list: Vec<Response> = serde_json::from_slice(bytes).map_err(invalid)?;
-    list.into_iter().next().ok_or_else(|| Invalid("it is an empty list".into()))
+    let [only] = serde_json::from_slice(bytes).map_err(invalid)?;
+    Ok(only)
 }
 
 /// Whether the prompt was refused. Some replies give only a message, and no candidates.

@@ -275,3 +275,25 @@ impl<'a> EmbeddingRequest<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_asked_for_by_its_name_alone() {
+        assert!(wants_base64(br#"{"input":"x","encoding_format":"base64"}"#));
+        for body in
+            [&br#"{"input":"base64","encoding_format":"float"}"#[..], br#"{"encoding_format":null}"#, b"{}", b"x"]
+        {
+            assert!(!wants_base64(body));
+        }
+    }
+
+    #[test]
+    fn the_newer_limit_wins_and_a_stop_may_be_alone() {
+        let body = br#"{"messages":[],"max_tokens":1,"max_completion_tokens":2,"stop":"a"}"#;
+        let asked = ChatRequest::read(body).unwrap();
+        assert_eq!((asked.sampling.max_tokens, asked.sampling.stop), (Some(2), vec!["a".to_owned()]));
+    }
+}
