@@ -24,6 +24,12 @@ pub const ERROR_BODY_BYTES_MAX: usize = 64 * KIB;
 pub const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of frames that may be held back with the head before the first content.
 pub const HELD_FRAMES_BYTES_MAX: usize = 256 * KIB;
+/// Answers in one stream that is translated: as many as an app may ask for (`n`).
+pub const STREAM_ANSWERS_MAX: usize = 128;
+/// Bytes that the arguments of one call may grow to where they come in pieces: a call is a message, not a file.
+pub const CALL_ARGUMENTS_BYTES_MAX: usize = 8 * MIB;
+/// Steps of a path to a piece of arguments: deeper than any schema, and no deeper than recursion may go.
+pub const CALL_PATH_STEPS_MAX: usize = 64;
 /// Bytes of an error's text in a record, a log line or a reply.
 pub const ERROR_TEXT_BYTES_MAX: usize = 512;
 /// Bytes of a configuration file.

@@ -9,6 +9,7 @@
 pub mod body;
 pub mod classify;
 pub mod gemini;
+pub mod hub;
 pub mod openai;
 pub mod openrouter;
 pub mod sse;
@@ -76,6 +77,8 @@ pub struct Asked {
     pub include_usage: bool,
     /// Whether Bursar asked for it in the app's place, and so must keep it from the app.
     pub usage_added: bool,
+    /// Whether the app asked for vectors as base64 (`encoding_format`), where the provider only gives lists.
+    pub vectors_base64: bool,
     /// Unique text from which ids are made where the provider gives none.
     pub seed: String,
     /// Seconds since 1970, for `created` where the provider gives none.

@@ -65,8 +65,9 @@ impl Relay {
                         return Some(frames);
                     }
                 }
+                Ok(Ok(false)) if self.terminal => return self.end(None).await,
                 // It said that it was over; how the connection ends then is nobody's concern.
-                Ok(Ok(false) | Err(TapError::Transport(_))) | Err(_) if self.terminal => return self.end(None).await,
+                Ok(Err(TapError::Transport(_))) | Err(_) if self.terminal => return self.close().await,
                 Ok(Ok(false)) => {
                     return self.cut(Code::UpstreamCut, "the provider's stream ended before it was complete").await;
                 }
@@ -78,6 +79,18 @@ impl Relay {
                     return self.cut(Code::UpstreamTimeout, message).await;
                 }
             }
+        }
+    }
+
+    /// Ends a stream that was over before its bytes were.
+    async fn close(&mut self) -> Option<Bytes> {
+        match self.tap.close() {
+            Ok(()) => {
+                let seen = self.tap.seen();
+                self.ledger.note(&seen);
+                self.end(None).await
+            }
+            Err(_) => self.cut(Code::UpstreamCut, "the provider's stream ended before it was complete").await,
         }
     }
 

@@ -62,6 +62,12 @@ impl Tap {
                 self.out.extend_from_slice(b"\n\n");
             }
         }
+        self.close()
+    }
+
+    /// Ends the app's stream as its format wants it, whatever became of the provider's: a reader may hold the last frames
+    /// back until it is told that no more will come.
+    pub(super) fn close(&mut self) -> Result<(), TapError> {
         let step = self.reader.end();
         take_in(&mut self.out, &mut self.seen, step, b"")
     }

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use zeroize::Zeroizing;
 
 use super::Call;
-use crate::adapter::{Asked, Auth, Dialect, Refusal, body};
+use crate::adapter::{Asked, Auth, Dialect, Refusal, body, hub};
 use crate::api::Operation;
 use crate::config::StreamUsage;
 use crate::credential::{Secret, Vault};
@@ -25,16 +25,18 @@ pub(super) enum WireError {
 
 /// What the adapter needs to know of a call to this candidate.
 pub(super) fn asked(call: &Call, candidate: &Candidate, created_s: i64) -> Asked {
+    let same_dialect = candidate.provider.adapter.facts().dialect == Dialect::OpenAi;
     let usage_added = call.scan.stream
         && !call.scan.include_usage
         && candidate.provider.stream_usage == StreamUsage::Ask
-        && candidate.provider.adapter.facts().dialect == Dialect::OpenAi;
+        && same_dialect;
     Asked {
         operation: call.operation,
         model: candidate.model.to_string(),
         stream: call.scan.stream,
         include_usage: call.scan.include_usage,
         usage_added,
+        vectors_base64: call.operation == Operation::Embeddings && !same_dialect && hub::wants_base64(&call.body),
         seed: format!("{:x}", call.id.as_u128()),
         created_s,
     }
@@ -57,9 +59,7 @@ pub(super) fn request(call: &Call, candidate: &Candidate, asked: &Asked, vault: 
     authorise(&mut headers, candidate, vault)?;
     let body = match facts.dialect {
         Dialect::OpenAi => pass(call, candidate, asked)?,
-        Dialect::Gemini => {
-            vec![Bytes::from(provider.adapter.encode(asked, &call.body).map_err(WireError::Refused)?)]
-        }
+        Dialect::Gemini => vec![translate(call, candidate, asked)?],
     };
     let url = provider.url(&provider.adapter.path(asked)).ok_or(WireError::Url)?;
     Ok(Request { method: Method::POST, url, headers, body })
@@ -74,6 +74,7 @@ pub(super) fn models_request(candidate: &Candidate, vault: &Vault) -> Result<(Re
         stream: false,
         include_usage: false,
         usage_added: false,
+        vectors_base64: false,
         seed: String::new(),
         created_s: 0,
     };
@@ -91,13 +92,30 @@ fn pass(call: &Call, candidate: &Candidate, asked: &Asked) -> Result<Vec<Bytes>,
     if provider.drop.is_empty() && provider.rename.is_empty() {
         return Ok(call.scan.splice(&call.body, &asked.model, asked.usage_added).parts);
     }
-    let refuse = |error: body::BodyError| {
-        let message = format!("with the parameters that provider {} renames: {error}", provider.slug);
-        WireError::Refused(Refusal { code: crate::api::Code::InvalidRequest, message, param: error.param })
-    };
-    let rewritten = Bytes::from(body::rewrite(&call.body, &provider.drop, &provider.rename).map_err(refuse)?);
-    let scan = body::scan(call.operation, &rewritten).map_err(refuse)?;
+    let rewritten = rewritten(call, candidate)?;
+    let scan = body::scan(call.operation, &rewritten).map_err(|error| unsaid(candidate, error))?;
     Ok(scan.splice(&rewritten, &asked.model, asked.usage_added).parts)
+}
+
+/// The call in the candidate's own dialect. What the operator drops is gone before the adapter could refuse it.
+fn translate(call: &Call, candidate: &Candidate, asked: &Asked) -> Result<Bytes, WireError> {
+    let body = rewritten(call, candidate)?;
+    candidate.provider.adapter.encode(asked, &body).map(Bytes::from).map_err(WireError::Refused)
+}
+
+/// The app's body with the parameters that the operator drops and renames for this provider.
+fn rewritten(call: &Call, candidate: &Candidate) -> Result<Bytes, WireError> {
+    let provider = &candidate.provider;
+    if provider.drop.is_empty() && provider.rename.is_empty() {
+        return Ok(call.body.clone());
+    }
+    let body = body::rewrite(&call.body, &provider.drop, &provider.rename).map_err(|error| unsaid(candidate, error))?;
+    Ok(Bytes::from(body))
+}
+
+fn unsaid(candidate: &Candidate, error: body::BodyError) -> WireError {
+    let message = format!("with the parameters that provider {} renames: {error}", candidate.provider.slug);
+    WireError::Refused(Refusal { code: crate::api::Code::InvalidRequest, message, param: error.param })
 }
 
 /// Opens the credential and puts it where the provider wants it. The plain bytes live until the header is built; the

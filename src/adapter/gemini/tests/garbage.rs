@@ -1,0 +1,204 @@
+//! Bytes that are cut, split or nonsense: errors, never panics, and the same whole however it came.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::super::GEMINI;
+use super::golden::{cases, read};
+use super::{asked, facts, stream};
+use crate::adapter::Adapter;
+use crate::api::Operation;
+
+#[test]
+fn every_split_of_a_stream_gives_the_same() {
+    let asked = asked(Operation::Chat, true);
+    for (name, path) in cases("stream", ".gemini.") {
+        let bytes = read(&path);
+        let whole = stream(&asked, &[&bytes]);
+        for at in 0..=bytes.len() {
+            let (a, b) = bytes.split_at(at);
+            assert_eq!(stream(&asked, &[a, b]), whole, "{name} split at {at}");
+        }
+        let single: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(stream(&asked, &single), whole, "{name} byte by byte");
+    }
+}
+
+#[test]
+fn a_stream_that_ends_early_never_looks_finished() {
+    let asked = asked(Operation::Chat, true);
+    let (_, path) = cases("stream", ".gemini.").into_iter().find(|(name, _)| name == "text").unwrap();
+    let bytes = read(&path);
+    let end = bytes.trim_ascii_end().len();
+    for at in 0..end {
+        let streamed = stream(&asked, &[&bytes[..at]]);
+        assert!(!streamed.terminal && !streamed.out.ends_with(b"data: [DONE]\n\n"), "cut at {at}");
+    }
+    assert!(stream(&asked, &[&bytes[..end]]).terminal);
+}
+
+#[test]
+fn a_reply_that_ends_early_is_invalid() {
+    for (name, path) in cases("decode", ".gemini.") {
+        let operation = if name.starts_with("embed") { Operation::Embeddings } else { Operation::Chat };
+        let body = Bytes::from(read(&path));
+        let end = body.trim_ascii_end().len();
+        for at in 0..end {
+            assert!(GEMINI.reply(&asked(operation, false), &body.slice(..at)).is_err(), "{name} cut at {at}");
+        }
+    }
+}
+
+#[test]
+fn a_list_of_models_must_be_one() {
+    let ids = GEMINI.models(br#"{"models":[{"name":"models/a"},{"name":"tunedModels/b"}],"nextPageToken":"x"}"#);
+    assert_eq!(ids.unwrap(), ["a", "tunedModels/b"]);
+    for body in ["", "{}", "[]", "null", r#"{"models":{}}"#, r#"{"models":[{}]}"#, "<html>"] {
+        assert!(GEMINI.models(body.as_bytes()).is_err(), "{body}");
+    }
+}
+
+#[test]
+fn no_models_name_leaves_its_place_in_the_path() {
+    let path = |model: &str, operation, stream| {
+        GEMINI.path(&crate::adapter::Asked { model: model.into(), ..asked(operation, stream) })
+    };
+    assert_eq!(path("gemini-2.5-pro", Operation::Chat, false), "/models/gemini-2.5-pro:generateContent");
+    assert_eq!(path("models/a", Operation::Chat, true), "/models/a:streamGenerateContent?alt=sse");
+    assert_eq!(path("tunedModels/a", Operation::Chat, false), "/tunedModels/a:generateContent");
+    assert_eq!(path("a", Operation::Embeddings, false), "/models/a:batchEmbedContents");
+    assert_eq!(path("../x?y#z é", Operation::Chat, false), "/models/..%2Fx%3Fy%23z%20%C3%A9:generateContent");
+    assert_eq!(path("", Operation::Models, false), "/models?pageSize=1000");
+}
+
+/// All that the adapter reads from outside.
+fn read_all(bytes: &[u8]) {
+    let _ = GEMINI.encode(&asked(Operation::Chat, false), bytes);
+    let _ = GEMINI.encode(&asked(Operation::Embeddings, false), bytes);
+    let body = Bytes::copy_from_slice(bytes);
+    let _ = GEMINI.reply(&asked(Operation::Chat, false), &body);
+    let _ = GEMINI.reply(&asked(Operation::Embeddings, false), &body);
+    let _ = GEMINI.models(bytes);
+    let _ = GEMINI.error(429, &HeaderMap::new(), bytes);
+    let _ = stream(&asked(Operation::Chat, true), &[bytes]);
+    let _ = stream(&asked(Operation::Chat, true), &[b"data: ", bytes, b"\n\n", bytes]);
+}
+
+/// Bytes of golden files, to be damaged.
+fn samples() -> Vec<Vec<u8>> {
+    [("encode", ".openai."), ("decode", ".gemini."), ("stream", ".gemini.")]
+        .into_iter()
+        .flat_map(|(folder, dialect)| cases(folder, dialect))
+        .map(|(_, path)| read(&path))
+        .collect()
+}
+
+/// JSON of Google's shape, with anything in any place.
+fn google_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        Just(json!(true)),
+        Just(json!(0)),
+        Just(json!(u64::MAX)),
+        Just(json!(-1.5)),
+        Just(json!("$.a[0]['b']")),
+        Just(json!("STOP")),
+        Just(json!("text")),
+    ];
+    leaf.prop_recursive(8, 64, 4, |inner| {
+        let names = proptest::sample::select(vec![
+            "candidates",
+            "content",
+            "parts",
+            "text",
+            "thought",
+            "thoughtSignature",
+            "functionCall",
+            "name",
+            "args",
+            "partialArgs",
+            "jsonPath",
+            "stringValue",
+            "numberValue",
+            "willContinue",
+            "finishReason",
+            "index",
+            "usageMetadata",
+            "promptTokenCount",
+            "totalTokenCount",
+            "promptFeedback",
+            "blockReason",
+            "error",
+            "details",
+            "violations",
+            "logprobsResult",
+            "embeddings",
+            "values",
+        ]);
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            proptest::collection::vec((names, inner), 0..6).prop_map(|members| members
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect::<Map<_, _>>()
+                .into()),
+        ]
+    })
+}
+
+/// A chunk whose outer shape is right, so that what lies inside is looked at.
+fn chunk() -> impl Strategy<Value = Value> {
+    let part = (google_json(), any::<bool>(), any::<bool>()).prop_map(|(args, named, goes_on)| {
+        let mut call = json!({"willContinue": goes_on, "partialArgs": [{"jsonPath": "$.a[0].b", "stringValue": "x"}]});
+        if named {
+            call["name"] = json!("f");
+            call["args"] = json!({"a": args});
+        }
+        json!({"functionCall": call})
+    });
+    let parts = proptest::collection::vec(prop_oneof![Just(json!({"text": "x"})), part], 0..4);
+    let reason = proptest::sample::select(vec![json!(null), json!("STOP"), json!("OTHER"), json!("SAFETY")]);
+    (parts, reason, 0..3_u32).prop_map(|(parts, reason, index)| {
+        json!({"candidates": [{"content": {"parts": parts}, "finishReason": reason, "index": index}]})
+    })
+}
+
+proptest! {
+    #[test]
+    fn nonsense_is_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        read_all(&bytes);
+    }
+
+    #[test]
+    fn damage_is_no_panic(
+        sample in proptest::sample::select(samples()),
+        at in any::<proptest::sample::Index>(),
+        with in proptest::collection::vec(proptest::sample::select(br#"{}[]",:0n-e. \"#.to_vec()), 0..4),
+        gone in 0_usize..6,
+    ) {
+        let at = at.index(sample.len());
+        let end = (at + gone).min(sample.len());
+        let damaged = [&sample[..at], &with, &sample[end..]].concat();
+        read_all(&damaged);
+    }
+
+    #[test]
+    fn other_json_is_no_panic(value in google_json()) {
+        read_all(value.to_string().as_bytes());
+    }
+
+    /// Whatever the chunks, what goes out is OpenAI's: whole frames of JSON, every call begun once and its arguments JSON,
+    /// and a mark of the end only where every answer has a finish reason.
+    #[test]
+    fn any_chunks_come_out_as_a_stream_that_clients_can_read(chunks in proptest::collection::vec(chunk(), 0..6)) {
+        let bytes: String = chunks.iter().map(|chunk| format!("data: {chunk}\r\n\r\n")).collect();
+        let streamed = stream(&asked(Operation::Chat, true), &[bytes.as_bytes()]);
+        let ends = streamed.out.ends_with(b"data: [DONE]\n\n");
+        prop_assert_eq!(ends, streamed.terminal);
+        if ends {
+            facts::of_stream(&streamed);
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! OpenAI's dialect as types, for the adapters that translate it: what an app may say, and what it is told.
+//!
+//! Where dialects are the same, bytes pass and none of this is used. A translating adapter reads a [`ChatRequest`] or an
+//! [`EmbeddingRequest`], and writes a [`ChatReply`], [`Chunk`]s or an [`EmbeddingReply`]. What must stay true: nothing
+//! that an app said is dropped in silence unless the answer is the same without it ([`Fields::refuse_rest`]), and a
+//! refusal names the field.
+//!
+//! Source: OpenAI's API reference, "Chat completions" and "Embeddings".
+
+mod fields;
+mod message;
+mod reply;
+mod request;
+
+pub use fields::{Fields, cannot, wrong};
+pub use message::{
+    Audio, CalledFunction, Content, ExtraContent, File, GoogleExtra, ImageUrl, Message, Part, Role, ToolCall,
+};
+pub use reply::{
+    ChatReply, Choice, Chunk, ChunkChoice, Delta, Embedding, EmbeddingReply, FinishReason, FunctionDelta, Logprobs,
+    ReplyMessage, TokenLogprob, ToolCallDelta, TopLogprob, Usage, Vector,
+};
+pub use request::{
+    AllowedTools, ChatRequest, Effort, EmbeddingRequest, EncodingFormat, Function, JsonSchema, Mode, Named,
+    ResponseFormat, Sampling, Tool, ToolChoice, wants_base64,
+};
