@@ -16,7 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use keys::{KeyError, init as init_keys, load as load_key};
+pub use keys::{KeyError, init as init_keys, load as load_key, replace as replace_key};
 pub use log::init as init_log;
 
 use crate::access::Names;
