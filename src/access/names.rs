@@ -24,7 +24,10 @@ pub struct Person {
 
 /// The name service, with a memory.
 #[derive(Debug, Default)]
-pub struct Names(Mutex<HashMap<(u32, u32), (Instant, Arc<Person>)>>);
+pub struct Names(Mutex<HashMap<(u32, u32), Remembered>>);
+
+/// A person, and when the name service was asked.
+type Remembered = (Instant, Arc<Person>);
 
 impl Names {
     /// What is remembered of a user, and still believed.

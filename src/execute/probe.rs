@@ -62,6 +62,6 @@ async fn list(
         let error = adapter.error(reply.status.as_u16(), &reply.headers, &body);
         return Err((error.outcome, error.message));
     }
-    let body = reply.whole_within(bounds::REPLY_BODY_BYTES_MAX, bounds::PROBE_TIMEOUT).await.map_err(transport)?;
-    adapter.models(&body.unwrap_or_default()).map_err(|error| (Outcome::Transient, error.to_string()))
+    let body = reply.whole(bounds::REPLY_BODY_BYTES_MAX).await.map_err(transport)?;
+    adapter.models(&body).map_err(|error| (Outcome::Transient, error.to_string()))
 }

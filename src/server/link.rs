@@ -71,20 +71,17 @@ async fn serve_http1(
 ) {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let serving = busy.begin();
-        let reply = routes::dispatch(context.clone(), caller.clone(), plane, request);
+        let reply = routes::dispatch(context.clone(), caller, plane, request);
         async move { Ok::<_, Infallible>(reply.await.map(|body| Held::new(body, serving))) }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(bounds::IDLE_TIMEOUT).max_buf_size(bounds::HEAD_BYTES_MAX);
     let mut connection = pin!(builder.serve_connection(io, service));
-    loop {
-        tokio::select! {
-            _ = connection.as_mut() => return,
-            () = super::turned(&mut stop) => {
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.as_mut().await;
-                return;
-            }
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = super::turned(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
         }
     }
 }
@@ -103,7 +100,7 @@ async fn serve_http2(
     let counted = Arc::clone(&open);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let stream = Counted::new(&counted);
-        let reply = routes::dispatch(context.clone(), caller.clone(), plane, request);
+        let reply = routes::dispatch(context.clone(), caller, plane, request);
         async move { Ok::<_, Infallible>(reply.await.map(|body| Held::new(body, stream))) }
     });
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());

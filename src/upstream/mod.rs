@@ -129,6 +129,14 @@ impl Reply {
         }
     }
 
+    /// The whole body, however long it takes: for callers that have a deadline of their own.
+    ///
+    /// # Errors
+    /// When it is larger than `max` bytes, or ends early.
+    pub async fn whole(&mut self, max: usize) -> Result<Bytes, TransportError> {
+        self.whole_within(max, Duration::MAX).await.map(Option::unwrap_or_default)
+    }
+
     /// The whole body; none where the provider paused for longer than `idle`.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ fn asked(operation: Operation) -> Asked {
         stream: false,
         include_usage: true,
         usage_added: false,
+        vectors_base64: false,
         seed: "seed".into(),
         created_s: 0,
     }

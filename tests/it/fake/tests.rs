@@ -65,6 +65,7 @@ fn asked() -> Asked {
         stream: true,
         include_usage: true,
         usage_added: false,
+        vectors_base64: false,
         seed: String::new(),
         created_s: 0,
     }
