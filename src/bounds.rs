@@ -106,6 +106,8 @@ pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 pub const BLOCKING_THREADS_MAX: usize = 16;
 /// The time for a connection's test.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Tests of connections that run at once: a check of all must not take the calls' own room upstream.
+pub const PROBES_AT_ONCE_MAX: usize = 8;
 /// How long running requests may go on after a stop was asked for.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 

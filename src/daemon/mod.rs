@@ -201,9 +201,6 @@ async fn reload(admin: &Arc<Admin>, why: &'static str) {
                 "the configuration has errors: the old one stays in force"
             );
         } else if reloaded.changed {
-            for problem in &reloaded.warnings {
-                tracing::warn!("{problem}");
-            }
             tracing::info!(why, generation = reloaded.generation, "the configuration was read again");
         }
     }
