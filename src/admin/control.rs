@@ -27,6 +27,22 @@ pub struct Paths {
     pub daemon: Option<PathBuf>,
     /// What defaults depend on.
     pub environment: Environment,
+    /// The apps' socket, in place of the one that the file names.
+    pub socket: Option<PathBuf>,
+}
+
+impl Paths {
+    /// Reads the daemon's own configuration. `before` is the reading that is in force; none at start.
+    ///
+    /// # Errors
+    /// When it cannot be taken.
+    pub fn read_daemon(&self, before: Option<Fingerprint>) -> Result<config::Loaded<Daemon>, Report> {
+        let mut loaded = config::load_daemon(self.daemon.as_deref(), &self.environment, before)?;
+        if let Some(socket) = &self.socket {
+            loaded.value.server.socket.path.clone_from(socket);
+        }
+        Ok(loaded)
+    }
 }
 
 /// A daemon that cannot be put together.
@@ -176,8 +192,7 @@ impl Admin {
     }
 
     fn read_files(&self, declared: &Declared) -> Result<Read, Report> {
-        let (paths, before) = (&self.paths, declared.daemon_fingerprint);
-        let daemon = config::load_daemon(paths.daemon.as_deref(), &paths.environment, Some(before))?;
+        let daemon = self.paths.read_daemon(Some(declared.daemon_fingerprint))?;
         let before = declared.catalogue_fingerprint;
         let catalogue = config::load_catalogue(&declared.daemon.providers_file, &adapter::kinds(), Some(before))?;
         Ok(Read { daemon, catalogue })

@@ -16,10 +16,13 @@ pub(super) struct Serve {}
 
 impl Serve {
     pub(super) fn run(self, global: &Global) -> Outcome {
-        daemon::init_log(global.verbose);
-        match daemon::serve(global.config.clone(), locate::environment()) {
+        let log = daemon::init_log(global.verbose);
+        let served = daemon::serve(global.config.clone(), global.socket.clone(), locate::environment());
+        // What is left of the log comes before the last word.
+        drop(log);
+        match served {
             Ok(()) => Ok(Exit::Ok),
-            Err(error) => Err(Failed { message: error.to_string(), exit: Exit::of(error.exit_code()) }),
+            Err(error) => Err(Failed::new(Exit::of(error.exit_code()), error.to_string())),
         }
     }
 }
