@@ -204,7 +204,8 @@ impl Admin {
         let changed = read.daemon.fingerprint != declared.daemon_fingerprint
             || read.catalogue.fingerprint != declared.catalogue_fingerprint;
         let later = declared.daemon.restart_needed(&read.daemon.value).into_iter();
-        let later = later.map(|table| format!("{table} has changed, and takes effect when the daemon is started again"));
+        let later =
+            later.map(|table| format!("{table} has changed, and takes effect when the daemon is started again"));
         let (access, unknown) = access(&read.daemon.value);
         let notes = warnings.iter().map(ToString::to_string).chain(unknown).chain(later).collect();
         let file: Arc<Path> = declared.daemon.providers_file.as_path().into();

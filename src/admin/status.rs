@@ -37,10 +37,7 @@ impl Admin {
                 providers_file: daemon.providers_file.display().to_string(),
                 generation: snapshot.generation,
             },
-            store: StoreStatus {
-                path: self.store.dir().display().to_string(),
-                generation: self.store.generation(),
-            },
+            store: StoreStatus { path: self.store.dir().display().to_string(), generation: self.store.generation() },
             sockets: SocketPaths {
                 app: daemon.server.socket.path.display().to_string(),
                 admin: daemon.server.admin_socket.map(|socket| socket.path.display().to_string()),
@@ -48,10 +45,7 @@ impl Admin {
             workers: u32::try_from(process.workers).unwrap_or(u32::MAX),
             clients: ClientCounts { open: count(process.clients), in_flight },
             connections: ConnectionCounts { total: count(snapshot.connections.len()), usable: count(usable) },
-            usage: UsageStatus {
-                queued: count(self.engine.recorder.queued()),
-                lost: self.engine.recorder.lost(),
-            },
+            usage: UsageStatus { queued: count(self.engine.recorder.queued()), lost: self.engine.recorder.lost() },
             warnings: self.store.notices().into_iter().chain(self.notes()).collect(),
             last_reload: last.as_ref().map(view::reload),
         }

@@ -4,8 +4,8 @@
 
 mod keys;
 mod log;
-mod notify;
 mod sockets;
+mod systemd;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -131,7 +131,7 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
         });
     }
     let watcher = watch_files(admin);
-    notify::ready();
+    systemd::ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = threads.len(), "ready");
     let mut hints = watcher.1;
     loop {
@@ -149,7 +149,7 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
             }
         }
     }
-    notify::stopping();
+    systemd::stopping();
     tracing::info!("stopping: no new connections; running requests may end");
     let _ = stop.send(true);
     for binding in bindings.iter() {
@@ -186,7 +186,7 @@ fn watch_files(admin: &Arc<Admin>) -> (Option<config::Watcher>, watch::Receiver<
 }
 
 async fn reload(admin: &Arc<Admin>, why: &'static str) {
-    notify::reloading();
+    systemd::reloading();
     let admin = Arc::clone(admin);
     let reloaded = tokio::task::spawn_blocking(move || admin.reload()).await;
     if let Ok(reloaded) = reloaded {
@@ -203,7 +203,7 @@ async fn reload(admin: &Arc<Admin>, why: &'static str) {
             tracing::info!(why, generation = reloaded.generation, "the configuration was read again");
         }
     }
-    notify::ready();
+    systemd::ready();
 }
 
 /// Half the processors: the rest is the apps', and the kernel's work for them.
