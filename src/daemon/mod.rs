@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
+use rustix::fs::Mode;
+use rustix::process::DumpableBehavior;
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -80,6 +82,7 @@ impl DaemonError {
 /// # Errors
 /// When the daemon cannot start. Once it is ready, only the end of the process ends it.
 pub fn serve(config: Option<PathBuf>, socket: Option<PathBuf>, environment: Environment) -> Result<(), DaemonError> {
+    close_up();
     let paths = Paths { daemon: environment.daemon_file(config.as_deref()), environment, socket };
     let daemon = paths.read_daemon(None).map_err(DaemonError::Config)?;
     let settings = daemon.value.clone();
@@ -102,6 +105,15 @@ pub fn serve(config: Option<PathBuf>, socket: Option<PathBuf>, environment: Envi
     let _ = writing.join();
     tracing::info!(lost = recorder.lost(), "stopped");
     served
+}
+
+/// Files and sockets that are made from here on are the daemon's alone until a mode is given to them, and nobody but root
+/// may look into the process: its memory holds keys.
+fn close_up() {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "this process can be dumped and traced by its own user");
+    }
 }
 
 /// From the open sockets to the last reply.
