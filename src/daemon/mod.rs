@@ -22,12 +22,12 @@ pub use keys::{KeyError, init as init_keys, load as load_key, replace as replace
 pub use log::init as init_log;
 
 use crate::access::Names;
-use crate::admin::{Admin, Paths, StartError};
+use crate::admin::{Admin, Paths, Process, StartError};
 use crate::bounds;
 use crate::clock::Clock;
 use crate::config::{self, Environment, Report};
 use crate::execute::Worker;
-use crate::server::{self, Acceptor, Binding, Context, ListenError, Pool, WorkerError};
+use crate::server::{self, Acceptor, Binding, Clients, Context, ListenError, Pool, WorkerError};
 use crate::store::{OpenError, Store};
 use crate::upstream::Upstream;
 use crate::usage;
@@ -122,15 +122,20 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
     let (stop, stopping) = watch::channel(false);
     let (kill, killing) = watch::channel(false);
     let names = Arc::new(Names::default());
-    let contexts = (0..workers.unwrap_or_else(workers_by_default).clamp(1, bounds::WORKERS_MAX))
+    let clients = Clients::default();
+    let workers = workers.unwrap_or_else(workers_by_default).clamp(1, bounds::WORKERS_MAX);
+    let process = Process { started_ms: admin.engine.clock.wall_ms(), workers };
+    let contexts = (0..workers)
         .map(|_| Context {
             worker: Arc::new(Worker { engine: Arc::clone(&admin.engine), upstream: Upstream::new() }),
             admin: Arc::clone(admin),
             names: Arc::clone(&names),
+            clients: clients.clone(),
+            process,
         })
         .collect();
     let (pool, threads) = Pool::start(contexts, &stopping, &killing)?;
-    let acceptor = Acceptor::new(pool);
+    let acceptor = Acceptor::new(pool, clients);
     let bindings = Arc::new(bindings);
     let mut accepting = JoinSet::new();
     for place in 0..bindings.len() {
