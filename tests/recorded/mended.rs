@@ -5,7 +5,7 @@ use http::Request;
 use serde_json::json;
 
 use crate::common::{Answer, Daemon};
-use crate::fake::{FakeProvider, openai};
+use crate::fake::{Events, FakeProvider, gemini, openai};
 
 /// Asks for a stream over one provider of this kind.
 async fn stream(fake: &FakeProvider, kind: &str) -> Answer {
@@ -17,6 +17,21 @@ async fn stream(fake: &FakeProvider, kind: &str) -> Answer {
     let body = json!({"model": "own/some-model", "messages": [{"role": "user", "content": "x"}], "stream": true});
     let request = Request::post("/v1/chat/completions").header("host", "bursar");
     daemon.call(request.body(Bytes::from(body.to_string())).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_with_its_first_content_is_ended_once() {
+    let blocked = json!({"promptFeedback": {"blockReason": "SAFETY"}});
+    let whole = gemini::piece("all of it", Some("STOP"));
+    for (kind, only) in [("gemini", blocked), ("gemini", whole), ("openai", openai::finish())] {
+        let fake = FakeProvider::start().await;
+        // Without a last blank line, the frame is whole only when the bytes end.
+        fake.always(Events::new().raw(format!("data: {only}\n")));
+        let answer = stream(&fake, kind).await;
+        let text = std::str::from_utf8(&answer.body).unwrap();
+        assert_eq!(text.matches(openai::DONE).count(), 1, "{text}");
+        assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+    }
 }
 
 #[tokio::test]
