@@ -10,4 +10,5 @@
 )]
 
 mod fake;
+mod fake_tests;
 mod sandbox;
