@@ -9,5 +9,8 @@
     reason = "a test says what it expects, and its helpers belong to it"
 )]
 
+mod basics;
 mod fake;
+mod faults;
+mod harness;
 mod sandbox;
