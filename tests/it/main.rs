@@ -9,6 +9,9 @@
     reason = "a test says what it expects, and its helpers belong to it"
 )]
 
+mod basics;
 mod fake;
 mod fake_tests;
+mod faults;
+mod harness;
 mod sandbox;

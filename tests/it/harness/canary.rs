@@ -1,0 +1,101 @@
+//! What must be nowhere: keys, and what prompts say, in whatever coding.
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+use super::{Remains, records_of, setup};
+
+/// What every prompt of these tests says.
+pub fn prompt() -> String {
+    format!("prompt{}", reversed(setup::canary()))
+}
+
+fn reversed(text: &str) -> String {
+    text.chars().rev().collect()
+}
+
+/// Looks for the canaries in all that a daemon wrote and said.
+pub fn sweep(remains: &Remains, heard: &[u8]) {
+    for (name, canary) in [("a key", setup::canary().to_owned()), ("a prompt", reversed(setup::canary()))] {
+        let needles = codings(&canary);
+        assert_clean(&needles, remains.log.as_bytes(), &format!("the log shows {name}"));
+        assert_clean(&needles, heard, &format!("a reply shows {name}"));
+        let place = &remains.place;
+        for file in files(place.path()) {
+            if !file.starts_with(place.secrets()) {
+                let bytes = fs::read(&file).unwrap_or_default();
+                assert_clean(&needles, &bytes, &format!("{} holds {name}", file.display()));
+            }
+        }
+        // Blocks of records are compressed, so no search through the files finds what they hold.
+        if place.store().join("manifest").exists() {
+            let records = format!("{:?}", records_of(&remains.store()));
+            assert_clean(&needles, records.as_bytes(), &format!("a record holds {name}"));
+        }
+    }
+}
+
+fn assert_clean(needles: &[Vec<u8>], haystack: &[u8], what: &str) {
+    for needle in needles {
+        assert!(!contains(haystack, needle), "{what} (as {:?})", String::from_utf8_lossy(needle));
+    }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    let Some(&first) = needle.first() else { return false };
+    let mut rest = haystack;
+    while let Some(at) = rest.iter().position(|&byte| byte == first) {
+        if rest[at..].starts_with(needle) {
+            return true;
+        }
+        rest = &rest[at + 1..];
+    }
+    false
+}
+
+/// The canary as it is, in hexadecimal digits, and in base64 at each of the three places where it may begin.
+fn codings(canary: &str) -> Vec<Vec<u8>> {
+    let hex: String = canary.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let mut all = vec![canary.to_owned(), canary.to_ascii_uppercase(), hex.to_uppercase(), hex];
+    for before in 0..3 {
+        let text = format!("{}{canary}", "x".repeat(before));
+        for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+            let coded = engine.encode(&text);
+            // The first and the last characters depend on what stands beside it.
+            all.push(coded[4..coded.len() - 3].to_owned());
+        }
+    }
+    all.sort();
+    all.dedup();
+
+    all.into_iter().map(String::into_bytes).collect()
+}
+
+fn files(directory: &Path) -> Vec<std::path::PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let kind = entry.file_type().expect("a file has a type");
+        if kind.is_dir() {
+            all.extend(files(&entry.path()));
+        } else if kind.is_file() {
+            all.push(entry.path());
+        }
+    }
+    all
+}
+
+#[test]
+fn a_canary_is_found_in_every_coding() {
+    let canary = setup::canary();
+    let needles = codings(canary);
+    let found = |text: &str| needles.iter().any(|needle| contains(text.as_bytes(), needle));
+    assert!(found(&format!("xx{canary}yy")));
+    for before in 0..3 {
+        assert!(found(&STANDARD_NO_PAD.encode(format!("{}{canary}after", "y".repeat(before)))));
+    }
+    let hex: String = canary.bytes().map(|byte| format!("{byte:02X}")).collect();
+    assert!(found(&hex) && !found("nothing of the sort"));
+}
