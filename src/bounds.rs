@@ -12,6 +12,8 @@ pub const MODEL_BYTES_MAX: usize = 256;
 
 /// Bytes of a request's body. Images and PDFs travel inside as base64; providers take about 20 MB of them.
 pub const REQUEST_BODY_BYTES_MAX: usize = 32 * MIB;
+/// Bytes of a request's body up to which it is copied when it is changed; longer ones go out in pieces.
+pub const SPLICE_COPIED_BYTES_MAX: usize = 16 * KIB;
 /// Bytes of an admin request's body: a connection with its settings is small.
 pub const ADMIN_BODY_BYTES_MAX: usize = MIB;
 /// Bytes of a reply that is not streamed, after decoding: generous for embeddings in batches.
@@ -106,6 +108,8 @@ pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 pub const BLOCKING_THREADS_MAX: usize = 16;
 /// The time for a connection's test.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Tests of connections that run at once: a check of all must not take the calls' own room upstream.
+pub const PROBES_AT_ONCE_MAX: usize = 8;
 /// How long running requests may go on after a stop was asked for.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -122,6 +126,11 @@ pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 pub const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(15);
 /// How long a stream may linger after it has said that it is over.
 pub const AFTER_TERMINAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes of log lines that may wait to be written.
+pub const LOG_BYTES_MAX: usize = MIB;
+/// How long log lines gather before they are written together.
+pub const LOG_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Usage records that may wait for the writer.
 pub const USAGE_QUEUE_MAX: usize = 10_000;

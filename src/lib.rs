@@ -5,6 +5,7 @@ pub mod adapter;
 pub mod admin;
 pub mod api;
 pub mod bounds;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connection;

@@ -85,6 +85,22 @@ pub struct Asked {
     pub created_s: i64,
 }
 
+impl Asked {
+    /// A call that asks for a model and for nothing in particular; for a model list, with no model.
+    pub fn for_model(model: &str) -> Self {
+        Self {
+            operation: Operation::Models,
+            model: model.into(),
+            stream: false,
+            include_usage: false,
+            usage_added: false,
+            vectors_base64: false,
+            seed: String::new(),
+            created_s: 0,
+        }
+    }
+}
+
 /// A request that cannot be said in the provider's format.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}")]

@@ -1,15 +1,16 @@
 //! What is in force, and how it changes: files and store in, one snapshot out.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 
-use super::secrets;
+use super::{difference, secrets};
 use crate::access::Access;
 use crate::adapter;
 use crate::api::ConnectionId;
+use crate::api::admin::Change;
 use crate::clock::Clock;
 use crate::config::{self, Catalogue, Daemon, Durability, Environment, Fingerprint, Problem, Report};
 use crate::connection::health::Registry;
@@ -26,6 +27,22 @@ pub struct Paths {
     pub daemon: Option<PathBuf>,
     /// What defaults depend on.
     pub environment: Environment,
+    /// The apps' socket, in place of the one that the file names.
+    pub socket: Option<PathBuf>,
+}
+
+impl Paths {
+    /// Reads the daemon's own configuration. `before` is the reading that is in force; none at start.
+    ///
+    /// # Errors
+    /// When it cannot be taken.
+    pub fn read_daemon(&self, before: Option<Fingerprint>) -> Result<config::Loaded<Daemon>, Report> {
+        let mut loaded = config::load_daemon(self.daemon.as_deref(), &self.environment, before)?;
+        if let Some(socket) = &self.socket {
+            loaded.value.server.socket.path.clone_from(socket);
+        }
+        Ok(loaded)
+    }
 }
 
 /// A daemon that cannot be put together.
@@ -45,10 +62,14 @@ pub enum StartError {
 /// What a reload did.
 #[derive(Debug, Clone, Default)]
 pub struct Reloaded {
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
     /// Whether anything in the files had changed.
     pub changed: bool,
     /// The generation that is in force.
     pub generation: u64,
+    /// What differs from what was in force before.
+    pub changes: Vec<Change>,
     /// What is odd in the files that are in force.
     pub warnings: Vec<Problem>,
     /// Why the files were not taken; empty where they were.
@@ -76,7 +97,10 @@ struct Declared {
     catalogue_fingerprint: Fingerprint,
     secrets: HashMap<ConnectionId, DeclaredSecret>,
     access: Access,
-    last: Reloaded,
+    /// What operators should know of the files, and of what waits for a new start.
+    notes: Vec<String>,
+    /// What the last reload did; none before the first.
+    last: Option<Reloaded>,
 }
 
 impl Admin {
@@ -95,11 +119,9 @@ impl Admin {
         let catalogue = catalogue.map_err(StartError::Config)?;
         let vault = store.vault();
         let (access, unknown) = access(&daemon.value);
-        let mut warnings = daemon.warnings;
-        warnings.extend(catalogue.warnings);
-        for message in unknown {
-            tracing::warn!("[access] {message}");
-        }
+        let warnings = daemon.warnings.iter().chain(&catalogue.warnings).map(ToString::to_string);
+        let notes: Vec<String> = warnings.chain(unknown).collect();
+        say(&notes);
         let durable_each = daemon.value.usage.durability == Durability::Each;
         let value = Arc::new(catalogue.value);
         let declared = Declared {
@@ -110,7 +132,8 @@ impl Admin {
             catalogue: value,
             catalogue_fingerprint: catalogue.fingerprint,
             access,
-            last: Reloaded { changed: true, generation: 1, warnings, errors: Vec::new() },
+            notes,
+            last: None,
         };
         let health = Registry::default();
         let snapshot = build(&declared, &store, &health)?;
@@ -129,61 +152,84 @@ impl Admin {
         self.declared().daemon.clone()
     }
 
-    /// What the last reload did.
-    pub fn last_reload(&self) -> Reloaded {
+    /// The daemon's own file; none: built-in defaults.
+    pub fn daemon_file(&self) -> Option<&Path> {
+        self.paths.daemon.as_deref()
+    }
+
+    /// What the last reload did; none before the first.
+    pub fn last_reload(&self) -> Option<Reloaded> {
         self.declared().last.clone()
+    }
+
+    /// What operators should know of the files, and of what waits for a new start.
+    pub fn notes(&self) -> Vec<String> {
+        self.declared().notes.clone()
     }
 
     /// Reads the files again. What has errors is not taken: what is in force stays, and the errors are said.
     pub fn reload(&self) -> Reloaded {
         let mut declared = self.declared();
-        let outcome = match self.reread(&mut declared) {
-            Ok(outcome) => outcome,
-            Err(errors) => Reloaded { generation: declared.generation, errors, ..Reloaded::default() },
+        let at_ms = self.engine.clock.wall_ms();
+        let reloaded = match self.take_in(&mut declared) {
+            Ok(reloaded) => Reloaded { at_ms, ..reloaded },
+            Err(Report { errors, warnings }) => {
+                Reloaded { at_ms, generation: declared.generation, errors, warnings, ..Reloaded::default() }
+            }
         };
-        declared.last = outcome.clone();
-        outcome
+        declared.last = Some(reloaded.clone());
+        reloaded
     }
 
-    fn reread(&self, declared: &mut Declared) -> Result<Reloaded, Vec<Problem>> {
-        let refused = |report: Report| report.errors;
-        let daemon = config::load_daemon(
-            self.paths.daemon.as_deref(),
-            &self.paths.environment,
-            Some(declared.daemon_fingerprint),
-        );
-        let daemon = daemon.map_err(refused)?;
-        let file = &declared.daemon.providers_file;
-        let catalogue = config::load_catalogue(file, &adapter::kinds(), Some(declared.catalogue_fingerprint));
-        let catalogue = catalogue.map_err(refused)?;
-        let changed = daemon.fingerprint != declared.daemon_fingerprint
-            || catalogue.fingerprint != declared.catalogue_fingerprint;
-        let mut warnings = daemon.warnings;
-        warnings.extend(catalogue.warnings);
-        for table in declared.daemon.restart_needed(&daemon.value) {
-            tracing::warn!("[{table}] has changed, and takes effect when the daemon is started again");
-        }
-        let value = Arc::new(catalogue.value);
-        let (access, unknown) = access(&daemon.value);
-        for message in unknown {
-            tracing::warn!("[access] {message}");
-        }
+    /// What a reload would change, and what would be warned of.
+    ///
+    /// # Errors
+    /// When the files have errors.
+    pub fn read_again(&self) -> Result<(Vec<Change>, Vec<Problem>), Report> {
+        let declared = self.declared();
+        let read = self.read_files(&declared)?;
+        Ok((declared.changes(&read), read.warnings()))
+    }
+
+    fn read_files(&self, declared: &Declared) -> Result<Read, Report> {
+        let daemon = self.paths.read_daemon(Some(declared.daemon_fingerprint))?;
+        let before = declared.catalogue_fingerprint;
+        let catalogue = config::load_catalogue(&declared.daemon.providers_file, &adapter::kinds(), Some(before))?;
+        Ok(Read { daemon, catalogue })
+    }
+
+    fn take_in(&self, declared: &mut Declared) -> Result<Reloaded, Report> {
+        let read = self.read_files(declared)?;
+        let (changes, warnings) = (declared.changes(&read), read.warnings());
+        let changed = read.daemon.fingerprint != declared.daemon_fingerprint
+            || read.catalogue.fingerprint != declared.catalogue_fingerprint;
+        let later = declared.daemon.restart_needed(&read.daemon.value).into_iter();
+        let later = later.map(|table| format!("{table} has changed, and takes effect when the daemon is started again"));
+        let (access, unknown) = access(&read.daemon.value);
+        let notes = warnings.iter().map(ToString::to_string).chain(unknown).chain(later).collect();
+        let file: Arc<Path> = declared.daemon.providers_file.as_path().into();
+        let catalogue = Arc::new(read.catalogue.value);
+        let daemon = read.daemon.value;
         let next = Declared {
             generation: declared.generation + 1,
-            secrets: secrets::resolve(&value, &self.engine.vault),
-            daemon: Daemon { access: daemon.value.access, apps: daemon.value.apps, ..declared.daemon.clone() },
-            daemon_fingerprint: daemon.fingerprint,
-            catalogue: value,
-            catalogue_fingerprint: catalogue.fingerprint,
+            secrets: secrets::resolve(&catalogue, &self.engine.vault),
+            daemon: Daemon { access: daemon.access, apps: daemon.apps, ..declared.daemon.clone() },
+            daemon_fingerprint: read.daemon.fingerprint,
+            catalogue,
+            catalogue_fingerprint: read.catalogue.fingerprint,
             access,
-            last: Reloaded { changed, generation: declared.generation + 1, warnings, errors: Vec::new() },
+            notes,
+            last: None,
         };
-        let outcome = next.last.clone();
-        let snapshot = build(&next, &self.store, &self.health)
-            .map_err(|error| vec![Problem::of_file(&Arc::from(file.as_path()), error.to_string())])?;
+        let snapshot =
+            build(&next, &self.store, &self.health).map_err(|error| Problem::of_file(&file, error.to_string()))?;
         self.engine.snapshot.store(snapshot);
         *declared = next;
-        Ok(outcome)
+        if changed {
+            say(&declared.notes);
+        }
+        let generation = declared.generation;
+        Ok(Reloaded { changed, generation, changes, warnings, ..Reloaded::default() })
     }
 
     /// Publishes a snapshot of what the store holds now. Changes of the store go through here, one after the other:
@@ -201,6 +247,33 @@ impl Admin {
 
     fn declared(&self) -> MutexGuard<'_, Declared> {
         self.declared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Both files, read and checked.
+struct Read {
+    daemon: config::Loaded<Daemon>,
+    catalogue: config::Loaded<Catalogue>,
+}
+
+impl Read {
+    fn warnings(&self) -> Vec<Problem> {
+        self.daemon.warnings.iter().chain(&self.catalogue.warnings).cloned().collect()
+    }
+}
+
+impl Declared {
+    fn changes(&self, read: &Read) -> Vec<Change> {
+        let mut changes = difference::of_daemons(&self.daemon, &read.daemon.value);
+        changes.extend(difference::of_catalogues(&self.catalogue, &read.catalogue.value));
+        changes
+    }
+}
+
+/// Says in the log what operators find in the status too.
+fn say(notes: &[String]) {
+    for note in notes {
+        tracing::warn!("{note}");
     }
 }
 

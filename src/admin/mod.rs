@@ -3,7 +3,32 @@
 //! Everything here may block: on the store, on files, on the name service. It runs on threads that may wait, never on a
 //! worker. A change is durable, and the snapshot that holds it published, before the call returns.
 
+mod connections;
 mod control;
+mod difference;
+mod failure;
+mod probe;
+mod providers;
 mod secrets;
+mod status;
+mod usage;
+mod view;
 
+pub use connections::ConnectionFilter;
 pub use control::{Admin, Paths, Reloaded, StartError};
+pub use probe::{check_all, check_provider, put_secret, test};
+pub use status::Process;
+
+use crate::api::{Code, Failure};
+
+/// Runs what blocks on a thread that may wait.
+///
+/// # Errors
+/// What the work says; or that it broke off.
+pub async fn off_the_worker<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let broken = |_| Err(Failure::new(Code::Internal, "this change met a fault in Bursar: please report it"));
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(broken)
+}
+

@@ -26,7 +26,7 @@ pub enum ManagedBy {
 /// One account or key at a provider, as a snapshot holds it.
 #[doc(alias = "AiConnection")]
 #[doc(alias = "AICredential")]
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Connection {
     /// `provider:name`.
     pub id: ConnectionId,

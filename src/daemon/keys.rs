@@ -2,9 +2,9 @@
 //!
 //! A missing or wrong key is never mended by a new one: over existing state that would lose every credential.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -124,21 +124,35 @@ pub fn init(keys: &Keys, store: &Path) -> Result<PathBuf, KeyError> {
     if path.symlink_metadata().is_ok() {
         return Err(KeyError::Exists { path });
     }
+    replace(keys, store)
+}
+
+/// As [`init`], and in place of a key that is there. Never over state: nothing could open it any more.
+///
+/// # Errors
+/// When state is there already, or the file cannot be written.
+pub fn replace(keys: &Keys, store: &Path) -> Result<PathBuf, KeyError> {
+    let path = keys.file.clone().ok_or(KeyError::NoFile)?;
     if fs::read_dir(store).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(KeyError::StateExists { store: store.to_owned() });
     }
-    let failed = |doing| {
-        let path = path.clone();
-        move |error| KeyError::Io { doing, path, error }
-    };
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(failed("make the directory of"))?;
-    }
     let key = MasterKey::generate().map_err(|error| KeyError::Unusable { place: path.display().to_string(), error })?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed("create"))?;
-    file.write_all(key.to_text().as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(failed("write"))?;
-    file.sync_all().map_err(failed("sync"))?;
-    Ok(path)
+    match write(&path, key.to_text().as_bytes()) {
+        Ok(()) => Ok(path),
+        Err(error) => Err(KeyError::Io { doing: "write", path, error }),
+    }
+}
+
+/// Writes a private file, whole or not at all, and durably.
+fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    // A temporary file is made with mode 0600.
+    let mut temporary = tempfile::NamedTempFile::new_in(directory)?;
+    temporary.write_all(text)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path)?;
+    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]
@@ -157,13 +171,17 @@ mod tests {
         let (file, store) = (dir.path().join("deep/master.key"), dir.path().join("store"));
         assert!(load(&keys(&file)).unwrap_err().to_string().contains("bursar keys init"));
         init(&keys(&file), &store).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
         let first = load(&keys(&file)).unwrap().id();
         assert!(matches!(init(&keys(&file), &store), Err(KeyError::Exists { .. })));
         assert_eq!(load(&keys(&file)).unwrap().id(), first);
+        replace(&keys(&file), &store).unwrap();
+        assert_ne!(load(&keys(&file)).unwrap().id(), first);
         fs::create_dir(&store).unwrap();
         fs::write(store.join("x"), "state").unwrap();
         let other = dir.path().join("other.key");
         assert!(matches!(init(&keys(&other), &store), Err(KeyError::StateExists { .. })));
+        assert!(matches!(replace(&keys(&other), &store), Err(KeyError::StateExists { .. })));
         assert!(!other.exists());
     }
 

@@ -16,7 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use keys::{KeyError, init as init_keys, load as load_key};
+pub use keys::{KeyError, init as init_keys, load as load_key, replace as replace_key};
 pub use log::init as init_log;
 
 use crate::access::Names;
@@ -75,13 +75,13 @@ impl DaemonError {
     }
 }
 
-/// Serves until a signal says to stop.
+/// Serves until a signal says to stop. `config` and `socket` take the place of what would be found without them.
 ///
 /// # Errors
 /// When the daemon cannot start. Once it is ready, only the end of the process ends it.
-pub fn serve(config: Option<PathBuf>, environment: Environment) -> Result<(), DaemonError> {
-    let daemon_file = environment.daemon_file(config.as_deref());
-    let daemon = config::load_daemon(daemon_file.as_deref(), &environment, None).map_err(DaemonError::Config)?;
+pub fn serve(config: Option<PathBuf>, socket: Option<PathBuf>, environment: Environment) -> Result<(), DaemonError> {
+    let paths = Paths { daemon: environment.daemon_file(config.as_deref()), environment, socket };
+    let daemon = paths.read_daemon(None).map_err(DaemonError::Config)?;
     let settings = daemon.value.clone();
     let key = keys::load(&settings.keys)?;
     let store = Arc::new(Store::open(&settings.store_path, &key)?);
@@ -90,7 +90,6 @@ pub fn serve(config: Option<PathBuf>, environment: Environment) -> Result<(), Da
         tracing::warn!("{notice}");
     }
     let (recorder, writer) = usage::recorder(Arc::clone(&store));
-    let paths = Paths { daemon: daemon_file, environment };
     let admin = Arc::new(Admin::open(paths, daemon, store, recorder.clone(), Clock::system())?);
     let bindings = sockets::open(&settings.server)?;
     let writing = thread::Builder::new().name("usage-writer".into()).spawn(move || writer.run());
@@ -201,9 +200,6 @@ async fn reload(admin: &Arc<Admin>, why: &'static str) {
                 "the configuration has errors: the old one stays in force"
             );
         } else if reloaded.changed {
-            for problem in &reloaded.warnings {
-                tracing::warn!("{problem}");
-            }
             tracing::info!(why, generation = reloaded.generation, "the configuration was read again");
         }
     }

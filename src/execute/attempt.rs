@@ -61,7 +61,7 @@ pub(super) async fn attempt(
         Ok(Ok(reply)) => reply,
     };
     ledger.head(reply.status.as_u16());
-    let headers = reply.headers.clone();
+    let headers = wire::given_back(candidate, &reply.headers);
     let reading = Reading { asked: &asked, candidate, timeouts: &timeouts, deadline };
     let success = reading.read(reply, ledger).await?;
     Ok(Answered { success, headers, timeouts, deadline })

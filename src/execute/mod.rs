@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use tokio::time::Instant;
 
 pub use failure::{Failed, ProviderAnswer, Refused};
@@ -216,24 +216,9 @@ async fn answer(candidate: Candidate, answered: Answered, mut ledger: Ledger) ->
         model: Arc::clone(&candidate.model),
         attempts,
         overhead,
-        headers: given_back(&candidate, &headers),
+        headers,
         body,
     }
-}
-
-/// The provider's headers that the adapter's list lets through.
-fn given_back(candidate: &Candidate, headers: &HeaderMap) -> HeaderMap {
-    let facts = candidate.provider.adapter.facts();
-    let mut back = HeaderMap::new();
-    for name in facts.give_back {
-        if let Some(value) = headers.get(*name) {
-            back.insert(HeaderName::from_static(name), value.clone());
-        }
-    }
-    if let Some(id) = headers.get(facts.request_id).filter(|id| id.len() <= crate::bounds::ERROR_TEXT_BYTES_MAX) {
-        back.insert(HeaderName::from_static("x-bursar-upstream-request-id"), HeaderValue::clone(id));
-    }
-    back
 }
 
 fn labels(call: &Call) -> Labels {

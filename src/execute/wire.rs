@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::Call;
 use crate::adapter::{Asked, Auth, Dialect, Refusal, body, hub};
 use crate::api::Operation;
+use crate::bounds;
 use crate::config::StreamUsage;
 use crate::credential::{Secret, Vault};
 use crate::rotation::Candidate;
@@ -61,28 +62,19 @@ pub(super) fn request(call: &Call, candidate: &Candidate, asked: &Asked, vault: 
         Dialect::OpenAi => pass(call, candidate, asked)?,
         Dialect::Gemini => vec![translate(call, candidate, asked)?],
     };
-    let url = provider.url(&provider.adapter.path(asked)).ok_or(WireError::Url)?;
+    let url = provider.url(asked).ok_or(WireError::Url)?;
     Ok(Request { method: Method::POST, url, headers, body })
 }
 
 /// The request for a provider's list of models: what tests a connection, at no cost.
 pub(super) fn models_request(candidate: &Candidate, vault: &Vault) -> Result<(Request, Asked), WireError> {
     let provider = &candidate.provider;
-    let asked = Asked {
-        operation: Operation::Models,
-        model: String::new(),
-        stream: false,
-        include_usage: false,
-        usage_added: false,
-        vectors_base64: false,
-        seed: String::new(),
-        created_s: 0,
-    };
+    let asked = Asked::for_model("");
     let mut headers = provider.headers.clone();
     headers.extend(candidate.connection.headers.clone());
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     authorise(&mut headers, candidate, vault)?;
-    let url = provider.url(&provider.adapter.path(&asked)).ok_or(WireError::Url)?;
+    let url = provider.url(&asked).ok_or(WireError::Url)?;
     Ok((Request { method: Method::GET, url, headers, body: Vec::new() }, asked))
 }
 
@@ -139,4 +131,19 @@ fn authorise(headers: &mut HeaderMap, candidate: &Candidate, vault: &Vault) -> R
     value.set_sensitive(true);
     headers.insert(name, value);
     Ok(())
+}
+
+/// The provider's headers that the adapter's list lets through to the app.
+pub(super) fn given_back(candidate: &Candidate, headers: &HeaderMap) -> HeaderMap {
+    let facts = candidate.provider.adapter.facts();
+    let mut back = HeaderMap::new();
+    for name in facts.give_back {
+        if let Some(value) = headers.get(*name) {
+            back.insert(HeaderName::from_static(name), value.clone());
+        }
+    }
+    if let Some(id) = headers.get(facts.request_id).filter(|id| id.len() <= bounds::ERROR_TEXT_BYTES_MAX) {
+        back.insert(HeaderName::from_static("x-bursar-upstream-request-id"), HeaderValue::clone(id));
+    }
+    back
 }

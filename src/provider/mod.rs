@@ -9,8 +9,8 @@ use http::HeaderMap;
 use thiserror::Error;
 use url::Url;
 
-use crate::adapter::{self, Adapter};
-use crate::api::{ConnectionName, ProviderSlug};
+use crate::adapter::{self, Adapter, Asked};
+use crate::api::{ConnectionName, Operation, ProviderSlug};
 use crate::config::{self, Model, OnTimeout, StreamUsage, Timeouts};
 use crate::credential::{Origin, OriginError};
 use crate::upstream::Transport;
@@ -31,6 +31,8 @@ pub struct Provider {
     pub default_connection: Option<ConnectionName>,
     /// The base URL, without a slash at its end.
     pub base_url: Url,
+    /// The URLs of calls in which the model does not occur.
+    endpoints: Vec<((Operation, bool), Url)>,
     /// The origin that secrets may be sent to.
     pub origin: Origin,
     /// How to connect.
@@ -86,6 +88,7 @@ impl Provider {
             enabled: declared.enabled && enabled.unwrap_or(true),
             declared_enabled: declared.enabled,
             default_connection,
+            endpoints: endpoints(adapter, &declared.base_url),
             base_url: declared.base_url.clone(),
             origin: Origin::of(&declared.base_url).map_err(|error| ProviderError::Origin(slug.clone(), error))?,
             transport: Transport {
@@ -121,9 +124,27 @@ impl Provider {
         self.adapter.facts().kind.needs_secret
     }
 
-    /// The URL of a path below the base.
-    pub fn url(&self, path: &str) -> Option<Url> {
-        let base = self.base_url.as_str().trim_end_matches('/');
-        Url::parse(&format!("{base}{path}")).ok()
+    /// The URL of a call. Those that do not depend on the model were worked out beforehand.
+    pub fn url(&self, asked: &Asked) -> Option<Url> {
+        let ready = self.endpoints.iter().find(|(call, _)| *call == (asked.operation, asked.stream));
+        ready.map(|(_, url)| url.clone()).or_else(|| below(&self.base_url, &self.adapter.path(asked)))
     }
+}
+
+/// The URLs of calls in which the model does not occur.
+fn endpoints(adapter: &dyn Adapter, base: &Url) -> Vec<((Operation, bool), Url)> {
+    let calls = [Operation::Chat, Operation::Embeddings, Operation::Models].into_iter();
+    calls
+        .flat_map(|operation| [(operation, false), (operation, true)])
+        .filter_map(|(operation, stream)| {
+            let path = |model: &str| adapter.path(&Asked { operation, stream, ..Asked::for_model(model) });
+            let same = path("one") == path("other");
+            same.then(|| below(base, &path("one"))).flatten().map(|url| ((operation, stream), url))
+        })
+        .collect()
+}
+
+fn below(base: &Url, path: &str) -> Option<Url> {
+    let base = base.as_str().trim_end_matches('/');
+    Url::parse(&format!("{base}{path}")).ok()
 }

@@ -174,6 +174,12 @@ impl Selection {
         self.active_connection(slug).is_some()
     }
 
+    /// Whether a connection could be tried now, whatever the request.
+    pub fn is_usable(&self, connection: &Connection) -> bool {
+        let provider = self.providers.get(&connection.id.provider);
+        provider.is_some_and(|provider| super::candidates::usable(provider, connection).is_ok())
+    }
+
     /// The connection of a provider that a call would go to first: the one that checks and model lists use.
     #[doc(alias = "getActiveCredential")]
     pub fn active_connection(&self, slug: &ProviderSlug) -> Option<&Arc<Connection>> {

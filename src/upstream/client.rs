@@ -12,7 +12,7 @@ use super::tls;
 use crate::bounds;
 
 /// What a provider says about connecting to it. Providers that say the same share a pool.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transport {
     /// Whether private and loopback addresses may be dialled.
     pub allow_private: bool,

@@ -9,7 +9,6 @@ mod error;
 pub mod sandbox;
 mod tls;
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -50,7 +49,8 @@ pub enum Via<'a> {
 /// One worker's way to all providers.
 #[derive(Debug, Default)]
 pub struct Upstream {
-    clients: Mutex<HashMap<Transport, reqwest::Client>>,
+    /// Few: providers that connect alike share one.
+    clients: Mutex<Vec<(Transport, reqwest::Client)>>,
 }
 
 impl Upstream {
@@ -80,23 +80,30 @@ impl Upstream {
         }
         let mut outgoing = reqwest::Request::new(request.method, request.url);
         *outgoing.headers_mut() = request.headers;
-        if !request.body.is_empty() {
-            *outgoing.body_mut() = Some(reqwest::Body::wrap(Pieces::new(request.body)));
-        }
-        let response = self.client(transport)?.execute(outgoing).await.map_err(TransportError::of)?;
-        Ok(Reply { status: response.status(), headers: response.headers().clone(), body: Body::Network(response) })
+        let mut pieces = request.body;
+        *outgoing.body_mut() = match (pieces.pop(), pieces.is_empty()) {
+            (None, _) => None,
+            (Some(only), true) => Some(only.into()),
+            (Some(last), false) => {
+                pieces.push(last);
+                Some(reqwest::Body::wrap(Pieces::new(pieces)))
+            }
+        };
+        let mut response = self.client(transport)?.execute(outgoing).await.map_err(TransportError::of)?;
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Reply { status: response.status(), headers, body: Body::Network(response) })
     }
 
     fn client(&self, transport: &Transport) -> Result<reqwest::Client, TransportError> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(transport) {
+        if let Some((_, client)) = clients.iter().find(|(known, _)| known == transport) {
             return Ok(client.clone());
         }
         let client = client::build(transport)?;
         if clients.len() >= bounds::UPSTREAM_CLIENTS_MAX {
             clients.clear();
         }
-        clients.insert(transport.clone(), client.clone());
+        clients.push((transport.clone(), client.clone()));
         Ok(client)
     }
 }

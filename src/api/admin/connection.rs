@@ -244,6 +244,24 @@ pub struct CreateConnection {
     pub expires_at: Option<Moment>,
 }
 
+impl CreateConnection {
+    /// A connection with nothing but its name.
+    pub fn new(provider: ProviderSlug, name: ConnectionName) -> Self {
+        Self {
+            provider,
+            name,
+            secret: None,
+            priority: None,
+            weight: None,
+            limits: None,
+            limit_group: None,
+            settings: None,
+            ui_metadata: None,
+            expires_at: None,
+        }
+    }
+}
+
 /// `PATCH /admin/v1/connections/{id}`: what is absent stays as it is. `limits`, `settings` and `ui_metadata` take the
 /// whole place of what was there.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]

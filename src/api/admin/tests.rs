@@ -5,16 +5,8 @@ use crate::api::moment::Moment;
 fn a_secret_is_sent_and_never_shown() {
     let secret = || SecretText::new("sk-canary-canary".to_owned());
     let create = CreateConnection {
-        provider: "openai".parse().unwrap(),
-        name: "main".parse().unwrap(),
         secret: Some(secret()),
-        priority: None,
-        weight: None,
-        limits: None,
-        limit_group: None,
-        settings: None,
-        ui_metadata: None,
-        expires_at: None,
+        ..CreateConnection::new("openai".parse().unwrap(), "main".parse().unwrap())
     };
     let put = PutSecret { secret: secret(), test: true };
     let shown = format!("{create:?} {create:#?} {put:?} {put:#?} {:?}", secret());

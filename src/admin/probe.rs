@@ -1,0 +1,122 @@
+//! Tests of connections: the provider is asked for its list of models, which costs nothing.
+//!
+//! These run on a worker, because its way upstream is there; what blocks is sent to threads that may wait.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+
+use super::connections::{plain, unknown};
+use super::control::Admin;
+use super::failure;
+use super::providers::declared;
+use crate::api::admin::{CheckReport, Connection, PutSecret, TestResult};
+use crate::api::{Code, ConnectionId, Failure, Outcome, ProviderSlug};
+use crate::bounds;
+use crate::connection;
+use crate::execute::{self, Worker};
+use crate::provider::Provider;
+use crate::rotation::Candidate;
+
+/// Tests one connection.
+///
+/// # Errors
+/// When there is none, or its provider is no longer declared.
+pub async fn test(worker: &Worker, id: &ConnectionId) -> Result<TestResult, Failure> {
+    let candidate = candidate(worker, id)?;
+    Ok(ask(worker, candidate).await)
+}
+
+/// Tests the connection of a provider that checks use: the one that a call would go to first, else any that is enabled.
+///
+/// # Errors
+/// When there is no such provider, or it has no connection that is enabled.
+pub async fn check_provider(worker: &Worker, slug: &ProviderSlug) -> Result<CheckReport, Failure> {
+    let snapshot = worker.engine.snapshot.load_full();
+    let provider = declared(&snapshot, slug)?;
+    let mut all = snapshot.connections.values().filter(|one| one.id.provider == *slug && one.enabled);
+    let chosen = snapshot.selection.active_connection(slug).or_else(|| all.next()).ok_or_else(|| {
+        let message = format!("{slug} has no connection that is enabled: `bursar credentials set {slug}` adds one");
+        Failure::new(Code::Unavailable, message)
+    })?;
+    Ok(CheckReport { results: vec![ask(worker, trial(provider, chosen)).await] })
+}
+
+/// Tests every enabled connection of every enabled provider, a few at a time.
+pub async fn check_all(worker: &Worker) -> CheckReport {
+    let snapshot = worker.engine.snapshot.load_full();
+    let candidates: Vec<_> = snapshot
+        .connections
+        .values()
+        .filter(|one| one.enabled)
+        .filter_map(|one| Some((snapshot.selection.provider(one.id.provider.as_str())?, one)))
+        .filter(|(provider, _)| provider.enabled)
+        .map(|(provider, one)| trial(provider, one))
+        .collect();
+    let tests = stream::iter(candidates).map(|candidate| ask(worker, candidate));
+    CheckReport { results: tests.buffered(bounds::PROBES_AT_ONCE_MAX).collect().await }
+}
+
+/// Puts a new secret in place of the old one. If a test is asked for and fails, the old one stays.
+///
+/// # Errors
+/// When the secret is none, the connection is not there or a file manages it, the test fails, or the store does not take
+/// the change.
+pub async fn put_secret(
+    admin: &Arc<Admin>,
+    worker: &Worker,
+    id: &ConnectionId,
+    put: PutSecret,
+) -> Result<Connection, Failure> {
+    admin.managed_here(id)?;
+    let before = candidate(worker, id)?;
+    let sealed = admin.engine.vault.seal(id, &before.provider.origin, &plain(&put.secret)?)?;
+    if put.test {
+        // Health of its own: what a secret that is not taken does must not fall back on the one that is in force.
+        let trial = connection::Connection {
+            secret: Some(sealed.clone()),
+            secret_problem: None,
+            health: Arc::default(),
+            ..(*before.connection).clone()
+        };
+        let result = ask(worker, Candidate { connection: Arc::new(trial), ..before }).await;
+        if result.outcome != Outcome::Ok {
+            let why = result.error.unwrap_or_else(|| result.outcome.to_string());
+            let message = format!("the new secret did not pass its test, and {id} keeps the old one: {why}");
+            return Err(failure::untested(result.outcome, message));
+        }
+    }
+    let (admin, id) = (Arc::clone(admin), id.clone());
+    super::off_the_worker(move || admin.replace_secret(&id, sealed)).await
+}
+
+fn candidate(worker: &Worker, id: &ConnectionId) -> Result<Candidate, Failure> {
+    let snapshot = worker.engine.snapshot.load();
+    let one = snapshot.connections.get(id).ok_or_else(|| unknown(id))?;
+    Ok(trial(declared(&snapshot, &id.provider)?, one))
+}
+
+fn trial(provider: &Arc<Provider>, connection: &Arc<connection::Connection>) -> Candidate {
+    let (provider, connection) = (Arc::clone(provider), Arc::clone(connection));
+    Candidate { provider, connection, model: "".into(), facts: None }
+}
+
+async fn ask(worker: &Worker, candidate: Candidate) -> TestResult {
+    let connection = candidate.connection.id.clone();
+    if candidate.provider.needs_secret() && candidate.connection.secret.is_none() {
+        // Nothing was refused: there is nothing to hold against the connection.
+        let problem = candidate.connection.secret_problem.clone();
+        let error = problem.unwrap_or_else(|| format!("no secret is set: `bursar credentials set {connection}`"));
+        let (outcome, error) = (Outcome::Credential, Some(error));
+        return TestResult { connection, outcome, status: None, ms: 0, error, models: Vec::new() };
+    }
+    let probe = execute::probe(worker, &candidate).await;
+    TestResult {
+        connection,
+        outcome: probe.outcome,
+        status: probe.status,
+        ms: u64::try_from(probe.took.as_millis()).unwrap_or(u64::MAX),
+        error: probe.error,
+        models: probe.models,
+    }
+}

@@ -1,0 +1,180 @@
+//! What is in force, as operators see it.
+
+use crate::api::admin::{
+    self, Change, ConfigProblem, ConnectionHealth, ConnectionStatus, HealthState, ManagedBy, Object, Plan, PriceRates,
+    PriceTier, Reload, SecretInfo,
+};
+use crate::api::money::{UsdEach, UsdPerMillion};
+use crate::api::{Moment, PicoUsd};
+use crate::config::{Model, Price, Problem, Rates, Report};
+use crate::connection::{self, Connection};
+use crate::provider::Provider;
+use crate::snapshot::Snapshot;
+
+/// A provider; what a user interface keeps with it comes from the store.
+pub(super) fn provider(snapshot: &Snapshot, provider: &Provider, ui_preferences: &str) -> admin::Provider {
+    let facts = provider.adapter.facts();
+    let connections = snapshot.connections.keys().filter(|id| id.provider == provider.slug).count();
+    admin::Provider {
+        slug: provider.slug.clone(),
+        kind: facts.kind.name.into(),
+        enabled: provider.enabled,
+        declared_enabled: provider.declared_enabled,
+        builtin: provider.builtin,
+        sandbox: facts.in_process,
+        available: snapshot.selection.is_provider_available(&provider.slug),
+        base_url: provider.base_url.as_str().trim_end_matches('/').into(),
+        default_connection: provider.default_connection.clone(),
+        ui_preferences: object(ui_preferences),
+        connections: count(connections),
+        models: provider.models.iter().map(|(id, facts)| model(id, facts)).collect(),
+    }
+}
+
+fn model(id: &str, facts: &Model) -> admin::Model {
+    admin::Model {
+        id: id.into(),
+        capabilities: facts.capabilities.map(|all| all.iter().collect()),
+        context_window: facts.context_window,
+        max_output_tokens: facts.max_output_tokens,
+        price: facts.price.as_ref().map(price),
+    }
+}
+
+fn price(price: &Price) -> admin::Price {
+    let tier = |tier: &crate::config::Tier| PriceTier {
+        above_input_tokens: tier.above_input_tokens,
+        rates: rates(&tier.rates),
+    };
+    admin::Price {
+        rates: rates(&price.rates),
+        request: price.request.map(UsdEach),
+        tiers: price.tiers.iter().map(tier).collect(),
+    }
+}
+
+fn rates(rates: &Rates) -> PriceRates {
+    let token = |price: Option<PicoUsd>| price.map(UsdPerMillion);
+    PriceRates {
+        input: token(rates.input),
+        cached_input: token(rates.cached_input),
+        cache_write: token(rates.cache_write),
+        output: token(rates.output),
+        reasoning: token(rates.reasoning),
+        audio_input: token(rates.audio_input),
+        image: rates.image.map(UsdEach),
+    }
+}
+
+/// A connection, without its secret.
+pub(super) fn connection(snapshot: &Snapshot, one: &Connection) -> admin::Connection {
+    let provider = snapshot.selection.provider(one.id.provider.as_str());
+    admin::Connection {
+        id: one.id.clone(),
+        provider: one.id.provider.clone(),
+        name: one.id.name.clone(),
+        status: ConnectionStatus::of(one.enabled),
+        provider_enabled: provider.is_some_and(|provider| provider.enabled),
+        health: health(one, provider.map(AsRef::as_ref)),
+        secret: SecretInfo { set: one.secret.is_some(), hint: one.secret_hint().map(Into::into) },
+        priority: one.priority,
+        weight: one.weight,
+        limits: one.limits,
+        limit_group: one.limit_group.clone(),
+        settings: object(&one.settings),
+        ui_metadata: object(&one.ui_metadata),
+        expires_at: one.expires_ms.map(Moment),
+        managed_by: match one.managed_by {
+            connection::ManagedBy::Toml => ManagedBy::Toml,
+            connection::ManagedBy::Store => ManagedBy::Store,
+        },
+    }
+}
+
+/// A connection's health, beside the switches that concern it.
+pub(super) fn connection_health(snapshot: &Snapshot, one: &Connection) -> ConnectionHealth {
+    let provider = snapshot.selection.provider(one.id.provider.as_str());
+    ConnectionHealth {
+        id: one.id.clone(),
+        status: ConnectionStatus::of(one.enabled),
+        provider_enabled: provider.is_some_and(|provider| provider.enabled),
+        usable: snapshot.selection.is_usable(one),
+        health: health(one, provider.map(AsRef::as_ref)),
+    }
+}
+
+fn health(one: &Connection, provider: Option<&Provider>) -> admin::Health {
+    let observed = one.health.observed();
+    let (state, reason) = state(one, provider);
+    let last_error = observed.last_error;
+    admin::Health {
+        state,
+        reason,
+        until: None,
+        last_used_at: observed.last_used_ms.map(Moment),
+        last_error_at: last_error.as_ref().map(|error| Moment(error.at_ms)),
+        last_error: last_error.map(|error| error.message),
+        successes: observed.successes,
+        errors: observed.errors,
+        consecutive_failures: observed.consecutive_failures,
+        in_flight: observed.in_flight,
+    }
+}
+
+/// What stands against a connection, and why.
+fn state(one: &Connection, provider: Option<&Provider>) -> (HealthState, Option<String>) {
+    let Some(provider) = provider else {
+        let reason = format!("provider {} is no longer declared", one.id.provider);
+        return (HealthState::NeedsSecret, Some(reason));
+    };
+    let no_secret = || one.secret_problem.clone().unwrap_or_else(|| "no secret is set".into());
+    if provider.needs_secret() && one.secret.is_none() {
+        return (HealthState::NeedsSecret, Some(no_secret()));
+    }
+    match one.health.state() {
+        connection::HealthState::Ok => (HealthState::Ok, None),
+        connection::HealthState::NeedsSecret => (HealthState::NeedsSecret, Some(no_secret())),
+        connection::HealthState::Rejected => {
+            let said = one.health.observed().last_error.map(|error| error.message);
+            (HealthState::Rejected, Some(said.unwrap_or_else(|| "the provider refused the secret".into())))
+        }
+    }
+}
+
+/// What a reload did.
+pub(super) fn reload(reloaded: &super::Reloaded) -> Reload {
+    Reload {
+        at: Moment(reloaded.at_ms),
+        changed: reloaded.changed,
+        generation: reloaded.generation,
+        changes: reloaded.changes.clone(),
+        warnings: problems(&reloaded.warnings),
+        errors: problems(&reloaded.errors),
+    }
+}
+
+/// What a reload would do.
+pub(super) fn plan(changes: Vec<Change>, report: &Report) -> Plan {
+    Plan { changes, warnings: problems(&report.warnings), errors: problems(&report.errors) }
+}
+
+fn problems(problems: &[Problem]) -> Vec<ConfigProblem> {
+    let shown = |problem: &Problem| ConfigProblem {
+        file: problem.file.display().to_string(),
+        line: problem.line,
+        column: problem.column,
+        key: problem.key.clone(),
+        message: problem.message.clone(),
+    };
+    problems.iter().map(shown).collect()
+}
+
+/// A stored JSON object; empty where there is none.
+fn object(text: &str) -> Object {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+/// A count, for replies.
+pub(super) fn count(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

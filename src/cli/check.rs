@@ -1,0 +1,164 @@
+//! `bursar check`: configuration files, read by the daemon's own code.
+
+use std::cmp::Ordering;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use super::exit::{Exit, Failed, Outcome};
+use super::output::{Cell, Format, Output, Table, Tone};
+use super::{Global, locate};
+use crate::adapter;
+use crate::config::{self, Environment, Fingerprint, Problem, Report, Source};
+
+/// Check configuration files, with the daemon's own code
+///
+/// Nothing is changed, and no daemon is asked. Ends with 78 if there is an error.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// The files [default: those that the daemon would read]
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// What was found in one file.
+struct Checked {
+    file: PathBuf,
+    report: Report,
+}
+
+impl Check {
+    pub(super) fn run(self, global: &Global, out: &Output) -> Outcome {
+        let environment = locate::environment();
+        let checked: Vec<_> = if self.files.is_empty() {
+            in_force(global.config.as_deref(), &environment)
+        } else {
+            self.files.into_iter().map(|file| one(file, &environment)).collect()
+        };
+        show(out, &checked);
+        match checked.iter().map(|one| one.report.errors.len()).sum::<usize>() {
+            0 => Ok(Exit::Ok),
+            1 => Err(Failed::state("1 error")),
+            count => Err(Failed::state(format!("{count} errors"))),
+        }
+    }
+}
+
+/// The files that the daemon would read.
+fn in_force(asked: Option<&Path>, environment: &Environment) -> Vec<Checked> {
+    let file = environment.daemon_file(asked);
+    let loaded = config::load_daemon(file.as_deref(), environment, None);
+    let providers = loaded.as_ref().ok().map(|loaded| loaded.value.providers_file.clone());
+    let daemon = file.map(|file| Checked { file, report: report(loaded) });
+    let catalogue =
+        providers.map(|file| Checked { report: report(config::load_catalogue(&file, &adapter::kinds(), None)), file });
+    daemon.into_iter().chain(catalogue).collect()
+}
+
+/// A file of either sort: the sort that it fits better is the one that was meant.
+fn one(file: PathBuf, environment: &Environment) -> Checked {
+    let source = match Source::read(&file) {
+        Ok(source) if source.fingerprint == Fingerprint::Missing => {
+            return Checked { report: missing(&file, environment), file };
+        }
+        Ok(source) => source,
+        Err(report) => return Checked { file, report },
+    };
+    let catalogue = report(config::check_catalogue(&source, &adapter::kinds()));
+    let daemon = report(config::check_daemon(&source, Some(&file), environment));
+    let named = file.file_name().is_some_and(|name| name == "bursar.toml");
+    let meant = match foreign(&daemon).cmp(&foreign(&catalogue)) {
+        Ordering::Less => daemon,
+        Ordering::Equal if named => daemon,
+        _ => catalogue,
+    };
+    Checked { report: meant, file }
+}
+
+/// How many tables of a file are of the other sort.
+fn foreign(report: &Report) -> usize {
+    report.errors.iter().filter(|problem| !problem.key.is_empty() && !problem.key.contains('.')).count()
+}
+
+/// The daemon's own words on a file that is not there.
+fn missing(file: &Path, environment: &Environment) -> Report {
+    report(config::load_daemon(Some(file), environment, None))
+}
+
+fn report<T>(loaded: Result<config::Loaded<T>, Report>) -> Report {
+    match loaded {
+        Ok(loaded) => Report { errors: Vec::new(), warnings: loaded.warnings },
+        Err(report) => report,
+    }
+}
+
+fn show(out: &Output, checked: &[Checked]) {
+    let files: Vec<_> = checked
+        .iter()
+        .map(|one| json!({ "file": one.file, "errors": one.report.errors, "warnings": one.report.warnings }))
+        .collect();
+    match out.format {
+        // A line a problem, as compilers write them: editors jump to such places.
+        Format::Table => checked.iter().for_each(|one| out.text(&lines(one))),
+        Format::Json | Format::Csv => out.rows(&json!({ "files": files }), || table(checked)),
+    }
+}
+
+fn lines(checked: &Checked) -> String {
+    let line = |word: &str, problem: &Problem| format!("{word}: {problem}\n");
+    let errors = checked.report.errors.iter().map(|problem| line("error", problem));
+    let warnings = checked.report.warnings.iter().map(|problem| line("warning", problem));
+    let text: String = errors.chain(warnings).collect();
+    if checked.report.errors.is_empty() { format!("{text}{}: ok\n", checked.file.display()) } else { text }
+}
+
+fn table(checked: &[Checked]) -> Table {
+    let mut table = Table::new(["severity", "file", "line", "key", "message"], "no problems");
+    for one in checked {
+        let errors = one.report.errors.iter().map(|problem| (Cell::text("error").tone(Tone::Bad), problem));
+        let warnings = one.report.warnings.iter().map(|problem| (Cell::text("warning").tone(Tone::Warn), problem));
+        for (severity, problem) in errors.chain(warnings) {
+            table.row([
+                severity,
+                Cell::text(problem.file.display()),
+                Cell::maybe(problem.line, Cell::number),
+                Cell::text(&problem.key),
+                Cell::text(&problem.message),
+            ]);
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment() -> Environment {
+        Environment::new(false, |name| (name == "HOME").then(|| "/nonexistent".into()))
+    }
+
+    fn checked(name: &str, text: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        lines(&one(file, &environment())).replace(&dir.path().display().to_string(), "")
+    }
+
+    #[test]
+    fn a_file_of_either_sort_is_known_by_what_it_says() {
+        assert_eq!(checked("a.toml", "[server]\nsocket = \"/a.sock\"\n"), "/a.toml: ok\n");
+        assert_eq!(checked("b.toml", "[providers.openai]\nenabled = false\n"), "/b.toml: ok\n");
+    }
+
+    #[test]
+    fn a_problem_is_told_with_its_place() {
+        let said = checked("a.toml", "[server]\nsokket = \"/a.sock\"\n");
+        assert!(said.starts_with("error: /a.toml:2: server.sokket: "), "{said}");
+        let said = checked("b.toml", "[providers.openai]\nenabled = 1\n");
+        assert!(said.starts_with("error: /b.toml:2: providers.openai.enabled: "), "{said}");
+        let said = lines(&one("/nonexistent/bursar.toml".into(), &environment()));
+        assert!(said.starts_with("error: /nonexistent/bursar.toml: "), "{said}");
+    }
+}

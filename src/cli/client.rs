@@ -1,0 +1,346 @@
+//! The one way to the daemon: HTTP over its Unix socket.
+//!
+//! The only file of the command line that knows hyper. Errors come out as sentences that say what to do next.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use hyper_util::rt::TokioExecutor;
+use hyperlocal::UnixConnector;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+use super::exit::{Exit, Failed};
+use crate::adapter::sse;
+use crate::api::Code;
+use crate::api::error::{ErrorBody, Problem};
+use crate::bounds;
+
+/// What admin routes want to see of whoever changes something: no page of a browser can send it unasked.
+const CHANGES: &str = "x-bursar-request";
+
+/// A client of one daemon.
+pub(super) struct Client {
+    http: legacy::Client<UnixConnector, Full<Bytes>>,
+    socket: PathBuf,
+}
+
+/// A request to the daemon that failed.
+#[derive(Debug, Error)]
+pub(super) enum ClientError {
+    /// Nobody listens.
+    #[error(
+        "no daemon answers on {socket} ({reason}): `systemctl status bursar` tells of the system's daemon, \
+         `bursar serve` starts one in this terminal, and --socket names another socket",
+        socket = .socket.display()
+    )]
+    Unreachable {
+        /// The socket that was tried.
+        socket: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// The socket may not be opened.
+    #[error("this user may not open {socket}: {advice}", socket = .socket.display())]
+    Denied {
+        /// The socket that was tried.
+        socket: PathBuf,
+        /// How to come in.
+        advice: String,
+    },
+    /// The daemon refused.
+    #[error("{message}")]
+    Refused {
+        /// The stable code, where the reply holds one of Bursar's.
+        code: Option<Code>,
+        /// The HTTP status.
+        status: u16,
+        /// Its sentence.
+        message: String,
+    },
+    /// The connection broke, or what came makes no sense.
+    #[error("the daemon's reply cannot be read: {reason}")]
+    Broken {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl ClientError {
+    fn broken(reason: impl ToString) -> Self {
+        Self::Broken { reason: reason.to_string() }
+    }
+
+    /// The stable code of a refusal.
+    pub(super) fn code(&self) -> Option<Code> {
+        match self {
+            Self::Refused { code, .. } => *code,
+            _ => None,
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Unreachable { .. } | Self::Broken { .. } => Exit::Unreachable,
+            Self::Denied { .. } => Exit::NotPermitted,
+            Self::Refused { code: Some(code), .. } => exit_of(*code),
+            // A provider's own words, passed on.
+            Self::Refused { code: None, .. } => Exit::Upstream,
+        }
+    }
+}
+
+/// The exit code for an error of Bursar's.
+pub(super) fn exit_of(code: Code) -> Exit {
+    match code {
+        Code::NotPermitted | Code::UnknownApp => Exit::NotPermitted,
+        Code::RateLimited | Code::BudgetSpent | Code::StorageFull => Exit::Busy,
+        Code::Internal => Exit::State,
+        _ if code.status() < 500 => Exit::Data,
+        _ => Exit::Upstream,
+    }
+}
+
+impl From<ClientError> for Failed {
+    fn from(error: ClientError) -> Self {
+        Self::new(error.exit(), error.to_string())
+    }
+}
+
+impl Client {
+    /// A client of the daemon behind a socket. Nothing is connected yet.
+    pub(super) fn new(socket: &Path) -> Self {
+        let http = legacy::Client::builder(TokioExecutor::new()).build(UnixConnector);
+        Self { http, socket: socket.to_owned() }
+    }
+
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// When the daemon cannot be reached, refuses, or answers with something else.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        read(self.send(Method::GET, path, None).await?).await
+    }
+
+    /// Sends an object, and reads what comes back.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        read(self.send(Method::POST, path, Some(json(body)?)).await?).await
+    }
+
+    /// Asks for something to be done that needs no body.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        read(self.send(Method::POST, path, None).await?).await
+    }
+
+    /// Changes parts of an object.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        read(self.send(Method::PATCH, path, Some(json(body)?)).await?).await
+    }
+
+    /// Puts something in place of what was there.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        read(self.send(Method::PUT, path, Some(json(body)?)).await?).await
+    }
+
+    /// Takes something away.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn delete(&self, path: &str) -> Result<(), ClientError> {
+        whole(self.send(Method::DELETE, path, None).await?).await.map(drop)
+    }
+
+    /// Sends an object, and reads a stream of events.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn events(&self, path: &str, body: &impl Serialize) -> Result<Events, ClientError> {
+        let reply = self.send(Method::POST, path, Some(json(body)?)).await?;
+        Ok(Events { body: reply.into_body(), reader: sse::Reader::new(bounds::STREAM_FRAME_BYTES_MAX), ended: false })
+    }
+
+    /// Sends a request; what is not a success comes back as an error.
+    async fn send(&self, method: Method, path: &str, body: Option<Bytes>) -> Result<Response<Incoming>, ClientError> {
+        let uri: http::Uri = hyperlocal::Uri::new(&self.socket, path).into();
+        let mut request = Request::builder().method(&method).uri(uri).header(header::ACCEPT, "application/json");
+        if method != Method::GET {
+            request = request.header(CHANGES, "1");
+        }
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(Full::from(body.unwrap_or_default())).map_err(ClientError::broken)?;
+        let reply = self.http.request(request).await.map_err(|error| self.not_connected(&error))?;
+        if reply.status().is_success() {
+            return Ok(reply);
+        }
+        let status = reply.status();
+        Err(refusal(status, &whole(reply).await?))
+    }
+
+    fn not_connected(&self, error: &legacy::Error) -> ClientError {
+        let socket = self.socket.clone();
+        match io_error(error) {
+            Some(io) if io.kind() == io::ErrorKind::PermissionDenied => {
+                ClientError::Denied { advice: advice(&socket), socket }
+            }
+            Some(io) => ClientError::Unreachable { socket, reason: plain(io) },
+            None => ClientError::broken(error),
+        }
+    }
+}
+
+/// The system's own error under one of hyper's.
+fn io_error(error: &legacy::Error) -> Option<&io::Error> {
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        if let Some(io) = inner.downcast_ref::<io::Error>() {
+            return error.is_connect().then_some(io);
+        }
+        source = inner.source();
+    }
+    None
+}
+
+fn plain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such socket".into(),
+        io::ErrorKind::ConnectionRefused => "the socket is there, and nobody listens".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// How a user comes to open a socket: by its group.
+fn advice(socket: &Path) -> String {
+    use std::os::unix::fs::MetadataExt;
+    let group = std::fs::metadata(socket)
+        .ok()
+        .and_then(|meta| nix::unistd::Group::from_gid(meta.gid().into()).ok().flatten())
+        .filter(|group| group.gid.as_raw() != 0);
+    match group {
+        Some(group) => {
+            let name = group.name;
+            format!("its group is {name}: `sudo usermod -aG {name} $USER`, then log in anew; or run this with sudo")
+        }
+        None => "run this with sudo, or as the user that the daemon runs as".into(),
+    }
+}
+
+fn json(body: &impl Serialize) -> Result<Bytes, ClientError> {
+    serde_json::to_vec(body).map(Bytes::from).map_err(ClientError::broken)
+}
+
+async fn whole(reply: Response<Incoming>) -> Result<Bytes, ClientError> {
+    let body = Limited::new(reply.into_body(), bounds::REPLY_BODY_BYTES_MAX);
+    Ok(body.collect().await.map_err(ClientError::broken)?.to_bytes())
+}
+
+async fn read<T: DeserializeOwned>(reply: Response<Incoming>) -> Result<T, ClientError> {
+    serde_json::from_slice(&whole(reply).await?).map_err(ClientError::broken)
+}
+
+/// What a reply with an error says, in whichever dialect.
+fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
+    let (code, message) = if let Ok(problem) = serde_json::from_slice::<Problem>(body) {
+        (Some(problem.code), problem.detail)
+    } else if let Ok(ErrorBody { error }) = serde_json::from_slice(body) {
+        let known = |code: &String| Code::ALL.iter().copied().find(|one| one.name() == code);
+        (error.code.as_ref().and_then(known), error.message)
+    } else {
+        (None, format!("the daemon answered {status}"))
+    };
+    ClientError::Refused { code, status: status.as_u16(), message }
+}
+
+/// A running stream of events.
+pub(super) struct Events {
+    body: Incoming,
+    reader: sse::Reader,
+    ended: bool,
+}
+
+impl Events {
+    /// The next event, by name and data; none at the end.
+    ///
+    /// # Errors
+    /// When the connection breaks, or an event is too long.
+    pub(super) async fn next(&mut self) -> Result<Option<(String, Vec<u8>)>, ClientError> {
+        loop {
+            let frame = match self.reader.next_frame().map_err(ClientError::broken)? {
+                None if self.ended => return Ok(None),
+                frame => frame,
+            };
+            if let Some(frame) = frame {
+                if let Some(data) = frame.data {
+                    return Ok(Some((String::from_utf8_lossy(frame.event).into_owned(), data.into_owned())));
+                }
+                continue;
+            }
+            match self.body.frame().await {
+                None => self.ended = true,
+                Some(frame) => {
+                    if let Ok(data) = frame.map_err(ClientError::broken)?.into_data() {
+                        self.reader.push(&data);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Failure;
+
+    #[test]
+    fn a_refusal_is_read_in_either_dialect() {
+        let failure = Failure::new(Code::NotFound, "there is no connection openai:x");
+        let problem = serde_json::to_vec(&Problem::of(&failure)).unwrap();
+        for body in [problem, ErrorBody::of(&failure).to_json()] {
+            let error = refusal(StatusCode::NOT_FOUND, &body);
+            assert_eq!((error.code(), error.to_string().as_str()), (Some(Code::NotFound), failure.message.as_str()));
+            assert_eq!(Failed::from(error).exit, Exit::Data);
+        }
+        assert_eq!(Failed::from(refusal(StatusCode::BAD_GATEWAY, b"<html>")).exit, Exit::Upstream);
+    }
+
+    #[tokio::test]
+    async fn a_missing_daemon_is_told_with_its_socket() {
+        let client = Client::new(Path::new("/nonexistent/bursar.sock"));
+        let error = client.get::<serde_json::Value>("/healthz").await.unwrap_err();
+        let failed = Failed::from(error);
+        assert_eq!(failed.exit, Exit::Unreachable);
+        for part in ["/nonexistent/bursar.sock", "there is no such socket", "systemctl status bursar", "bursar serve"] {
+            assert!(failed.message.contains(part), "{failed}");
+        }
+    }
+
+    #[test]
+    fn every_code_has_an_exit_code() {
+        for &code in Code::ALL {
+            assert_ne!(exit_of(code), Exit::Ok, "{code:?}");
+        }
+        assert_eq!(exit_of(Code::UpstreamAuth), Exit::Upstream);
+        assert_eq!(exit_of(Code::Unavailable), Exit::Upstream);
+        assert_eq!(exit_of(Code::RateLimited), Exit::Busy);
+    }
+}

@@ -1,0 +1,174 @@
+//! The command line: one file per command group. What concerns a running daemon goes through its socket, as any other
+//! program's request does; only `check` and `keys` look at files themselves.
+
+mod check;
+mod client;
+mod completions;
+mod connections;
+mod credentials;
+mod execute;
+mod exit;
+mod health;
+mod keys;
+mod locate;
+mod output;
+mod providers;
+mod secret;
+mod serve;
+mod status;
+mod usage;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use client::Client;
+use exit::{Failed, Outcome};
+use locate::Plane;
+use output::{Format, Output};
+
+use crate::clock::Clock;
+
+/// Keeps this host's AI-provider keys, and calls models for the apps beside it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bursar",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "First steps:\n  \
+        bursar credentials set openai              give it a key (you are asked for it)\n  \
+        bursar execute -m openai/gpt-4.1-mini Hi   call a model\n  \
+        bursar usage                               see what it cost\n\n\
+        Exit codes: 0 ok, 2 usage, 3 a dry run with changes, 65 bad data, 69 daemon not reachable,\n  \
+        71 system error, 75 busy, 76 a provider failed, 77 not permitted, 78 bad configuration or state."
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// The daemon's file [default: /etc/bursar/bursar.toml, else ~/.config/bursar/bursar.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The daemon's socket [default: as the configuration says, else /run/bursar/bursar.sock]
+    #[arg(long, global = true, value_name = "PATH", env = "BURSAR_SOCKET")]
+    socket: Option<PathBuf>,
+    /// How answers are printed
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+    /// Say more on standard error; twice for still more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon in the foreground
+    Serve(serve::Serve),
+    /// Show what the daemon is doing
+    Status,
+    /// Make the daemon read its configuration again
+    Reload,
+    /// Call a model
+    Execute(execute::Execute),
+    /// See and switch providers
+    #[command(subcommand)]
+    Providers(providers::Providers),
+    /// Manage connections: accounts and keys at providers
+    #[command(subcommand)]
+    Connections(connections::Connections),
+    /// Set, replace and remove the secrets of connections
+    #[command(subcommand)]
+    Credentials(credentials::Credentials),
+    /// Show how connections fare
+    Health(health::Health),
+    /// Show what was used, and what it cost
+    Usage(usage::Usage),
+    /// Check configuration files, with the daemon's own code
+    Check(check::Check),
+    /// Manage the master key
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Print a shell's completions
+    Completions(completions::Completions),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(exit) => exit.into(),
+        Err(failed) => {
+            output::complain(&failed.message);
+            failed.exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Outcome {
+    let Cli { global, command } = cli;
+    let out = Output::new(global.format, Clock::system().wall_ms());
+    match command {
+        Command::Serve(serve) => return serve.run(&global),
+        Command::Check(check) => return check.run(&global, &out),
+        Command::Keys(keys) => return keys.run(&global, &out),
+        Command::Completions(completions) => return completions.run(&out),
+        _ => explain(global.verbose),
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failed::state(format!("the runtime cannot be started: {error}")))?;
+    runtime.block_on(ask(command, &global, &out))
+}
+
+/// Commands that a running daemon answers.
+async fn ask(command: Command, global: &Global, out: &Output) -> Outcome {
+    let plane = if matches!(command, Command::Execute(_)) { Plane::App } else { Plane::Admin };
+    let client = &global.client(plane)?;
+    match command {
+        Command::Status => status::status(client, out).await,
+        Command::Reload => status::reload(client, out).await,
+        Command::Execute(execute) => execute.run(client, out).await,
+        Command::Providers(providers) => providers.run(client, out).await,
+        Command::Connections(connections) => connections.run(client, out).await,
+        Command::Credentials(credentials) => credentials.run(client, out).await,
+        Command::Health(health) => health.run(client, out).await,
+        Command::Usage(usage) => usage.run(client, out).await,
+        Command::Serve(_) | Command::Check(_) | Command::Keys(_) | Command::Completions(_) => Ok(exit::Exit::Ok),
+    }
+}
+
+impl Global {
+    /// A client of the daemon that the options lead to.
+    fn client(&self, plane: Plane) -> Result<Client, Failed> {
+        let environment = locate::environment();
+        let socket = locate::socket(self.socket.as_deref(), self.config.as_deref(), &environment, plane)?;
+        tracing::info!("speaking to {}", socket.display());
+        Ok(Client::new(&socket))
+    }
+}
+
+/// Lets the program's own log out on standard error, as far as `-v` asks.
+fn explain(verbose: u8) {
+    let level = match verbose {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().with_target(false);
+    // Another subscriber can only be a test's; then that one tells.
+    let _ = log.with_max_level(level).try_init();
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+//! `bursar providers`.
+
+use clap::{Args, Subcommand};
+
+use super::client::Client;
+use super::exit::{Exit, Failed, Outcome};
+use super::output::{Cell, Output, Table, Tone};
+use super::{health, status};
+use crate::api::ProviderSlug;
+use crate::api::admin::{CheckReport, Model, PatchProvider, Plan, Price, Provider, ProviderList};
+
+/// See and switch providers
+#[derive(Debug, Subcommand)]
+pub(super) enum Providers {
+    /// List all providers
+    List,
+    /// Show one provider and its models
+    Show(Slug),
+    /// Let a provider be used
+    Enable(Slug),
+    /// Let a provider be used no more; its connections and their secrets are kept
+    Disable(Slug),
+    /// Ask a provider for its models, with its default connection
+    Check(Slug),
+    /// Take in what providers.toml says now
+    Sync(Sync),
+}
+
+/// A provider's slug.
+#[derive(Debug, Args)]
+pub(super) struct Slug {
+    /// The provider, such as openai
+    #[arg(value_name = "PROVIDER")]
+    slug: ProviderSlug,
+}
+
+/// Take in what providers.toml says now
+///
+/// The daemon notices changes by itself; this does it at once and shows what changed.
+#[derive(Debug, Args)]
+pub(super) struct Sync {
+    /// Only show what would change; ends with 3 if anything would
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Providers {
+    pub(super) async fn run(self, client: &Client, out: &Output) -> Outcome {
+        match self {
+            Self::List => list(client, out).await,
+            Self::Show(Slug { slug }) => show(client, out, &slug).await,
+            Self::Enable(Slug { slug }) => switch(client, out, &slug, true).await,
+            Self::Disable(Slug { slug }) => switch(client, out, &slug, false).await,
+            Self::Check(Slug { slug }) => {
+                let report: CheckReport = client.ask(&format!("{}/check", path(&slug))).await?;
+                health::show_results(out, &report, &report.results)
+            }
+            Self::Sync(Sync { dry_run: true }) => plan(client, out).await,
+            Self::Sync(Sync { dry_run: false }) => status::reload(client, out).await,
+        }
+    }
+}
+
+fn path(slug: &ProviderSlug) -> String {
+    format!("/admin/v1/providers/{slug}")
+}
+
+async fn list(client: &Client, out: &Output) -> Outcome {
+    let list: ProviderList = client.get("/admin/v1/providers").await?;
+    out.rows(&list, || table(&list.providers));
+    Ok(Exit::Ok)
+}
+
+fn table(providers: &[Provider]) -> Table {
+    let columns = ["provider", "kind", "status", "connections", "default", "models", "base_url"];
+    let mut table = Table::new(columns, "no providers: providers.toml says builtin = false and declares none");
+    for provider in providers {
+        table.row([
+            Cell::text(&provider.slug),
+            Cell::text(&provider.kind),
+            state(provider),
+            Cell::number(provider.connections),
+            Cell::maybe(provider.default_connection.as_ref(), Cell::text),
+            Cell::number(provider.models.len()),
+            Cell::text(&provider.base_url),
+        ]);
+    }
+    table
+}
+
+fn state(provider: &Provider) -> Cell {
+    match (provider.enabled, provider.declared_enabled) {
+        (true, _) if provider.available && provider.sandbox => {
+            Cell::text("enabled (plays)").raw("enabled").tone(Tone::Warn)
+        }
+        (true, _) if provider.available => Cell::text("enabled").tone(Tone::Good),
+        (true, _) => Cell::text("enabled, no usable connection").raw("enabled").tone(Tone::Warn),
+        (false, true) => Cell::text("disabled").tone(Tone::Faint),
+        (false, false) => Cell::text("disabled in the file").raw("disabled").tone(Tone::Faint),
+    }
+}
+
+async fn show(client: &Client, out: &Output, slug: &ProviderSlug) -> Outcome {
+    let provider: Provider = client.get(&path(slug)).await?;
+    let mut pairs = Table::new(["name", "value"], "");
+    let mut row = |name: &str, value: Cell| pairs.row([Cell::text(name), value]);
+    row("provider", Cell::text(&provider.slug));
+    row("kind", Cell::text(&provider.kind));
+    row("status", state(&provider));
+    row("built in", Cell::text(if provider.builtin { "yes" } else { "no" }));
+    row("base URL", Cell::text(&provider.base_url));
+    row("connections", Cell::text(provider.connections));
+    row("default", Cell::maybe(provider.default_connection.as_ref(), Cell::text));
+    out.pairs(&provider, || pairs);
+    if out.format == super::output::Format::Table {
+        out.text("\n");
+        out.rows(&provider.models, || models(&provider.models));
+    }
+    Ok(Exit::Ok)
+}
+
+fn models(models: &[Model]) -> Table {
+    let columns = ["model", "context", "input_per_million", "output_per_million", "capabilities"];
+    let mut table =
+        Table::new(columns, "no models are listed: any that the provider has can be called as provider/model");
+    for model in models {
+        let rates = model.price.as_ref().map(|Price { rates, .. }| rates);
+        let names = |all: &Vec<crate::api::Capability>| all.iter().map(|one| one.name()).collect::<Vec<_>>().join(" ");
+        table.row([
+            Cell::text(&model.id),
+            Cell::maybe(model.context_window, Cell::number),
+            Cell::maybe(rates.and_then(|rates| rates.input), Cell::number),
+            Cell::maybe(rates.and_then(|rates| rates.output), Cell::number),
+            Cell::maybe(model.capabilities.as_ref().map(names), Cell::text),
+        ]);
+    }
+    table
+}
+
+async fn switch(client: &Client, out: &Output, slug: &ProviderSlug, enabled: bool) -> Outcome {
+    let patch = PatchProvider { enabled: Some(Some(enabled)), ..PatchProvider::default() };
+    let provider: Provider = client.patch(&path(slug), &patch).await?;
+    let word = if provider.enabled { "enabled" } else { "disabled" };
+    out.done(&provider, &format!("{slug} is {word}"));
+    if enabled && !provider.declared_enabled {
+        return Err(Failed::state(format!(
+            "{slug} stays disabled, because providers.toml says enabled = false: change that line, and it follows"
+        )));
+    }
+    if enabled && !provider.available {
+        out.remark(&format!("it has no usable connection yet: `bursar credentials set {slug}` adds one"));
+    }
+    Ok(Exit::Ok)
+}
+
+async fn plan(client: &Client, out: &Output) -> Outcome {
+    let plan: Plan = client.get("/admin/v1/config/plan").await?;
+    if plan.errors.is_empty() {
+        out.rows(&plan, || status::changes(&plan.changes, "nothing would change"));
+    } else {
+        out.rows(&plan, || status::problems(&plan.errors));
+    }
+    status::warn(out, &plan.warnings);
+    status::refused(&plan.errors, "a reload would take nothing")?;
+    Ok(if plan.changes.is_empty() { Exit::Ok } else { Exit::Changes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::PicoUsd;
+    use crate::api::admin::{Object, PriceRates};
+    use crate::api::money::UsdPerMillion;
+
+    fn provider(slug: &str, enabled: bool, declared: bool) -> Provider {
+        let rates = PriceRates {
+            input: Some(UsdPerMillion(PicoUsd(400_000))),
+            output: Some(UsdPerMillion(PicoUsd(1_600_000))),
+            ..PriceRates::default()
+        };
+        let mini = Model {
+            id: "gpt-4.1-mini".into(),
+            capabilities: Some(vec![crate::api::Capability::Chat, crate::api::Capability::Tools]),
+            context_window: Some(1_047_576),
+            max_output_tokens: None,
+            price: Some(Price { rates, ..Price::default() }),
+        };
+        Provider {
+            slug: slug.parse().unwrap(),
+            kind: "openai".into(),
+            enabled,
+            declared_enabled: declared,
+            builtin: true,
+            sandbox: slug == "sandbox",
+            available: enabled && slug != "gemini",
+            base_url: format!("https://{slug}.example/v1"),
+            default_connection: (slug == "openai").then(|| "main".parse().unwrap()),
+            ui_preferences: Object::new(),
+            connections: 2,
+            models: vec![mini],
+        }
+    }
+
+    #[test]
+    fn providers_are_listed_with_what_stands_against_them() {
+        let all = [
+            provider("openai", true, true),
+            provider("gemini", true, true),
+            provider("lan", false, true),
+            provider("sandbox", false, false),
+        ];
+        insta::assert_snapshot!(table(&all).to_text(false), @r"
+        PROVIDER  KIND    STATUS                         CONNECTIONS  DEFAULT  MODELS  BASE URL
+        openai    openai  enabled                                  2  main          1  https://openai.example/v1
+        gemini    openai  enabled, no usable connection            2  -             1  https://gemini.example/v1
+        lan       openai  disabled                                 2  -             1  https://lan.example/v1
+        sandbox   openai  disabled in the file                     2  -             1  https://sandbox.example/v1
+        ");
+        insta::assert_snapshot!(table(&all[..1]).to_csv().replace("\r\n", "\n"), @r"
+        provider,kind,status,connections,default,models,base_url
+        openai,openai,enabled,2,main,1,https://openai.example/v1
+        ");
+    }
+
+    #[test]
+    fn models_show_what_they_cost() {
+        insta::assert_snapshot!(models(&provider("openai", true, true).models).to_text(false), @r"
+        MODEL         CONTEXT  INPUT PER MILLION  OUTPUT PER MILLION  CAPABILITIES
+        gpt-4.1-mini  1047576                0.4                 1.6  chat tools
+        ");
+    }
+}

@@ -1,0 +1,190 @@
+//! `bursar status` and `bursar reload`.
+
+use super::client::Client;
+use super::exit::{Exit, Failed, Outcome};
+use super::output::{Cell, Output, Table, Tone, span};
+use crate::api::admin::{Change, ChangeAction, ConfigProblem, Reload, Status};
+
+/// Shows what the daemon is doing.
+pub(super) async fn status(client: &Client, out: &Output) -> Outcome {
+    let status: Status = client.get("/admin/v1/status").await?;
+    out.pairs(&status, || table(&status, out.now_ms));
+    Ok(Exit::Ok)
+}
+
+fn table(status: &Status, now_ms: i64) -> Table {
+    let mut table = Table::new(["name", "value"], "");
+    let mut row = |name: &str, value: Cell| table.row([Cell::text(name), value]);
+    let uptime = span(i64::try_from(status.uptime_s).unwrap_or(i64::MAX));
+    row("version", Cell::text(&status.version));
+    row("running", Cell::text(format!("for {uptime}, since {}, as process {}", status.started_at, status.pid)));
+    row("daemon file", Cell::maybe(status.config.daemon_file.as_ref(), Cell::text));
+    row("providers file", Cell::text(&status.config.providers_file));
+    row("configuration", Cell::text(format!("generation {}", status.config.generation)));
+    row("store", Cell::text(format!("{}, generation {}", status.store.path, status.store.generation)));
+    row("apps' socket", Cell::text(&status.sockets.app));
+    row("admin socket", Cell::maybe(status.sockets.admin.as_ref(), Cell::text));
+    row("workers", Cell::text(status.workers));
+    let (open, in_flight) = (status.clients.open, status.clients.in_flight);
+    row("clients", Cell::text(format!("{open} connected, {in_flight} requests in flight")));
+    row("connections", connections(status));
+    row("usage records", usage(status));
+    row("last reload", Cell::maybe(status.last_reload.as_ref(), |reload| last(reload, now_ms)));
+    for warning in &status.warnings {
+        row("warning", Cell::text(warning).tone(Tone::Warn));
+    }
+    table
+}
+
+fn connections(status: &Status) -> Cell {
+    let (usable, total) = (status.connections.usable, status.connections.total);
+    let tone = if usable == 0 { Tone::Bad } else { Tone::Good };
+    let next = if total == 0 { ": `bursar credentials set openai` adds one" } else { "" };
+    Cell::text(format!("{usable} of {total} usable{next}")).tone(tone)
+}
+
+fn usage(status: &Status) -> Cell {
+    let (queued, lost) = (status.usage.queued, status.usage.lost);
+    let cell = Cell::text(format!("{queued} waiting, {lost} lost"));
+    if lost > 0 { cell.tone(Tone::Bad) } else { cell }
+}
+
+fn last(reload: &Reload, now_ms: i64) -> Cell {
+    let ago = span(now_ms.saturating_sub(reload.at.0) / 1_000);
+    match reload.errors.len() {
+        0 if reload.changed => Cell::text(format!("{ago} ago, taken")).tone(Tone::Good),
+        0 => Cell::text(format!("{ago} ago, nothing had changed")),
+        count => {
+            Cell::text(format!("{ago} ago, refused for {count} errors: `bursar check` shows them")).tone(Tone::Bad)
+        }
+    }
+}
+
+/// Makes the daemon read its configuration again, and shows what came of it.
+pub(super) async fn reload(client: &Client, out: &Output) -> Outcome {
+    let reload: Reload = client.ask("/admin/v1/reload").await?;
+    if reload.errors.is_empty() {
+        out.rows(&reload, || changes(&reload.changes, "nothing had changed"));
+    } else {
+        out.rows(&reload, || problems(&reload.errors));
+    }
+    warn(out, &reload.warnings);
+    refused(&reload.errors, "the configuration in force stays as it was")
+}
+
+/// The differences between two configurations.
+pub(super) fn changes(changes: &[Change], empty: &str) -> Table {
+    let mut table = Table::new(["action", "kind", "name"], empty);
+    for change in changes {
+        let tone = match change.action {
+            ChangeAction::Added => Tone::Good,
+            ChangeAction::Changed => Tone::Warn,
+            ChangeAction::Removed => Tone::Bad,
+        };
+        let kind = change.kind.name();
+        table.row([
+            Cell::text(change.action.name()).tone(tone),
+            Cell::text(kind.replace('_', " ")).raw(kind),
+            Cell::text(&change.name),
+        ]);
+    }
+    table
+}
+
+/// What is wrong with configuration files.
+pub(super) fn problems(problems: &[ConfigProblem]) -> Table {
+    let mut table = Table::new(["file", "line", "key", "message"], "no errors");
+    for problem in problems {
+        table.row([
+            Cell::text(&problem.file),
+            Cell::maybe(problem.line, Cell::number),
+            Cell::text(&problem.key),
+            Cell::text(&problem.message),
+        ]);
+    }
+    table
+}
+
+/// Tells of what is odd, beside the answer.
+pub(super) fn warn(out: &Output, warnings: &[ConfigProblem]) {
+    for warning in warnings {
+        out.remark(&format!("warning: {warning}"));
+    }
+}
+
+/// The end of a command that found so many errors in a configuration.
+pub(super) fn refused(errors: &[ConfigProblem], meanwhile: &str) -> Outcome {
+    match errors.len() {
+        0 => Ok(Exit::Ok),
+        1 => Err(Failed::state(format!("1 error: {meanwhile}"))),
+        count => Err(Failed::state(format!("{count} errors: {meanwhile}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Moment;
+    use crate::api::admin::{
+        ChangeKind, ClientCounts, ConfigStatus, ConnectionCounts, SocketPaths, StoreStatus, UsageStatus,
+    };
+
+    const NOW_MS: i64 = 1_700_000_000_000;
+
+    fn a_status() -> Status {
+        Status {
+            version: "0.1.0".into(),
+            pid: 4_711,
+            started_at: Moment(NOW_MS - 7_200_000),
+            uptime_s: 7_200,
+            config: ConfigStatus {
+                daemon_file: Some("/etc/bursar/bursar.toml".into()),
+                providers_file: "/etc/bursar/providers.toml".into(),
+                generation: 3,
+            },
+            store: StoreStatus { path: "/var/lib/bursar".into(), generation: 12 },
+            sockets: SocketPaths { app: "/run/bursar/bursar.sock".into(), admin: None },
+            workers: 2,
+            clients: ClientCounts { open: 5, in_flight: 1 },
+            connections: ConnectionCounts { total: 0, usable: 0 },
+            usage: UsageStatus { queued: 0, lost: 0 },
+            warnings: vec!["the disk has 40 MB left".into()],
+            last_reload: None,
+        }
+    }
+
+    #[test]
+    fn status_is_a_name_and_a_value_a_line() {
+        insta::assert_snapshot!(table(&a_status(), NOW_MS).to_pairs(false), @r"
+        version         0.1.0
+        running         for 2 h, since 2023-11-14T20:13:20.000Z, as process 4711
+        daemon file     /etc/bursar/bursar.toml
+        providers file  /etc/bursar/providers.toml
+        configuration   generation 3
+        store           /var/lib/bursar, generation 12
+        apps' socket    /run/bursar/bursar.sock
+        admin socket    -
+        workers         2
+        clients         5 connected, 1 requests in flight
+        connections     0 of 0 usable: `bursar credentials set openai` adds one
+        usage records   0 waiting, 0 lost
+        last reload     -
+        warning         the disk has 40 MB left
+        ");
+    }
+
+    #[test]
+    fn a_reload_shows_its_changes() {
+        let change = |action, kind, name: &str| Change { action, kind, name: name.into() };
+        let all = [
+            change(ChangeAction::Added, ChangeKind::Route, "fast"),
+            change(ChangeAction::Removed, ChangeKind::LimitGroup, "org-acme"),
+        ];
+        insta::assert_snapshot!(changes(&all, "").to_text(false), @r"
+        ACTION   KIND         NAME
+        added    route        fast
+        removed  limit group  org-acme
+        ");
+        assert_eq!(changes(&[], "nothing had changed").to_text(false), "nothing had changed\n");
+    }
+}
