@@ -11,10 +11,10 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 
+use super::admin::{self, connections, openapi, providers};
 use super::dialect::Surface;
 use super::listen::Plane;
 use super::reply::{self, Reply};
-use super::admin::{self, connections, openapi, providers};
 use super::{Context, models, openai};
 use crate::access::{Identity, Person, Role};
 use crate::api::{Code, Failure};
