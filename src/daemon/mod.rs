@@ -22,7 +22,7 @@ pub use keys::{KeyError, init as init_keys, load as load_key, replace as replace
 pub use log::init as init_log;
 
 use crate::access::Names;
-use crate::admin::{Admin, Paths, Process, StartError};
+use crate::admin::{Admin, Paths, Process, Reloaded, StartError};
 use crate::bounds;
 use crate::clock::Clock;
 use crate::config::{self, Environment, Report};
