@@ -13,4 +13,5 @@ mod basics;
 mod fake;
 mod faults;
 mod harness;
+mod rotation;
 mod sandbox;
