@@ -165,6 +165,14 @@ pub fn write_data(out: &mut Vec<u8>, data: &[u8]) {
     out.extend_from_slice(b"\n\n");
 }
 
+/// As [`write_data`], under an event's name.
+pub fn write_event(out: &mut Vec<u8>, event: &str, data: &[u8]) {
+    out.extend_from_slice(b"event: ");
+    out.extend_from_slice(event.as_bytes());
+    out.push(b'\n');
+    write_data(out, data);
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

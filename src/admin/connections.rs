@@ -73,7 +73,8 @@ impl Admin {
                 return Err(Failure::new(Code::Conflict, message));
             }
             if snapshot.connections.len() >= bounds::CONNECTIONS_MAX {
-                let message = format!("there are {} connections already, and that is the most", bounds::CONNECTIONS_MAX);
+                let message =
+                    format!("there are {} connections already, and that is the most", bounds::CONNECTIONS_MAX);
                 return Err(Failure::new(Code::Conflict, message));
             }
             let secret = create.secret.as_ref().map(|secret| seal(store, &id, provider, secret)).transpose()?;
@@ -220,7 +221,8 @@ impl Admin {
 
     fn declared_elsewhere(&self, id: &ConnectionId) -> Failure {
         let file = self.daemon().providers_file;
-        let message = format!("{id} is declared in {}: change it there; here it is only enabled and disabled", file.display());
+        let message =
+            format!("{id} is declared in {}: change it there; here it is only enabled and disabled", file.display());
         Failure::new(Code::Conflict, message)
     }
 }
@@ -258,7 +260,9 @@ fn weight(weight: u32) -> Result<u32, Failure> {
 
 fn limits(limits: Limits) -> Result<Limits, Failure> {
     match limits.figures().into_iter().find(|(_, figure)| *figure == Some(0)) {
-        Some((name, _)) => Err(failure::at(&format!("limits.{name}"), "write a number from 1 on, or null for no limit")),
+        Some((name, _)) => {
+            Err(failure::at(&format!("limits.{name}"), "write a number from 1 on, or null for no limit"))
+        }
         None => Ok(limits),
     }
 }

@@ -7,11 +7,8 @@ use crate::config::{Catalogue, Daemon};
 
 /// What of the daemon's own file would be in force, and is another than before; then what waits for a new start.
 pub(super) fn of_daemons(old: &Daemon, new: &Daemon) -> Vec<Change> {
-    let tables = [
-        ("[access]", old.access != new.access),
-        ("[apps]", old.apps != new.apps),
-        ("[usage]", old.usage != new.usage),
-    ];
+    let tables =
+        [("[access]", old.access != new.access), ("[apps]", old.apps != new.apps), ("[usage]", old.usage != new.usage)];
     let now = tables.into_iter().filter(|(_, differs)| *differs).map(|(table, _)| table.to_owned());
     let later = old.restart_needed(new).into_iter().map(|table| format!("{table}, at the next start"));
     let changed = |name| Change { kind: ChangeKind::Daemon, name, action: ChangeAction::Changed };

@@ -82,10 +82,8 @@ pub(super) fn declared<'s>(
 ) -> Result<&'s std::sync::Arc<crate::provider::Provider>, Failure> {
     snapshot.selection.provider(slug.as_str()).ok_or_else(|| {
         let known: Vec<_> = snapshot.selection.providers().map(|provider| provider.slug.to_string()).collect();
-        let message = format!(
-            "there is no provider {slug}: there are {}, and providers.toml declares others",
-            known.join(", ")
-        );
+        let message =
+            format!("there is no provider {slug}: there are {}, and providers.toml declares others", known.join(", "));
         Failure::new(Code::NotFound, message)
     })
 }

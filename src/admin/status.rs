@@ -15,13 +15,11 @@ pub struct Process {
     pub started_ms: i64,
     /// Worker threads.
     pub workers: usize,
-    /// Open connections to the sockets.
-    pub clients: usize,
 }
 
 impl Admin {
-    /// What the daemon is doing. Blocks.
-    pub fn status(&self, process: Process) -> Status {
+    /// What the daemon is doing, with so many clients connected. Blocks.
+    pub fn status(&self, process: Process, clients: usize) -> Status {
         let snapshot = self.engine.snapshot.load();
         let (daemon, last) = (self.daemon(), self.last_reload());
         let usable = snapshot.connections.values().filter(|one| snapshot.selection.is_usable(one)).count();
@@ -37,21 +35,15 @@ impl Admin {
                 providers_file: daemon.providers_file.display().to_string(),
                 generation: snapshot.generation,
             },
-            store: StoreStatus {
-                path: self.store.dir().display().to_string(),
-                generation: self.store.generation(),
-            },
+            store: StoreStatus { path: self.store.dir().display().to_string(), generation: self.store.generation() },
             sockets: SocketPaths {
                 app: daemon.server.socket.path.display().to_string(),
                 admin: daemon.server.admin_socket.map(|socket| socket.path.display().to_string()),
             },
             workers: u32::try_from(process.workers).unwrap_or(u32::MAX),
-            clients: ClientCounts { open: count(process.clients), in_flight },
+            clients: ClientCounts { open: count(clients), in_flight },
             connections: ConnectionCounts { total: count(snapshot.connections.len()), usable: count(usable) },
-            usage: UsageStatus {
-                queued: count(self.engine.recorder.queued()),
-                lost: self.engine.recorder.lost(),
-            },
+            usage: UsageStatus { queued: count(self.engine.recorder.queued()), lost: self.engine.recorder.lost() },
             warnings: self.store.notices().into_iter().chain(self.notes()).collect(),
             last_reload: last.as_ref().map(view::reload),
         }

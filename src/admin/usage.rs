@@ -39,7 +39,9 @@ fn read<'q>(pairs: impl Iterator<Item = (&'q str, &'q str)>, now_ms: i64) -> Res
             }
             _ => match key.parse::<Dimension>() {
                 Ok(dimension) => query.filters.push((dimension, value.to_owned())),
-                Err(()) => return Err(failure::at(key, "is not known: from, to, by, step, and what can be grouped by")),
+                Err(()) => {
+                    return Err(failure::at(key, "is not known: from, to, by, step, and what can be grouped by"));
+                }
             },
         }
     }

@@ -31,9 +31,9 @@ pub fn init(verbose: u8) -> Flush {
     };
     // A second start, as in tests, keeps the first.
     let ours = started.is_ok();
-    let writing = ours.then(|| lines.clone()).and_then(|lines| {
-        thread::Builder::new().name("log".into()).spawn(move || lines.write_out()).ok()
-    });
+    let writing = ours
+        .then(|| lines.clone())
+        .and_then(|lines| thread::Builder::new().name("log".into()).spawn(move || lines.write_out()).ok());
     Flush { lines, writing }
 }
 

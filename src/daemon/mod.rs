@@ -4,13 +4,15 @@
 
 mod keys;
 mod log;
-mod notify;
 mod sockets;
+mod systemd;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
+use rustix::fs::Mode;
+use rustix::process::DumpableBehavior;
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -20,12 +22,12 @@ pub use keys::{KeyError, init as init_keys, load as load_key, replace as replace
 pub use log::init as init_log;
 
 use crate::access::Names;
-use crate::admin::{Admin, Paths, StartError};
+use crate::admin::{Admin, Paths, Process, StartError};
 use crate::bounds;
 use crate::clock::Clock;
 use crate::config::{self, Environment, Report};
 use crate::execute::Worker;
-use crate::server::{self, Acceptor, Binding, Context, ListenError, Pool, WorkerError};
+use crate::server::{self, Acceptor, Binding, Clients, Context, ListenError, Pool, WorkerError};
 use crate::store::{OpenError, Store};
 use crate::upstream::Upstream;
 use crate::usage;
@@ -80,6 +82,7 @@ impl DaemonError {
 /// # Errors
 /// When the daemon cannot start. Once it is ready, only the end of the process ends it.
 pub fn serve(config: Option<PathBuf>, socket: Option<PathBuf>, environment: Environment) -> Result<(), DaemonError> {
+    close_up();
     let paths = Paths { daemon: environment.daemon_file(config.as_deref()), environment, socket };
     let daemon = paths.read_daemon(None).map_err(DaemonError::Config)?;
     let settings = daemon.value.clone();
@@ -104,21 +107,35 @@ pub fn serve(config: Option<PathBuf>, socket: Option<PathBuf>, environment: Envi
     served
 }
 
+/// Files and sockets that are made from here on are the daemon's alone until a mode is given to them, and nobody but root
+/// may look into the process: its memory holds keys.
+fn close_up() {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "this process can be dumped and traced by its own user");
+    }
+}
+
 /// From the open sockets to the last reply.
 async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>) -> Result<(), DaemonError> {
     let mut signals = Signals::new().map_err(|error| DaemonError::System { doing: "listen for signals", error })?;
     let (stop, stopping) = watch::channel(false);
     let (kill, killing) = watch::channel(false);
     let names = Arc::new(Names::default());
-    let contexts = (0..workers.unwrap_or_else(workers_by_default).clamp(1, bounds::WORKERS_MAX))
+    let clients = Clients::default();
+    let workers = workers.unwrap_or_else(workers_by_default).clamp(1, bounds::WORKERS_MAX);
+    let process = Process { started_ms: admin.engine.clock.wall_ms(), workers };
+    let contexts = (0..workers)
         .map(|_| Context {
             worker: Arc::new(Worker { engine: Arc::clone(&admin.engine), upstream: Upstream::new() }),
             admin: Arc::clone(admin),
             names: Arc::clone(&names),
+            clients: clients.clone(),
+            process,
         })
         .collect();
     let (pool, threads) = Pool::start(contexts, &stopping, &killing)?;
-    let acceptor = Acceptor::new(pool);
+    let acceptor = Acceptor::new(pool, clients);
     let bindings = Arc::new(bindings);
     let mut accepting = JoinSet::new();
     for place in 0..bindings.len() {
@@ -131,16 +148,16 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
         });
     }
     let watcher = watch_files(admin);
-    notify::ready();
+    systemd::ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = threads.len(), "ready");
     let mut hints = watcher.1;
     loop {
         tokio::select! {
             asked = signals.next() => match asked {
                 Asked::Stop => break,
-                Asked::Reload => reload(admin, "SIGHUP").await,
+                Asked::Reload => reload(admin, "SIGHUP", |admin| Some(admin.reload())).await,
             },
-            _ = hints.changed() => reload(admin, "a file changed").await,
+            _ = hints.changed() => reload(admin, "a file changed", Admin::follow_hint).await,
             Some(ended) = accepting.join_next() => {
                 if let Ok(Err(error)) = ended {
                     tracing::error!(%error, "a socket failed: stopping");
@@ -149,7 +166,7 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
             }
         }
     }
-    notify::stopping();
+    systemd::stopping();
     tracing::info!("stopping: no new connections; running requests may end");
     let _ = stop.send(true);
     for binding in bindings.iter() {
@@ -185,25 +202,22 @@ fn watch_files(admin: &Arc<Admin>) -> (Option<config::Watcher>, watch::Receiver<
     }
 }
 
-async fn reload(admin: &Arc<Admin>, why: &'static str) {
-    notify::reloading();
+/// Reads the configuration again, and says how that went.
+async fn reload(admin: &Arc<Admin>, why: &'static str, how: fn(&Admin) -> Option<Reloaded>) {
+    systemd::reloading();
     let admin = Arc::clone(admin);
-    let reloaded = tokio::task::spawn_blocking(move || admin.reload()).await;
-    if let Ok(reloaded) = reloaded {
-        for problem in &reloaded.errors {
-            tracing::error!("{problem}");
-        }
-        if !reloaded.errors.is_empty() {
-            tracing::error!(
-                why,
-                generation = reloaded.generation,
-                "the configuration has errors: the old one stays in force"
-            );
-        } else if reloaded.changed {
-            tracing::info!(why, generation = reloaded.generation, "the configuration was read again");
-        }
+    let reloaded = tokio::task::spawn_blocking(move || how(&admin)).await;
+    systemd::ready();
+    let Ok(Some(reloaded)) = reloaded else { return };
+    for problem in &reloaded.errors {
+        tracing::error!("{problem}");
     }
-    notify::ready();
+    let generation = reloaded.generation;
+    if !reloaded.errors.is_empty() {
+        tracing::error!(why, generation, "the configuration has errors: the old one stays in force");
+    } else if reloaded.changed {
+        tracing::info!(why, generation, "the configuration was read again");
+    }
 }
 
 /// Half the processors: the rest is the apps', and the kernel's work for them.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Engine, failure, wire};
 use crate::adapter::{ProviderError, Seen};
 use crate::api::usage::RecordId;
-use crate::api::{AppName, Feature, Operation, Outcome, RequestId, Tokens, UsageRecord};
+use crate::api::{AppName, Feature, NanoUsd, Operation, Outcome, RequestId, Tokens, UsageRecord};
 use crate::connection::health::InFlight;
 use crate::provider::price;
 use crate::rotation::Candidate;
@@ -68,6 +68,8 @@ pub struct Ledger {
     /// The last closed attempt: whether it is the final one shows only when nothing follows.
     last: Option<UsageRecord>,
     attempts: Vec<Attempted>,
+    /// What the last closed attempt used and cost; its record may be gone by then.
+    used: (Tokens, Option<NanoUsd>),
     upstream: Duration,
     closed: bool,
     receipt: Option<Receipt>,
@@ -85,6 +87,7 @@ impl Ledger {
             running: None,
             last: None,
             attempts: Vec::new(),
+            used: (Tokens::default(), None),
             upstream: Duration::ZERO,
             closed: false,
             receipt: None,
@@ -112,12 +115,8 @@ impl Ledger {
     }
 
     /// What the attempt that runs, or the last one, used and cost.
-    pub fn used(&self) -> (Tokens, Option<crate::api::NanoUsd>) {
-        match (&self.running, &self.last) {
-            (Some(running), _) => (running.seen.tokens, running.cost()),
-            (None, Some(last)) => (last.tokens, last.cost),
-            (None, None) => (Tokens::default(), None),
-        }
+    pub fn used(&self) -> (Tokens, Option<NanoUsd>) {
+        self.running.as_ref().map_or(self.used, |running| (running.seen.tokens, running.cost()))
     }
 
     /// Begins an attempt. The one before was not the last.
@@ -183,6 +182,7 @@ impl Ledger {
             attempt.status = running.status;
             attempt.ms = millis(took);
         }
+        self.used = (running.seen.tokens, running.cost());
         self.last = Some(self.record(Some(&running), outcome, took, error));
     }
 
@@ -260,7 +260,7 @@ impl Running {
     }
 
     /// The provider's own figure wins.
-    fn cost(&self) -> Option<crate::api::NanoUsd> {
+    fn cost(&self) -> Option<NanoUsd> {
         let price = self.candidate.facts.as_ref().and_then(|facts| facts.price.as_ref());
         self.seen.cost.or_else(|| price::cost(price?, &self.seen.tokens))
     }

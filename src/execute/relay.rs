@@ -112,7 +112,8 @@ impl Relay {
         Some(bytes.into())
     }
 
-    async fn cut(&mut self, code: Code, message: &str) -> Option<Bytes> {
+    /// Breaks the stream off and hangs up on the provider. What comes back is the last for the app: why.
+    pub async fn cut(&mut self, code: Code, message: &str) -> Option<Bytes> {
         self.cut_noting(code, message, message).await
     }
 

@@ -24,6 +24,7 @@ pub(super) struct Tap {
     reader: Box<dyn StreamReader>,
     out: Vec<u8>,
     seen: Seen,
+    closed: bool,
 }
 
 impl Tap {
@@ -34,6 +35,7 @@ impl Tap {
             reader,
             out: Vec::new(),
             seen: Seen::default(),
+            closed: false,
         }
     }
 
@@ -68,6 +70,10 @@ impl Tap {
     /// Ends the app's stream as its format wants it, whatever became of the provider's: a reader may hold the last frames
     /// back until it is told that no more will come.
     pub(super) fn close(&mut self) -> Result<(), TapError> {
+        // A stream that ends with its first content is read to its end twice: before it is given to the app, and after.
+        if std::mem::replace(&mut self.closed, true) {
+            return Ok(());
+        }
         let step = self.reader.end();
         take_in(&mut self.out, &mut self.seen, step, b"")
     }

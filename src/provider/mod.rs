@@ -119,9 +119,9 @@ impl Provider {
         self.models.get(id)
     }
 
-    /// Whether a call of this provider needs a credential.
+    /// Whether a call of this provider needs a credential. A host of one's own often asks for none, whatever its kind.
     pub fn needs_secret(&self) -> bool {
-        self.adapter.facts().kind.needs_secret
+        self.adapter.facts().kind.needs_secret && !self.transport.allow_private
     }
 
     /// The URL of a call. Those that do not depend on the model were worked out beforehand.

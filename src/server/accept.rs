@@ -18,19 +18,19 @@ use crate::bounds;
 pub struct Acceptor {
     pool: Pool,
     room: Arc<Semaphore>,
-    users: Users,
+    clients: Clients,
 }
 
 impl Acceptor {
-    /// An acceptor that hands connections to a pool of workers.
-    pub fn new(pool: Pool) -> Self {
-        Self { pool, room: Arc::new(Semaphore::new(bounds::CLIENTS_MAX)), users: Users::default() }
+    /// An acceptor that hands connections to a pool of workers, and keeps count of them.
+    pub fn new(pool: Pool, clients: Clients) -> Self {
+        Self { pool, room: Arc::new(Semaphore::new(bounds::CLIENTS_MAX)), clients }
     }
 
     /// Hands one connection on, or drops it where its user has too many.
     fn hand_on(&self, stream: UnixStream, plane: Plane, permit: OwnedSemaphorePermit) {
         let Ok(peer) = stream.peer_cred() else { return };
-        let Some(seat) = self.users.seat(peer.uid()) else {
+        let Some(seat) = self.clients.seat(peer.uid()) else {
             tracing::warn!(uid = peer.uid(), most = bounds::CLIENTS_PER_USER_MAX, "too many connections of one user");
             return;
         };
@@ -90,17 +90,22 @@ impl Pause {
     }
 }
 
-/// Open connections by user.
+/// Open connections by user. Cheap to clone.
 #[derive(Clone, Default)]
-struct Users(Arc<Mutex<HashMap<u32, usize>>>);
+pub struct Clients(Arc<Mutex<HashMap<u32, usize>>>);
 
 /// One connection of a user.
 pub(super) struct Seat {
-    users: Users,
+    clients: Clients,
     uid: u32,
 }
 
-impl Users {
+impl Clients {
+    /// Open connections, all users together.
+    pub fn open(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+    }
+
     fn seat(&self, uid: u32) -> Option<Seat> {
         let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let open = users.entry(uid).or_default();
@@ -108,13 +113,13 @@ impl Users {
             return None;
         }
         *open += 1;
-        Some(Seat { users: self.clone(), uid })
+        Some(Seat { clients: self.clone(), uid })
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut users = self.users.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut users = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = users.get_mut(&self.uid) {
             *open -= 1;
             if *open == 0 {

@@ -4,6 +4,7 @@
 //! own. Whoever connects is known from the kernel before a byte is read.
 
 mod accept;
+mod admin;
 mod body;
 mod call;
 mod dialect;
@@ -20,12 +21,12 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-pub use accept::{Acceptor, accept};
+pub use accept::{Acceptor, Clients, accept};
 pub use listen::{Binding, ListenError, Plane, bind, inherited};
 pub use worker::{Pool, WorkerError};
 
 use crate::access::Names;
-use crate::admin::Admin;
+use crate::admin::{Admin, Process};
 use crate::execute::{Engine, Worker};
 
 /// What the handlers of one worker hold.
@@ -37,6 +38,10 @@ pub struct Context {
     pub admin: Arc<Admin>,
     /// The name service, with a memory.
     pub names: Arc<Names>,
+    /// Who is connected.
+    pub clients: Clients,
+    /// What only the running process knows.
+    pub process: Process,
 }
 
 impl Context {

@@ -8,9 +8,10 @@ use std::sync::{Arc, LazyLock};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::{Method, Request};
+use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 
+use super::admin::{self, connections, openapi, providers};
 use super::dialect::Surface;
 use super::listen::Plane;
 use super::reply::{self, Reply};
@@ -66,7 +67,7 @@ macro_rules! routes {
     };
 }
 
-/// Every route of the app plane.
+/// Every route.
 pub static ROUTES: &[Route] = routes! {
     GET "/healthz" Access::Anyone => models::alive;
     GET "/readyz" Access::Anyone => models::alive;
@@ -74,6 +75,24 @@ pub static ROUTES: &[Route] = routes! {
     POST "/v1/embeddings" Access::App(Role::Client) => openai::embeddings;
     GET "/v1/models" Access::App(Role::Client) => models::list;
     GET "/v1/models/{*id}" Access::App(Role::Client) => models::one;
+    GET "/admin/v1/status" Access::Operator(Role::Viewer) => admin::status;
+    POST "/admin/v1/reload" Access::Operator(Role::Admin) => admin::reload;
+    GET "/admin/v1/config/plan" Access::Operator(Role::Viewer) => admin::plan;
+    GET "/admin/v1/providers" Access::Operator(Role::Viewer) => providers::list;
+    GET "/admin/v1/providers/{slug}" Access::Operator(Role::Viewer) => providers::show;
+    PATCH "/admin/v1/providers/{slug}" Access::Operator(Role::Admin) => providers::change;
+    POST "/admin/v1/providers/{slug}/check" Access::Operator(Role::Admin) => providers::check;
+    GET "/admin/v1/connections" Access::Operator(Role::Viewer) => connections::list;
+    POST "/admin/v1/connections" Access::Operator(Role::Admin) => connections::add;
+    GET "/admin/v1/connections/{id}" Access::Operator(Role::Viewer) => connections::show;
+    PATCH "/admin/v1/connections/{id}" Access::Operator(Role::Admin) => connections::change;
+    DELETE "/admin/v1/connections/{id}" Access::Operator(Role::Admin) => connections::remove;
+    PUT "/admin/v1/connections/{id}/secret" Access::Operator(Role::Admin) => connections::put_secret;
+    POST "/admin/v1/connections/{id}/test" Access::Operator(Role::Admin) => connections::test;
+    GET "/admin/v1/health" Access::Operator(Role::Viewer) => admin::health;
+    POST "/admin/v1/health/check" Access::Operator(Role::Admin) => admin::check;
+    GET "/admin/v1/usage" Access::Operator(Role::Viewer) => admin::usage;
+    GET "/admin/v1/openapi.json" Access::Operator(Role::Viewer) => openapi::document;
 };
 
 /// The routes of each path, found by the path.
@@ -120,6 +139,7 @@ async fn admit(
     let person = identify(&context, caller).await;
     let identity = context.engine().snapshot.load().access.identify(&person);
     allow(route.access, plane, &identity).map_err(|failure| refuse(&failure))?;
+    meant(route, request.headers()).map_err(|failure| refuse(&failure))?;
     Ok((route.handler, Admitted { context, identity, request, rest }))
 }
 
@@ -172,6 +192,18 @@ fn allow(access: Access, plane: Plane, identity: &Identity) -> Result<(), Failur
     Err(Failure::new(code, message))
 }
 
+/// No page of a browser can send this header to another origin unasked: whoever changes something says it.
+const CHANGES: &str = "x-bursar-request";
+
+/// Whether a change on the admin plane is meant.
+fn meant(route: &Route, headers: &HeaderMap) -> Result<(), Failure> {
+    let changes = matches!(route.access, Access::Operator(_)) && route.method != Method::GET;
+    if !changes || headers.get(CHANGES).is_some_and(|value| value == "1") {
+        return Ok(());
+    }
+    Err(Failure::new(Code::InvalidRequest, "send the header X-Bursar-Request: 1 with every change").at(CHANGES))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,7 +211,7 @@ mod tests {
     #[test]
     fn every_route_is_found_by_its_own_path() {
         for route in ROUTES {
-            let path = route.path.replace("{*id}", "a/b").replace("{id}", "a");
+            let path = route.path.replace("{*id}", "a/b").replace("{id}", "a").replace("{slug}", "a");
             let found = PATHS.at(&path).unwrap();
             assert!(found.value.iter().any(|one| std::ptr::eq(*one, route)), "{} {}", route.method, route.path);
         }

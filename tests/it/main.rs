@@ -11,6 +11,7 @@
 
 mod basics;
 mod fake;
+mod fake_tests;
 mod faults;
 mod harness;
 mod rotation;

@@ -3,7 +3,7 @@
 //! Where dialects are the same, bytes pass and none of this is used. A translating adapter reads a [`ChatRequest`] or an
 //! [`EmbeddingRequest`], and writes a [`ChatReply`], [`Chunk`]s or an [`EmbeddingReply`]. What must stay true: nothing
 //! that an app said is dropped in silence unless the answer is the same without it ([`Fields::refuse_rest`]), and a
-//! refusal names the field.
+//! refusal names the field. Bursar's own call reads what apps of the dialect are told with [`Said`].
 //!
 //! Source: OpenAI's API reference, "Chat completions" and "Embeddings".
 
@@ -11,6 +11,7 @@ mod fields;
 mod message;
 mod reply;
 mod request;
+mod said;
 
 pub use fields::{Fields, cannot, wrong};
 pub use message::{
@@ -24,3 +25,4 @@ pub use request::{
     AllowedTools, ChatRequest, Effort, EmbeddingRequest, EncodingFormat, Function, JsonSchema, Mode, Named,
     ResponseFormat, Sampling, Tool, ToolChoice, wants_base64,
 };
+pub use said::{CallPiece, Said};

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 /// The secret of a request. It cannot be printed, and its memory is wiped when it goes.
 ///
-/// It is not `Serialize`: only a field that names [`SecretText::send`] goes over the socket in plain form.
+/// It is not `Serialize`: only a field that names `SecretText::send` goes over the socket in plain form.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretText(Zeroizing<String>);
 
@@ -30,7 +30,7 @@ impl SecretText {
         serializer.serialize_str(&secret.0)
     }
 
-    /// As [`SecretText::send`], for a request that may carry none.
+    /// As `SecretText::send`, for a request that may carry none.
     ///
     /// # Errors
     /// When the serializer refuses.

@@ -69,7 +69,7 @@ pub struct SocketPaths {
 pub struct ClientCounts {
     /// Open connections to the sockets.
     pub open: u64,
-    /// Requests that are being served.
+    /// Calls to providers that run now.
     pub in_flight: u64,
 }
 

@@ -28,7 +28,6 @@ pub mod openai;
 mod reply;
 mod request;
 mod script;
-mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

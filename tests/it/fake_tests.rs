@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::*;
+use crate::fake::*;
 
 const MAX: usize = 1 << 20;
 const RAW_REQUEST: &[u8] = b"GET /v1/models HTTP/1.1\r\nhost: fake\r\n\r\n";

@@ -1,0 +1,142 @@
+//! The admin plane: thin handlers over [`crate::admin`].
+//!
+//! What blocks runs off the worker. Errors are problem details; a change is in force when its reply goes out.
+
+pub(super) mod connections;
+pub(super) mod openapi;
+pub(super) mod providers;
+
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::body;
+use super::reply::{self, Reply};
+use super::routes::Admitted;
+use crate::adapter::text::sanitise;
+use crate::admin::{self, Admin};
+use crate::api::admin::{CheckReport, HealthList, Plan, Reload, Status};
+use crate::api::error::Problem;
+use crate::api::usage::UsageReport;
+use crate::api::{Code, Failure, IdError};
+use crate::bounds;
+
+/// `GET /admin/v1/status`.
+#[utoipa::path(
+    get, path = "/admin/v1/status", tag = "daemon",
+    responses((status = 200, body = Status), (status = "4XX", body = Problem))
+)]
+pub(super) async fn status(admitted: Admitted) -> Reply {
+    let (process, clients) = (admitted.context.process, admitted.context.clients.open());
+    answer(off(&admitted, move |admin| Ok(admin.status(process, clients))).await)
+}
+
+/// `POST /admin/v1/reload`: reads the configuration again. A file that has errors is told of in the reply, and leaves all
+/// as it was.
+#[utoipa::path(
+    post, path = "/admin/v1/reload", tag = "configuration",
+    responses((status = 200, body = Reload), (status = "4XX", body = Problem))
+)]
+pub(super) async fn reload(admitted: Admitted) -> Reply {
+    answer(off(&admitted, |admin| Ok(admin.reload_now())).await)
+}
+
+/// `GET /admin/v1/config/plan`: what a reload would do now.
+#[utoipa::path(
+    get, path = "/admin/v1/config/plan", tag = "configuration",
+    responses((status = 200, body = Plan), (status = "4XX", body = Problem))
+)]
+pub(super) async fn plan(admitted: Admitted) -> Reply {
+    answer(off(&admitted, |admin| Ok(admin.plan())).await)
+}
+
+/// `GET /admin/v1/health`.
+#[utoipa::path(
+    get, path = "/admin/v1/health", tag = "health",
+    responses((status = 200, body = HealthList), (status = "4XX", body = Problem))
+)]
+pub(super) async fn health(admitted: Admitted) -> Reply {
+    answer(Ok(admitted.context.admin.health()))
+}
+
+/// `POST /admin/v1/health/check`: tests every enabled connection of every enabled provider.
+#[utoipa::path(
+    post, path = "/admin/v1/health/check", tag = "health",
+    responses((status = 200, body = CheckReport), (status = "4XX", body = Problem))
+)]
+pub(super) async fn check(admitted: Admitted) -> Reply {
+    answer(Ok(admin::check_all(&admitted.context.worker).await))
+}
+
+/// `GET /admin/v1/usage`: what was used over a time, by groups.
+#[utoipa::path(
+    get, path = "/admin/v1/usage", tag = "usage",
+    params(
+        ("from" = Option<String>, Query, description = "RFC 3339, a date, or so long ago: `-24h`, which is the default"),
+        ("to" = Option<String>, Query, description = "likewise; now if absent"),
+        ("by" = Option<String>, Query, description = "what to group by, with commas between: connection, provider, model, feature, app, outcome"),
+        ("step" = Option<String>, Query, description = "none, minute, hour or day"),
+        ("connection" = Option<String>, Query, description = "only this one; as with the other filters, more than once for any of several"),
+        ("provider" = Option<String>, Query),
+        ("model" = Option<String>, Query),
+        ("feature" = Option<String>, Query),
+        ("app" = Option<String>, Query),
+        ("outcome" = Option<String>, Query),
+    ),
+    responses((status = 200, body = UsageReport), (status = "4XX", body = Problem))
+)]
+pub(super) async fn usage(admitted: Admitted) -> Reply {
+    let query = admitted.request.uri().query().unwrap_or_default().to_owned();
+    let asked = off(&admitted, move |admin| {
+        let pairs: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
+        admin.usage(pairs.iter().map(|(key, value)| (key.as_ref(), value.as_ref())))
+    });
+    answer(asked.await)
+}
+
+/// What a handler found, as a reply.
+fn answer(found: Result<impl Serialize, Failure>) -> Reply {
+    match found {
+        Ok(object) => reply::json(StatusCode::OK, &object),
+        Err(failure) => reply::problem(&failure),
+    }
+}
+
+/// The reply to what was done and has nothing to show.
+fn done(done: Result<(), Failure>) -> Reply {
+    match done {
+        Ok(()) => {
+            let mut reply = Response::new(Either::Left(Full::default()));
+            *reply.status_mut() = StatusCode::NO_CONTENT;
+            reply
+        }
+        Err(failure) => reply::problem(&failure),
+    }
+}
+
+/// Runs what blocks off the worker.
+async fn off<T: Send + 'static>(
+    admitted: &Admitted,
+    work: impl FnOnce(&Admin) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let admin = Arc::clone(&admitted.context.admin);
+    admin::off_the_worker(move || work(&admin)).await
+}
+
+/// Reads a request's body as an object.
+async fn object<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Failure> {
+    let (head, body) = request.into_parts();
+    let bytes = body::read(&head.headers, body, bounds::ADMIN_BODY_BYTES_MAX).await?;
+    // What stood in the wrong place may be a secret.
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::new(Code::InvalidRequest, sanitise(&format!("the body cannot be taken: {error}"))))
+}
+
+/// A name out of the path.
+fn named<T: std::str::FromStr<Err = IdError>>(rest: &str) -> Result<T, Failure> {
+    rest.parse().map_err(|error: IdError| Failure::new(Code::NotFound, sanitise(&error.to_string())))
+}

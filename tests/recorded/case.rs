@@ -1,0 +1,200 @@
+//! A recorded case: what is in its folder, and how it is replayed.
+
+use std::fs;
+use std::path::Path;
+
+use bursar::adapter;
+use bursar::api::Operation;
+use bytes::Bytes;
+use http::Request;
+use serde_json::{Value, json};
+
+use crate::fake::{Framing, Reply};
+
+/// A provider's stream comes in pieces that know nothing of frames.
+const PIECE_BYTES: usize = 997;
+/// The model of requests that were not recorded.
+const MODEL: &str = "some-model";
+
+/// One recorded exchange.
+pub struct Case {
+    /// Its name, `provider/case`.
+    pub name: String,
+    /// The facts.
+    pub expected: Value,
+    /// The provider's body.
+    pub body: Bytes,
+    head: Value,
+    request: Option<Value>,
+}
+
+/// How far a case gets.
+pub enum Reach {
+    /// Through the whole daemon.
+    Socket,
+    /// To the adapter: no endpoint of the socket shows it.
+    Adapter,
+    /// Nowhere yet, and why.
+    NotYet(String),
+    /// Nowhere ever, and why.
+    Skip(String),
+}
+
+impl Case {
+    /// All cases, in the order of their names.
+    pub fn all(folder: &Path) -> Vec<Self> {
+        let mut cases: Vec<_> = folders(folder).iter().flat_map(|provider| folders(provider)).collect();
+        cases.sort();
+        cases.iter().map(|case| Self::open(case)).collect()
+    }
+
+    fn open(folder: &Path) -> Self {
+        let json = |name: &str| fs::read(folder.join(name)).ok().map(|bytes| serde_json::from_slice(&bytes).unwrap());
+        let body = ["response.sse", "response.json"].iter().find_map(|name| fs::read(folder.join(name)).ok());
+        let name: Vec<_> = folder.iter().map(|part| part.to_str().unwrap()).collect();
+        Self {
+            name: name[name.len() - 2..].join("/"),
+            expected: json("expected.json").expect("a case has facts"),
+            head: json("headers.json").expect("a case has headers"),
+            request: json("request.json"),
+            body: body.expect("a case has a body").into(),
+        }
+    }
+
+    /// How far it gets.
+    pub fn reach(&self) -> Reach {
+        if let Some(why) = self.expected["skip"].as_str() {
+            return Reach::Skip(why.into());
+        }
+        match (adapter::for_kind(self.kind()), self.expected["operation"].as_str()) {
+            (None, _) => Reach::NotYet(format!("no adapter speaks to kind {:?}", self.kind())),
+            (Some(_), Some("chat" | "embeddings")) => Reach::Socket,
+            (Some(_), Some("models")) => Reach::Adapter,
+            (Some(_), operation) => Reach::NotYet(format!("no endpoint for {operation:?}")),
+        }
+    }
+
+    /// The kind of the adapter that speaks to its provider.
+    pub fn kind(&self) -> &str {
+        self.expected["kind"].as_str().unwrap()
+    }
+
+    /// The kind of call.
+    pub fn operation(&self) -> Operation {
+        self.expected["operation"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Whether the reply is a stream.
+    pub fn is_stream(&self) -> bool {
+        self.expected["stream"] == true
+    }
+
+    /// Whether the provider speaks the app's dialect, so that its bytes pass.
+    pub fn passes(&self) -> bool {
+        adapter::for_kind(self.kind()).unwrap().facts().dialect == adapter::Dialect::OpenAi
+    }
+
+    /// What of the provider's body passes to the app: all of it, but for the usage that the app did not ask for.
+    pub fn passing(&self) -> String {
+        let text = std::str::from_utf8(&self.body).unwrap();
+        let asked_for = self.kind() != "openai" || self.asked()["stream_options"]["include_usage"] == true;
+        let withheld = |frame: &str| self.is_stream() && !asked_for && frame.contains("\"choices\":[],");
+        text.split_inclusive("\n\n").filter(|frame| !withheld(frame)).collect()
+    }
+
+    /// The provider of this case, with its one connection.
+    pub fn provider(&self, url: &str) -> String {
+        format!(
+            "[providers.{slug}]\nkind = {kind:?}\nbase_url = {base:?}\nallow_private = true\n\
+             [[connections]]\nprovider = {slug:?}\nname = \"main\"\n",
+            slug = self.slug(),
+            kind = self.kind(),
+            base = format!("{url}{}", self.base_path()),
+        )
+    }
+
+    /// Where Bursar will ask the provider.
+    pub fn upstream_path(&self) -> String {
+        let path = match (self.kind(), self.operation(), self.is_stream()) {
+            ("gemini", Operation::Embeddings, _) => format!("/models/{MODEL}:batchEmbedContents"),
+            ("gemini", _, true) => format!("/models/{MODEL}:streamGenerateContent"),
+            ("gemini", _, false) => format!("/models/{MODEL}:generateContent"),
+            (_, Operation::Embeddings, _) => "/embeddings".into(),
+            _ => "/chat/completions".into(),
+        };
+        self.base_path() + &path
+    }
+
+    /// What the provider answers: the recorded bytes under the recorded head, in a framing of our own.
+    pub fn reply(&self) -> Reply {
+        let response = &self.head["response"];
+        let mut reply = Reply::bare(u16::try_from(response["status"].as_u64().unwrap()).unwrap());
+        for (name, value) in response["headers"].as_object().unwrap() {
+            let framing = ["transfer-encoding", "content-length", "content-encoding"];
+            if !framing.contains(&name.to_ascii_lowercase().as_str()) {
+                reply = reply.header(name, value.as_str().unwrap());
+            }
+        }
+        if self.is_stream() {
+            let pieces = self.body.chunks(PIECE_BYTES).map(|piece| self.body.slice_ref(piece)).collect();
+            reply.framed(Framing::Chunked).pieces(pieces)
+        } else {
+            reply.pieces(vec![self.body.clone()])
+        }
+    }
+
+    /// What the app sends.
+    pub fn request(&self) -> Request<Bytes> {
+        let path = match self.operation() {
+            Operation::Embeddings => "/v1/embeddings",
+            _ => "/v1/chat/completions",
+        };
+        let request = Request::post(path).header("host", "bursar").header("content-type", "application/json");
+        request.body(self.asked().to_string().into()).unwrap()
+    }
+
+    /// What the app asks: as recorded where that was OpenAI's dialect and this operation, else the least there is.
+    fn asked(&self) -> Value {
+        let needs = if self.operation() == Operation::Embeddings { "input" } else { "messages" };
+        let recorded = self.request.as_ref().filter(|request| self.passes() && request.get(needs).is_some());
+        let mut body = recorded.cloned().unwrap_or_else(|| self.least());
+        let model = body["model"].as_str().unwrap_or(MODEL);
+        body["model"] = json!(format!("{}/{model}", self.slug()));
+        body
+    }
+
+    fn least(&self) -> Value {
+        match self.operation() {
+            Operation::Embeddings => {
+                let count = self.expected["embeddings"]["count"].as_u64().unwrap_or(1);
+                json!({"input": (0..count).map(|number| format!("text {number}")).collect::<Vec<_>>()})
+            }
+            _ if self.is_stream() => json!({
+                "messages": [{"role": "user", "content": "Hello"}],
+                "stream": true,
+                "stream_options": {"include_usage": true},
+            }),
+            _ => json!({"messages": [{"role": "user", "content": "Hello"}]}),
+        }
+    }
+
+    fn slug(&self) -> String {
+        self.name.replace('/', "-")
+    }
+
+    /// The case's own place at the replaying server, up to the API's version.
+    fn base_path(&self) -> String {
+        let version = match self.kind() {
+            "gemini" => "v1beta",
+            "openrouter" => "api/v1",
+            _ => "v1",
+        };
+        format!("/{}/{version}", self.name)
+    }
+}
+
+/// The folders in a folder.
+fn folders(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.is_dir()).collect()
+}
