@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Engine;
-use crate::adapter::Seen;
+use super::{Engine, failure, wire};
+use crate::adapter::{ProviderError, Seen};
 use crate::api::usage::RecordId;
 use crate::api::{AppName, Feature, NanoUsd, Operation, Outcome, RequestId, Tokens, UsageRecord};
 use crate::connection::health::InFlight;
@@ -161,6 +161,12 @@ impl Ledger {
         if seen.model.is_some() {
             all.model.clone_from(&seen.model);
         }
+    }
+
+    /// A provider's error inside a reply, without the credential that the attempt that runs was sent with.
+    pub fn heard(&self, error: ProviderError) -> ProviderError {
+        let repeats = |running: &Running| wire::repeats_credential(&error, b"", &running.candidate, &self.engine.vault);
+        if self.running.as_ref().is_some_and(repeats) { failure::silenced(error) } else { error }
     }
 
     /// Ends the attempt that runs.

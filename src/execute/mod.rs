@@ -180,7 +180,7 @@ async fn try_candidate(
             Ok(answered) => return Ok(answered),
             Err(failed) => failed,
         };
-        ledger.end(failed.outcome, Some(&failed.message));
+        ledger.end(failed.outcome, Some(failed.noted()));
         let step = rotation::decide(failed.outcome, retries, first, candidate.provider.on_timeout);
         if step != Step::Again {
             return Err((failed, step));
