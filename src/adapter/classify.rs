@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use jiff::fmt::rfc2822;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -37,6 +38,24 @@ const QUOTA_WORDS: &[&str] = &[
 ];
 /// Codes for a request that is larger than the model's context window.
 const TOO_LARGE_WORDS: &[&str] = &["context_length_exceeded", "request_too_large", "string_above_max_length"];
+
+/// Codes and types that stand for a status where an error comes without one, inside a 200 (platform.openai.com, "Error
+/// codes"; docs.anthropic.com, "Errors", whose words some compatible servers use).
+const STATUS_WORDS: &[(&str, u16)] = &[
+    ("invalid_request_error", 400),
+    ("authentication_error", 401),
+    ("permission_error", 403),
+    ("rate_limit_exceeded", 429),
+    ("rate_limit_error", 429),
+    ("slow_down", 429),
+    ("server_error", 500),
+    ("api_error", 500),
+    ("internal_server_error", 500),
+    ("service_unavailable", 503),
+    ("overloaded_error", 529),
+];
+/// The status that an error counts as having where nothing names one.
+const NO_STATUS: u16 = 500;
 
 /// The error object of OpenAI's family. OpenAI gives text codes, OpenRouter and llama.cpp give numbers.
 #[derive(Debug, Default, Deserialize)]
@@ -114,11 +133,21 @@ impl OpenAiError {
         }
     }
 
-    /// An error inside a 200: the status is what its code says, where that is one.
+    /// An error inside a 200: the status is what its code or its type says, where one does.
     pub fn in_band(self) -> ProviderError {
-        let named = self.code.as_ref().and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
-        let status = named.filter(|status| (400..600).contains(status)).unwrap_or(500);
-        self.classed(status, &HeaderMap::new())
+        let named = self.named_status();
+        let error = self.classed(named.unwrap_or(NO_STATUS), &HeaderMap::new());
+        match named {
+            None if error.outcome == by_status(NO_STATUS) => ProviderError { outcome: Outcome::InBand, ..error },
+            _ => error,
+        }
+    }
+
+    fn named_status(&self) -> Option<u16> {
+        let number = |word: &String| word.parse().ok().filter(|status| (400..600).contains(status));
+        let word = |word: &String| STATUS_WORDS.iter().find(|(known, _)| known == word).map(|(_, status)| *status);
+        let words = || [&self.code, &self.kind].into_iter().filter_map(|word| text(word.as_ref()));
+        words().find_map(|one| number(&one)).or_else(|| words().find_map(|one| word(&one)))
     }
 
     /// OpenRouter's 403 for a flagged prompt (openrouter.ai, "Errors"): its metadata speaks of moderation.
@@ -128,11 +157,15 @@ impl OpenAiError {
     }
 }
 
-/// `retry-after-ms`, else `Retry-After` in seconds.
+/// `retry-after-ms`, else `Retry-After`: seconds, or a date, which is compared with the reply's own.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
-    let millis = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after"))?;
-    Duration::try_from_secs_f64(millis).ok()
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let number = |name: &str| text(name)?.parse::<f64>().ok();
+    let date = |name: &str| rfc2822::parse(text(name)?).ok().map(|date| date.timestamp());
+    let until_date = || Some(date("retry-after")?.duration_since(date("date")?).as_secs_f64());
+    let seconds =
+        number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after")).or_else(until_date)?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 #[cfg(test)]
@@ -155,6 +188,20 @@ mod tests {
     }
 
     #[test]
+    fn an_error_inside_a_200_is_of_the_class_that_it_names() {
+        let in_band = |body: &str| OpenAiError::read(body.as_bytes()).in_band().outcome;
+        assert_eq!(in_band(r#"{"error":{"code":429,"message":"x"}}"#), Outcome::RateShort);
+        assert_eq!(in_band(r#"{"error":{"code":"502","message":"x"}}"#), Outcome::Transient);
+        assert_eq!(in_band(r#"{"error":{"type":"overloaded_error","message":"x"}}"#), Outcome::Transient);
+        assert_eq!(
+            in_band(r#"{"error":{"type":"invalid_request_error","code":"insufficient_quota"}}"#),
+            Outcome::Quota
+        );
+        assert_eq!(in_band(r#"{"error":{"type":"odd","message":"x"}}"#), Outcome::InBand);
+        assert_eq!(in_band(r#"{"error":"plain"}"#), Outcome::InBand);
+    }
+
+    #[test]
     fn a_body_of_any_shape_gives_a_text() {
         let message = |body: &str| OpenAiError::read(body.as_bytes()).classed(400, &HeaderMap::new()).message;
         assert_eq!(message(r#"{"error":"plain"}"#), "plain");
@@ -171,6 +218,17 @@ mod tests {
         headers.insert("retry-after-ms", "250".parse().unwrap());
         assert_eq!(retry_after(&headers), Some(Duration::from_millis(250)));
         headers.insert("retry-after-ms", "-1".parse().unwrap());
+        assert_eq!(retry_after(&headers), None);
+    }
+
+    #[test]
+    fn a_date_is_a_hint_where_the_reply_is_dated() {
+        let mut headers = HeaderMap::new();
+        headers.insert("retry-after", "Sun, 22 Nov 2026 08:00:41 GMT".parse().unwrap());
+        assert_eq!(retry_after(&headers), None, "nobody knows what time it is there");
+        headers.insert("date", "Sun, 22 Nov 2026 08:00:00 GMT".parse().unwrap());
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(41)));
+        headers.insert("date", "Sun, 22 Nov 2026 09:00:00 GMT".parse().unwrap());
         assert_eq!(retry_after(&headers), None);
     }
 }

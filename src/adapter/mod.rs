@@ -118,6 +118,15 @@ pub struct Refusal {
 #[error("the provider's reply cannot be read: {0}")]
 pub struct Invalid(pub String);
 
+impl From<serde_json::Error> for Invalid {
+    /// Says where the reply is wrong. The parser's own text may quote it, and no log holds a word of a reply.
+    fn from(error: serde_json::Error) -> Self {
+        let what =
+            if error.is_data() { "something else stands there than was expected" } else { "it is not valid JSON" };
+        Self(format!("{what}, at line {} column {}", error.line(), error.column()))
+    }
+}
+
 /// An error as a provider gave it, classed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProviderError {

@@ -76,7 +76,7 @@ impl Adapter for OpenAi {
     }
 
     fn reply(&self, asked: &Asked, body: &Bytes) -> Result<Reply, Invalid> {
-        let read: Body<'_> = serde_json::from_slice(body).map_err(|error| Invalid(error.to_string()))?;
+        let read: Body<'_> = serde_json::from_slice(body)?;
         let choices = read.choices.as_ref().is_some_and(|choices| !choices.is_empty());
         let mut seen = Seen { content: true, terminal: true, ..Seen::default() };
         if let (Some(error), false) = (read.error, choices || read.data.is_some()) {

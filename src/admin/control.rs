@@ -187,6 +187,20 @@ impl Admin {
         reloaded
     }
 
+    /// Follows a hint that files may have changed: reads them again, and reloads if they say something new. The same
+    /// errors as at the last time are nothing new.
+    pub fn follow_hint(&self) -> Option<Reloaded> {
+        let nothing_new = {
+            let declared = self.declared();
+            let before = declared.last.as_ref().map_or(&[][..], |last| &last.errors);
+            match self.read_files(&declared) {
+                Ok(read) => before.is_empty() && !declared.differs(&read),
+                Err(report) => report.errors == before,
+            }
+        };
+        (!nothing_new).then(|| self.reload())
+    }
+
     /// What a reload would change, and what would be warned of.
     ///
     /// # Errors
@@ -207,8 +221,7 @@ impl Admin {
     fn take_in(&self, declared: &mut Declared) -> Result<Reloaded, Report> {
         let read = self.read_files(declared)?;
         let (changes, warnings) = (declared.changes(&read), read.warnings());
-        let changed = read.daemon.fingerprint != declared.daemon_fingerprint
-            || read.catalogue.fingerprint != declared.catalogue_fingerprint;
+        let changed = declared.differs(&read);
         let later = declared.daemon.restart_needed(&read.daemon.value).into_iter();
         let later =
             later.map(|table| format!("{table} has changed, and takes effect when the daemon is started again"));
@@ -272,6 +285,10 @@ impl Read {
 }
 
 impl Declared {
+    fn differs(&self, read: &Read) -> bool {
+        read.daemon.fingerprint != self.daemon_fingerprint || read.catalogue.fingerprint != self.catalogue_fingerprint
+    }
+
     fn changes(&self, read: &Read) -> Vec<Change> {
         let mut changes = difference::of_daemons(&self.daemon, &read.daemon.value);
         changes.extend(difference::of_catalogues(&self.catalogue, &read.catalogue.value));

@@ -144,7 +144,8 @@ async fn switch(client: &Client, out: &Output, slug: &ProviderSlug, enabled: boo
     out.done(&provider, &format!("{slug} is {word}"));
     if enabled && !provider.declared_enabled {
         return Err(Failed::state(format!(
-            "{slug} stays disabled, because providers.toml says enabled = false: change that line, and it follows"
+            "{slug} stays disabled, because its declaration says so: write [providers.{slug}] with enabled = true into \
+             providers.toml, and it follows at once"
         )));
     }
     if enabled && !provider.available {

@@ -22,7 +22,7 @@ pub use keys::{KeyError, init as init_keys, load as load_key, replace as replace
 pub use log::init as init_log;
 
 use crate::access::Names;
-use crate::admin::{Admin, Paths, Process, StartError};
+use crate::admin::{Admin, Paths, Process, Reloaded, StartError};
 use crate::bounds;
 use crate::clock::Clock;
 use crate::config::{self, Environment, Report};
@@ -155,9 +155,9 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
         tokio::select! {
             asked = signals.next() => match asked {
                 Asked::Stop => break,
-                Asked::Reload => reload(admin, "SIGHUP").await,
+                Asked::Reload => reload(admin, "SIGHUP", |admin| Some(admin.reload())).await,
             },
-            _ = hints.changed() => reload(admin, "a file changed").await,
+            _ = hints.changed() => reload(admin, "a file changed", Admin::follow_hint).await,
             Some(ended) = accepting.join_next() => {
                 if let Ok(Err(error)) = ended {
                     tracing::error!(%error, "a socket failed: stopping");
@@ -202,25 +202,22 @@ fn watch_files(admin: &Arc<Admin>) -> (Option<config::Watcher>, watch::Receiver<
     }
 }
 
-async fn reload(admin: &Arc<Admin>, why: &'static str) {
+/// Reads the configuration again, and says how that went.
+async fn reload(admin: &Arc<Admin>, why: &'static str, how: fn(&Admin) -> Option<Reloaded>) {
     systemd::reloading();
     let admin = Arc::clone(admin);
-    let reloaded = tokio::task::spawn_blocking(move || admin.reload()).await;
-    if let Ok(reloaded) = reloaded {
-        for problem in &reloaded.errors {
-            tracing::error!("{problem}");
-        }
-        if !reloaded.errors.is_empty() {
-            tracing::error!(
-                why,
-                generation = reloaded.generation,
-                "the configuration has errors: the old one stays in force"
-            );
-        } else if reloaded.changed {
-            tracing::info!(why, generation = reloaded.generation, "the configuration was read again");
-        }
-    }
+    let reloaded = tokio::task::spawn_blocking(move || how(&admin)).await;
     systemd::ready();
+    let Ok(Some(reloaded)) = reloaded else { return };
+    for problem in &reloaded.errors {
+        tracing::error!("{problem}");
+    }
+    let generation = reloaded.generation;
+    if !reloaded.errors.is_empty() {
+        tracing::error!(why, generation, "the configuration has errors: the old one stays in force");
+    } else if reloaded.changed {
+        tracing::info!(why, generation, "the configuration was read again");
+    }
 }
 
 /// Half the processors: the rest is the apps', and the kernel's work for them.

@@ -5,12 +5,12 @@ use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use tokio::time::{Instant, timeout_at};
 
-use super::failure::Failed;
+use super::failure::{self, Failed};
 use super::ledger::Ledger;
 use super::tap::{Tap, TapError};
 use super::wire::{self, WireError};
 use super::{Call, Worker};
-use crate::adapter::{Asked, Invalid};
+use crate::adapter::{Asked, Invalid, ProviderError};
 use crate::api::{Code, Outcome};
 use crate::bounds;
 use crate::config::Timeouts;
@@ -53,10 +53,12 @@ pub(super) async fn attempt(
     let asked = wire::asked(call, candidate, ledger.engine().clock.wall_ms() / 1000);
     let request = wire::request(call, candidate, &asked, &ledger.engine().vault).map_err(unsayable)?;
     let first_byte = if asked.stream { timeouts.first_byte_streamed } else { timeouts.first_byte };
-    let by = deadline.min(Instant::now() + first_byte);
+    let first_byte_at = Instant::now() + first_byte;
+    // Whichever runs out first is the one to name.
+    let (by, waited) = if deadline < first_byte_at { (deadline, timeouts.total) } else { (first_byte_at, first_byte) };
     let sent = timeout_at(by, worker.upstream.send(via(candidate), request)).await;
     let reply = match sent {
-        Err(_) => return Err(Failed::timeout("no reply", first_byte)),
+        Err(_) => return Err(Failed::timeout("no reply", waited)),
         Ok(Err(error)) => return Err(Failed::transport(&error)),
         Ok(Ok(reply)) => reply,
     };
@@ -93,7 +95,7 @@ fn unsayable(error: WireError) -> Failed {
         WireError::Credential(message) => (Outcome::Credential, Code::UpstreamAuth, message),
         WireError::Url => (Outcome::Caller, Code::InvalidRequest, "the model's name makes no URL".into()),
     };
-    Failed { outcome, code, message, retry_after: None, answer: None }
+    Failed { outcome, code, message, noted: None, retry_after: None, answer: None }
 }
 
 /// Reads one reply.
@@ -107,7 +109,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     async fn read(&self, mut reply: Reply, ledger: &mut Ledger) -> Result<Success, Failed> {
         if !reply.status.is_success() {
-            return Err(self.refused(reply).await);
+            return Err(self.refused(reply, ledger).await);
         }
         let kind = media_type(&reply.headers);
         if reply.headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
@@ -122,7 +124,7 @@ impl Reading<'_> {
     }
 
     /// An answer with an error status. A 3xx is one: redirects are never followed.
-    async fn refused(&self, mut reply: Reply) -> Failed {
+    async fn refused(&self, mut reply: Reply, ledger: &Ledger) -> Failed {
         let by = self.deadline.min(Instant::now() + bounds::ERROR_BODY_TIMEOUT);
         let body = timeout_at(by, reply.beginning(bounds::ERROR_BODY_BYTES_MAX)).await.unwrap_or_default();
         let adapter = self.candidate.provider.adapter;
@@ -130,6 +132,9 @@ impl Reading<'_> {
         if reply.status.is_redirection() {
             error.message = format!("the provider answered with a redirect ({})", reply.status.as_u16());
             error.outcome = Outcome::Transient;
+        }
+        if wire::repeats_credential(&error, &body, self.candidate, &ledger.engine().vault) {
+            return Failed::provider(failure::silenced(error), None);
         }
         Failed::provider(error, Some((adapter.facts().dialect, body)))
     }
@@ -146,7 +151,7 @@ impl Reading<'_> {
         let read = self.candidate.provider.adapter.reply(self.asked, &body).map_err(|error| Failed::invalid(&error))?;
         ledger.note(&read.seen);
         match read.seen.error {
-            Some(error) => Err(in_band(error)),
+            Some(error) => Err(in_band(error, ledger)),
             None => Ok(Success::Whole { body: read.body.unwrap_or(body) }),
         }
     }
@@ -168,7 +173,7 @@ impl Reading<'_> {
                     return Err(Failed::timeout("nothing more of its stream", self.timeouts.idle));
                 }
                 Err(_) => return Ok(Success::Begun { tap, terminal: false }),
-                Ok(Err(TapError::Provider(error))) => return Err(in_band(error)),
+                Ok(Err(TapError::Provider(error))) => return Err(in_band(error, ledger)),
                 Ok(Err(TapError::Transport(error))) => return Err(Failed::transport(&error)),
                 Ok(Err(TapError::TooLong(error))) => return Err(too_long(&error.to_string())),
                 Ok(Ok(false)) if !seen.terminal => {
@@ -182,8 +187,8 @@ impl Reading<'_> {
 }
 
 /// An error inside a 200, before content: the class that it names.
-fn in_band(error: crate::adapter::ProviderError) -> Failed {
-    Failed::provider(error, None)
+fn in_band(error: ProviderError, ledger: &Ledger) -> Failed {
+    Failed::provider(ledger.heard(error), None)
 }
 
 pub(super) fn too_long(message: &str) -> Failed {
@@ -191,6 +196,7 @@ pub(super) fn too_long(message: &str) -> Failed {
         outcome: Outcome::Transient,
         code: Code::UpstreamTooLarge,
         message: message.into(),
+        noted: None,
         retry_after: None,
         answer: None,
     }

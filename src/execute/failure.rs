@@ -17,8 +17,10 @@ pub struct Failed {
     pub outcome: Outcome,
     /// The stable code, should the app be told of it.
     pub code: Code,
-    /// The text for app and record, sanitised.
+    /// The text for the app, sanitised.
     pub message: String,
+    /// The text for the record and the log, where the app's would tell them too much.
+    pub noted: Option<String>,
     /// How long the provider wants to be left alone.
     pub retry_after: Option<Duration>,
     /// The provider's answer, to be passed on where the fault is the app's own.
@@ -56,6 +58,7 @@ impl Failed {
             outcome: Outcome::Transient,
             code: error.code(),
             message: error.to_string(),
+            noted: None,
             retry_after: None,
             answer: None,
         }
@@ -64,7 +67,14 @@ impl Failed {
     /// A provider that kept us waiting.
     pub fn timeout(what: &str, waited: Duration) -> Self {
         let message = format!("the provider sent {what} within {} s", waited.as_secs_f32());
-        Self { outcome: Outcome::Timeout, code: Code::UpstreamTimeout, message, retry_after: None, answer: None }
+        Self {
+            outcome: Outcome::Timeout,
+            code: Code::UpstreamTimeout,
+            message,
+            noted: None,
+            retry_after: None,
+            answer: None,
+        }
     }
 
     /// A reply that does not read.
@@ -73,6 +83,7 @@ impl Failed {
             outcome: Outcome::Transient,
             code: Code::UpstreamInvalid,
             message: error.to_string(),
+            noted: None,
             retry_after: None,
             answer: None,
         }
@@ -95,10 +106,35 @@ impl Failed {
             outcome: error.outcome,
             code,
             message: error.message.clone(),
+            noted: Some(noted(&error)),
             retry_after: error.retry_after,
             answer: answer.map(|(dialect, body)| ProviderAnswer { status, dialect, body, error }),
         }
     }
+}
+
+impl Failed {
+    /// The text for the record and the log.
+    pub fn noted(&self) -> &str {
+        self.noted.as_deref().unwrap_or(&self.message)
+    }
+}
+
+/// What records and the log hold of a provider's error. Where it is about the request itself, its text may quote the
+/// prompt: then only the provider's words for it are kept.
+pub(super) fn noted(error: &ProviderError) -> String {
+    if !matches!(error.outcome, Outcome::Caller | Outcome::TooLarge) {
+        return error.message.clone();
+    }
+    let words: Vec<&str> = [&error.kind, &error.code, &error.param].into_iter().flatten().map(String::as_str).collect();
+    let refused = format!("the provider refused the request with status {}", error.status);
+    if words.is_empty() { refused } else { format!("{refused} ({})", words.join(", ")) }
+}
+
+/// The same error without its texts, for one that repeats the credential that the provider was sent.
+pub(super) fn silenced(error: ProviderError) -> ProviderError {
+    let message = "the provider's answer repeats the credential, and is kept back".into();
+    ProviderError { message, kind: None, code: None, param: None, ..error }
 }
 
 /// What a request came to that nobody answered.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Engine;
-use crate::adapter::Seen;
+use super::{Engine, failure, wire};
+use crate::adapter::{ProviderError, Seen};
 use crate::api::usage::RecordId;
 use crate::api::{AppName, Feature, NanoUsd, Operation, Outcome, RequestId, Tokens, UsageRecord};
 use crate::connection::health::InFlight;
@@ -71,7 +71,8 @@ pub struct Ledger {
     attempts: Vec<Attempted>,
     /// What the last closed attempt used and cost; its record may be gone by then.
     used: (Tokens, Option<NanoUsd>),
-    upstream: Duration,
+    /// The time that was not Bursar's: waiting for heads, and pauses before retries.
+    elsewhere: Duration,
     closed: bool,
     receipt: Option<Receipt>,
 }
@@ -89,7 +90,7 @@ impl Ledger {
             last: None,
             attempts: Vec::new(),
             used: (Tokens::default(), None),
-            upstream: Duration::ZERO,
+            elsewhere: Duration::ZERO,
             closed: false,
             receipt: None,
         }
@@ -145,7 +146,7 @@ impl Ledger {
     pub fn head(&mut self, status: u16) {
         if let Some(running) = &mut self.running {
             running.status = Some(status);
-            self.upstream += running.began.elapsed();
+            self.elsewhere += running.began.elapsed();
         }
     }
 
@@ -164,12 +165,18 @@ impl Ledger {
         }
     }
 
+    /// A provider's error inside a reply, without the credential that the attempt that runs was sent with.
+    pub fn heard(&self, error: ProviderError) -> ProviderError {
+        let repeats = |running: &Running| wire::repeats_credential(&error, b"", &running.candidate, &self.engine.vault);
+        if self.running.as_ref().is_some_and(repeats) { failure::silenced(error) } else { error }
+    }
+
     /// Ends the attempt that runs.
     pub fn end(&mut self, outcome: Outcome, error: Option<&str>) {
         let Some(running) = self.running.take() else { return };
         let took = running.began.elapsed();
         if running.status.is_none() {
-            self.upstream += took;
+            self.elsewhere += took;
         }
         running.candidate.connection.health.observe(outcome, self.engine.clock.wall_ms(), error);
         if let Some(attempt) = self.attempts.last_mut() {
@@ -202,9 +209,15 @@ impl Ledger {
         }
     }
 
+    /// Pauses before a retry.
+    pub async fn pause(&mut self, pause: Duration) {
+        tokio::time::sleep(pause).await;
+        self.elsewhere += pause;
+    }
+
     /// The time that Bursar itself took so far.
     pub fn overhead(&self) -> Duration {
-        self.began.elapsed().saturating_sub(self.upstream)
+        self.began.elapsed().saturating_sub(self.elsewhere)
     }
 
     fn flush(&mut self, is_final: bool) {

@@ -180,13 +180,13 @@ async fn try_candidate(
             Ok(answered) => return Ok(answered),
             Err(failed) => failed,
         };
-        ledger.end(failed.outcome, Some(&failed.message));
+        ledger.end(failed.outcome, Some(failed.noted()));
         let step = rotation::decide(failed.outcome, retries, first, candidate.provider.on_timeout);
         if step != Step::Again {
             return Err((failed, step));
         }
         let pause = rotation::pause(retries, getrandom::u64().unwrap_or(u64::MAX / 2));
-        tokio::time::sleep(pause).await;
+        ledger.pause(pause).await;
         retries += 1;
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
+use super::failure::noted;
 use super::ledger::Ledger;
 use super::tap::{Tap, TapError};
 use crate::adapter::sse;
@@ -71,7 +72,10 @@ impl Relay {
                 Ok(Ok(false)) => {
                     return self.cut(Code::UpstreamCut, "the provider's stream ended before it was complete").await;
                 }
-                Ok(Err(TapError::Provider(error))) => return self.cut(Code::UpstreamError, &error.message).await,
+                Ok(Err(TapError::Provider(error))) => {
+                    let error = self.ledger.heard(error);
+                    return self.cut_noting(Code::UpstreamError, &error.message, &noted(&error)).await;
+                }
                 Ok(Err(TapError::Transport(error))) => return self.cut(Code::UpstreamCut, &error.to_string()).await,
                 Ok(Err(TapError::TooLong(error))) => return self.cut(Code::UpstreamTooLarge, &error.to_string()).await,
                 Err(_) => {
@@ -94,15 +98,15 @@ impl Relay {
         }
     }
 
-    async fn end(&mut self, failure: Option<Failure>) -> Option<Bytes> {
+    async fn end(&mut self, failure: Option<(Failure, &str)>) -> Option<Bytes> {
         self.state = State::Ended;
         let last = self.tap.take();
         let (outcome, text) = match &failure {
             None => (Outcome::Ok, None),
-            Some(failure) => (Outcome::Cut, Some(failure.message.as_str())),
+            Some((_, noted)) => (Outcome::Cut, Some(*noted)),
         };
         self.ledger.close_durably(outcome, text).await;
-        let Some(failure) = failure else { return last };
+        let Some((failure, _)) = failure else { return last };
         let mut bytes = last.map(Vec::from).unwrap_or_default();
         sse::write_data(&mut bytes, &ErrorBody::of(&failure).to_json());
         Some(bytes.into())
@@ -110,6 +114,11 @@ impl Relay {
 
     /// Breaks the stream off and hangs up on the provider. What comes back is the last for the app: why.
     pub async fn cut(&mut self, code: Code, message: &str) -> Option<Bytes> {
-        self.end(Some(Failure::new(code, message))).await
+        self.cut_noting(code, message, message).await
+    }
+
+    /// Ends the stream with an error, of which the record may hold another text than the app is told.
+    async fn cut_noting(&mut self, code: Code, message: &str, noted: &str) -> Option<Bytes> {
+        self.end(Some((Failure::new(code, message), noted))).await
     }
 }

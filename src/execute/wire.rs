@@ -6,13 +6,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use zeroize::Zeroizing;
 
 use super::Call;
-use crate::adapter::{Asked, Auth, Dialect, Refusal, body, hub};
+use crate::adapter::{Asked, Auth, Dialect, ProviderError, Refusal, body, hub};
 use crate::api::Operation;
 use crate::bounds;
 use crate::config::StreamUsage;
-use crate::credential::{Secret, Vault};
+use crate::credential::{Secret, Vault, VaultError};
 use crate::rotation::Candidate;
 use crate::upstream::Request;
+
+/// So much of a credential tells it from any other text.
+const CREDENTIAL_BEGINNING_BYTES: usize = 16;
 
 /// A request that cannot be built for this candidate.
 pub(super) enum WireError {
@@ -119,10 +122,8 @@ fn authorise(headers: &mut HeaderMap, candidate: &Candidate, vault: &Vault) -> R
         Auth::Bearer => (AUTHORIZATION, "Bearer "),
         Auth::Header(name) => (HeaderName::from_static(name), ""),
     };
-    let Some(sealed) = &candidate.connection.secret else { return Ok(()) };
-    let secret: Secret = vault
-        .open(&candidate.connection.id, &provider.origin, sealed)
-        .map_err(|error| WireError::Credential(error.to_string()))?;
+    let Some(secret) = credential(candidate, vault).transpose() else { return Ok(()) };
+    let secret = secret.map_err(|error| WireError::Credential(error.to_string()))?;
     let mut plain = Zeroizing::new(Vec::with_capacity(prefix.len() + secret.expose().len()));
     plain.extend_from_slice(prefix.as_bytes());
     plain.extend_from_slice(secret.expose());
@@ -131,6 +132,22 @@ fn authorise(headers: &mut HeaderMap, candidate: &Candidate, vault: &Vault) -> R
     value.set_sensitive(true);
     headers.insert(name, value);
     Ok(())
+}
+
+/// The candidate's credential, opened; none where it has none.
+fn credential(candidate: &Candidate, vault: &Vault) -> Result<Option<Secret>, VaultError> {
+    let open = |sealed| vault.open(&candidate.connection.id, &candidate.provider.origin, sealed);
+    candidate.connection.secret.as_ref().map(open).transpose()
+}
+
+/// Whether a provider's error, or its body, repeats the credential that it was sent. Some do, and no pattern knows the
+/// keys of every provider. A text may have been cut, so the beginning counts.
+pub(super) fn repeats_credential(error: &ProviderError, body: &[u8], candidate: &Candidate, vault: &Vault) -> bool {
+    let Ok(Some(secret)) = credential(candidate, vault) else { return false };
+    let beginning = secret.expose().get(..CREDENTIAL_BEGINNING_BYTES).unwrap_or(secret.expose());
+    let repeats = |text: &[u8]| text.windows(beginning.len()).any(|part| part == beginning);
+    let texts = [Some(&error.message), error.kind.as_ref(), error.code.as_ref(), error.param.as_ref()];
+    repeats(body) || texts.into_iter().flatten().any(|text| repeats(text.as_bytes()))
 }
 
 /// The provider's headers that the adapter's list lets through to the app.

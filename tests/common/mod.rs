@@ -126,7 +126,7 @@ impl Drop for Daemon {
 /// The command that serves.
 fn command(config: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
-    command.arg(config);
+    command.arg("--config").arg(config).arg("serve");
     command
 }
 

@@ -404,19 +404,40 @@ async fn a_prompt_that_a_provider_repeats_is_not_kept() {
     let fake = FakeProvider::start().await;
     let mut error = openai::error_object("invalid_request_error", &Value::Null);
     error["error"]["message"] = json!(format!("cannot work with {:?}", crate::harness::canary::prompt()));
-    for status in [400, 413, 422, 500] {
+    let statuses = [400, 413, 422];
+    for status in statuses {
         fake.for_key(&key_of(&format!("p{status}:a"))).always(Answer::json(status, &error));
     }
-    let setup = [400, 413, 422, 500].iter().fold(Setup::new(), |setup, status| {
+    let setup = statuses.iter().fold(Setup::new(), |setup, status| {
         setup.provider(&format!("p{status}"), &fake.url()).connection(&format!("p{status}:a"), "")
     });
     let bursar = setup.start().await;
-    for status in [400, 413, 422, 500] {
+    for status in statuses {
         // Not remembered as said by Bursar: it is the provider's own answer.
         let socket = bursar.place().socket();
         let link = crate::harness::Link::http1(&socket, crate::harness::client::Heard::default()).await;
         let reply = soon("a reply", link.call(Call::chat(&format!("p{status}/m")))).await;
         assert!(reply.status >= 400);
+    }
+    bursar.stop().await;
+}
+
+/// A reply of another shape than it should have: what it says is in no error, no record and no log.
+#[tokio::test]
+async fn a_reply_that_cannot_be_read_is_not_quoted() {
+    let fake = FakeProvider::start().await;
+    let prompt = crate::harness::canary::prompt();
+    let odd = [
+        json!({"choices": prompt}),
+        json!({"choices": [{"index": prompt, "message": prompt}]}),
+        json!([prompt]),
+        json!(prompt),
+    ];
+    fake.script(odd.iter().flat_map(|body| [Answer::json(200, body), Answer::json(200, body)]));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    for body in &odd {
+        let reply = bursar.call(Call::chat("one/m")).await;
+        assert_eq!((reply.status, reply.code().as_str()), (502, "upstream_invalid"), "{body}");
     }
     bursar.stop().await;
 }

@@ -14,4 +14,5 @@ mod fake;
 mod fake_tests;
 mod faults;
 mod harness;
+mod rotation;
 mod sandbox;

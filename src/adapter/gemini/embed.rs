@@ -30,7 +30,7 @@ pub(super) fn encode(model: &str, body: &[u8]) -> Result<Vec<u8>, Refusal> {
 
 /// Reads the reply of `batchEmbedContents`, or of `embedContent`.
 pub(super) fn read(asked: &Asked, body: &Bytes) -> Result<Reply, Invalid> {
-    let read: Embedded = serde_json::from_slice(body).map_err(|error| Invalid(error.to_string()))?;
+    let read: Embedded = serde_json::from_slice(body)?;
     let mut seen = Seen { content: true, terminal: true, ..Seen::default() };
     if let Some(error) = &read.error {
         seen.error = Some(GoogleError::of(error).in_band());
@@ -53,7 +53,7 @@ pub(super) fn read(asked: &Asked, body: &Bytes) -> Result<Reply, Invalid> {
         model: asked.model.clone(),
         usage: Usage::of_embeddings(seen.tokens),
     };
-    let body = serde_json::to_vec(&reply).map_err(|error| Invalid(error.to_string()))?;
+    let body = serde_json::to_vec(&reply)?;
     Ok(Reply { body: Some(body.into()), seen })
 }
 

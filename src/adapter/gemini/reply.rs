@@ -57,17 +57,16 @@ pub(super) fn read(asked: &Asked, body: &Bytes) -> Result<Reply, Invalid> {
         usage: Usage::of_chat(seen.tokens),
         system_fingerprint: None,
     };
-    let body = serde_json::to_vec(&reply).map_err(|error| Invalid(error.to_string()))?;
+    let body = serde_json::to_vec(&reply)?;
     Ok(Reply { body: Some(body.into()), seen })
 }
 
 /// A reply, or the one element of a list, which is how errors may come.
 pub(super) fn response(bytes: &[u8]) -> Result<Response, Invalid> {
-    let invalid = |error: serde_json::Error| Invalid(error.to_string());
     if bytes.trim_ascii_start().first() != Some(&b'[') {
-        return serde_json::from_slice(bytes).map_err(invalid);
+        return Ok(serde_json::from_slice(bytes)?);
     }
-    let [only] = serde_json::from_slice(bytes).map_err(invalid)?;
+    let [only] = serde_json::from_slice(bytes)?;
     Ok(only)
 }
 

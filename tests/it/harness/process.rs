@@ -52,7 +52,7 @@ fn command(place: &Place) -> Command {
 
 /// How the program is told to serve.
 fn serve_arguments(place: &Place) -> Vec<PathBuf> {
-    vec![place.daemon_file()]
+    vec!["serve".into(), "--config".into(), place.daemon_file()]
 }
 
 impl Bursar {
