@@ -8,6 +8,7 @@ mod admin;
 mod body;
 mod call;
 mod dialect;
+mod execute;
 mod io;
 mod link;
 mod listen;
