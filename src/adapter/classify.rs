@@ -163,7 +163,8 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let number = |name: &str| text(name)?.parse::<f64>().ok();
     let date = |name: &str| rfc2822::parse(text(name)?).ok().map(|date| date.timestamp());
     let until_date = || Some(date("retry-after")?.duration_since(date("date")?).as_secs_f64());
-    let seconds = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after")).or_else(until_date)?;
+    let seconds =
+        number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after")).or_else(until_date)?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 

@@ -16,3 +16,4 @@ mod faults;
 mod harness;
 mod rotation;
 mod sandbox;
+mod usage;

@@ -316,7 +316,10 @@ async fn nothing_of_the_apps_goes_out_but_what_is_meant_to() {
 #[tokio::test]
 async fn a_reply_says_how_it_came_about() {
     let fake = FakeProvider::start().await;
-    fake.script([openai::error(429), openai::chat("ok").header("openai-processing-ms", "12").header("set-cookie", "no")]);
+    fake.script([
+        openai::error(429),
+        openai::chat("ok").header("openai-processing-ms", "12").header("set-cookie", "no"),
+    ]);
     let bursar = Setup::new().ranked("one", &fake.url(), &["a", "b"]).start().await;
     let reply = bursar.call(Call::chat("one/m")).await;
     let expected = [
