@@ -17,3 +17,4 @@ mod faults;
 mod harness;
 mod rotation;
 mod sandbox;
+mod usage;
