@@ -10,9 +10,11 @@
 )]
 
 mod basics;
+mod execute;
 mod fake;
 mod fake_tests;
 mod faults;
 mod harness;
 mod rotation;
 mod sandbox;
+mod usage;
