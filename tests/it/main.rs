@@ -14,5 +14,6 @@ mod fake;
 mod fake_tests;
 mod faults;
 mod harness;
+mod mended;
 mod rotation;
 mod sandbox;
