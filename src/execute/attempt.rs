@@ -53,10 +53,12 @@ pub(super) async fn attempt(
     let asked = wire::asked(call, candidate, ledger.engine().clock.wall_ms() / 1000);
     let request = wire::request(call, candidate, &asked, &ledger.engine().vault).map_err(unsayable)?;
     let first_byte = if asked.stream { timeouts.first_byte_streamed } else { timeouts.first_byte };
-    let by = deadline.min(Instant::now() + first_byte);
+    let first_byte_at = Instant::now() + first_byte;
+    // Whichever runs out first is the one to name.
+    let (by, waited) = if deadline < first_byte_at { (deadline, timeouts.total) } else { (first_byte_at, first_byte) };
     let sent = timeout_at(by, worker.upstream.send(via(candidate), request)).await;
     let reply = match sent {
-        Err(_) => return Err(Failed::timeout("no reply", first_byte)),
+        Err(_) => return Err(Failed::timeout("no reply", waited)),
         Ok(Err(error)) => return Err(Failed::transport(&error)),
         Ok(Ok(reply)) => reply,
     };

@@ -70,7 +70,8 @@ pub struct Ledger {
     attempts: Vec<Attempted>,
     /// What the last closed attempt used and cost; its record may be gone by then.
     used: (Tokens, Option<NanoUsd>),
-    upstream: Duration,
+    /// The time that was not Bursar's: waiting for heads, and pauses before retries.
+    elsewhere: Duration,
     closed: bool,
     receipt: Option<Receipt>,
 }
@@ -88,7 +89,7 @@ impl Ledger {
             last: None,
             attempts: Vec::new(),
             used: (Tokens::default(), None),
-            upstream: Duration::ZERO,
+            elsewhere: Duration::ZERO,
             closed: false,
             receipt: None,
         }
@@ -144,7 +145,7 @@ impl Ledger {
     pub fn head(&mut self, status: u16) {
         if let Some(running) = &mut self.running {
             running.status = Some(status);
-            self.upstream += running.began.elapsed();
+            self.elsewhere += running.began.elapsed();
         }
     }
 
@@ -174,7 +175,7 @@ impl Ledger {
         let Some(running) = self.running.take() else { return };
         let took = running.began.elapsed();
         if running.status.is_none() {
-            self.upstream += took;
+            self.elsewhere += took;
         }
         running.candidate.connection.health.observe(outcome, self.engine.clock.wall_ms(), error);
         if let Some(attempt) = self.attempts.last_mut() {
@@ -207,9 +208,15 @@ impl Ledger {
         }
     }
 
+    /// Pauses before a retry.
+    pub async fn pause(&mut self, pause: Duration) {
+        tokio::time::sleep(pause).await;
+        self.elsewhere += pause;
+    }
+
     /// The time that Bursar itself took so far.
     pub fn overhead(&self) -> Duration {
-        self.began.elapsed().saturating_sub(self.upstream)
+        self.began.elapsed().saturating_sub(self.elsewhere)
     }
 
     fn flush(&mut self, is_final: bool) {

@@ -186,7 +186,7 @@ async fn try_candidate(
             return Err((failed, step));
         }
         let pause = rotation::pause(retries, getrandom::u64().unwrap_or(u64::MAX / 2));
-        tokio::time::sleep(pause).await;
+        ledger.pause(pause).await;
         retries += 1;
     }
 }

@@ -43,6 +43,16 @@ fn counts(report: &UsageReport) -> Vec<(Vec<Option<&str>>, [u64; 3])> {
 }
 
 #[test]
+fn a_cost_is_unknown_where_one_may_have_come_about() {
+    let (fixture, empty) = (fixture(), query(&[]));
+    let of = |outcome| UsageRecord { outcome, cost: None, ..record(100) };
+    let records: Vec<_> = Outcome::ALL.iter().map(|&outcome| of(outcome)).collect();
+    fixture.store.usage().append(&records).unwrap();
+    // ok, timeout, cut and client_gone: the provider may have worked, or did.
+    assert_eq!(totals(&fixture.store, &empty).unwrap().totals.cost_unknown, 4);
+}
+
+#[test]
 fn totals_count_requests_attempts_and_errors_for_what_they_are() {
     let report = totals(&fixture().store, &query(&[])).unwrap();
     let figures = UsageFigures {
@@ -52,7 +62,7 @@ fn totals_count_requests_attempts_and_errors_for_what_they_are() {
         input_tokens: 40,
         output_tokens: 20,
         cost_usd: NanoUsd(48_000),
-        cost_unknown: 1,
+        cost_unknown: 0,
         p50_ms: Some(20),
         ..report.totals
     };

@@ -25,7 +25,7 @@ impl Tally {
         let attempted = record.connection.is_some();
         if attempted {
             figures.attempts += 1;
-            figures.cost_unknown += u64::from(record.cost.is_none());
+            figures.cost_unknown += u64::from(record.cost.is_none() && may_cost(record.outcome));
         }
         let tokens = &record.tokens;
         for (sum, count) in [
@@ -61,4 +61,9 @@ impl Tally {
         let at = |quantile| self.durations.as_ref().map(|durations| durations.value_at_quantile(quantile));
         UsageFigures { p50_ms: at(0.5), p99_ms: at(0.99), ..self.figures }
     }
+}
+
+/// Whether a provider may charge an attempt that ended so: it answered, began to, or may have worked unseen.
+fn may_cost(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Ok | Outcome::Cut | Outcome::ClientGone | Outcome::Timeout)
 }

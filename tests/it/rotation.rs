@@ -197,10 +197,10 @@ async fn each_piece_is_passed_on_as_it_comes() {
 #[tokio::test]
 async fn the_head_leaves_without_content_after_a_while() {
     let fake = FakeProvider::start().await;
-    let gate = Gate::new();
+    let (gate, other) = (Gate::new(), Gate::new());
     fake.for_key(&key_of("one:a")).script([
         openai::stream(&["late"]).reply().whole().gated(&gate),
-        openai::opening(&[]).reply().framed(crate::fake::Framing::Chunked).whole().gated(&gate),
+        openai::opening(&[]).reply().whole().gated(&other),
     ]);
     let setup = Setup::new().timeouts("commit_after = \"300ms\"");
     let bursar = setup.ranked("one", &fake.url(), &["a", "b"]).start().await;
@@ -214,9 +214,10 @@ async fn the_head_leaves_without_content_after_a_while() {
     assert_eq!(said(&crate::harness::client::events(&format!("{held}{}", rest.text()))), "late");
 
     // Once the head is out, a failure can no longer be hidden.
+    other.open(1);
     let mut reply = bursar.open(Call::stream("one/m")).await;
     reply.until("assistant").await;
-    gate.open(1);
+    other.open(1);
     let rest = reply.rest().await;
     let Some(Event::Json(last)) = rest.events().pop() else { panic!("{}", rest.text()) };
     assert_eq!(error_code(&last), "upstream_cut");
@@ -315,7 +316,10 @@ async fn nothing_of_the_apps_goes_out_but_what_is_meant_to() {
 #[tokio::test]
 async fn a_reply_says_how_it_came_about() {
     let fake = FakeProvider::start().await;
-    fake.script([openai::error(429), openai::chat("ok").header("openai-processing-ms", "12").header("set-cookie", "no")]);
+    fake.script([
+        openai::error(429),
+        openai::chat("ok").header("openai-processing-ms", "12").header("set-cookie", "no"),
+    ]);
     let bursar = Setup::new().ranked("one", &fake.url(), &["a", "b"]).start().await;
     let reply = bursar.call(Call::chat("one/m")).await;
     let expected = [
