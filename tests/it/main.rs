@@ -10,6 +10,7 @@
 )]
 
 mod basics;
+mod execute;
 mod fake;
 mod fake_tests;
 mod faults;
@@ -17,3 +18,4 @@ mod harness;
 mod mended;
 mod rotation;
 mod sandbox;
+mod usage;
