@@ -118,6 +118,7 @@ impl Case {
             ("gemini", Operation::Embeddings, _) => format!("/models/{MODEL}:batchEmbedContents"),
             ("gemini", _, true) => format!("/models/{MODEL}:streamGenerateContent"),
             ("gemini", _, false) => format!("/models/{MODEL}:generateContent"),
+            ("anthropic", ..) => "/messages".into(),
             (_, Operation::Embeddings, _) => "/embeddings".into(),
             (_, Operation::Chat, _) => "/chat/completions".into(),
         };
