@@ -11,13 +11,15 @@
     reason = "a test says what it expects, and names what it skips"
 )]
 
-mod common;
+#[path = "it/harness/mod.rs"]
+#[allow(unused_imports, reason = "it has other users")]
+mod harness;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::Daemon;
+use harness::Setup;
 
 const PROVIDERS: &str = r#"
 [providers.sandbox]
@@ -68,7 +70,7 @@ fn runner(name: &str) -> Result<Vec<PathBuf>, String> {
 
 #[tokio::test]
 async fn every_program_of_the_readme_runs() {
-    let daemon = Daemon::start(PROVIDERS);
+    let bursar = Setup::new().providers(PROVIDERS).start().await;
     let dir = tempfile::tempdir().unwrap();
     if let Some(modules) = std::env::var_os("BURSAR_TEST_NODE_MODULES") {
         std::os::unix::fs::symlink(modules, dir.path().join("node_modules")).unwrap();
@@ -87,7 +89,7 @@ async fn every_program_of_the_readme_runs() {
         let output = Command::new(&command[0])
             .args(&command[1..])
             .arg(&file)
-            .env("BURSAR_SOCKET", daemon.socket())
+            .env("BURSAR_SOCKET", bursar.place().socket())
             .current_dir(dir.path())
             .output()
             .unwrap();
@@ -103,7 +105,7 @@ async fn every_program_of_the_readme_runs() {
         features.push(feature);
         ran.push(name);
     }
-    let records = daemon.stop();
+    let records = bursar.stop().await.records();
     for feature in features {
         let found = records.iter().any(|record| record.feature.as_str() == feature && record.is_final);
         assert!(found, "no usage record names the feature {feature}");

@@ -18,7 +18,6 @@
 
 #[path = "recorded/case.rs"]
 mod case;
-mod common;
 #[path = "recorded/compare.rs"]
 mod compare;
 #[path = "recorded/facts.rs"]
@@ -26,19 +25,20 @@ mod facts;
 #[path = "it/fake/mod.rs"]
 #[allow(unused_imports, reason = "it has other users")]
 mod fake;
-#[path = "recorded/mended.rs"]
-mod mended;
+#[path = "it/harness/mod.rs"]
+#[allow(unused_imports, reason = "it has other users")]
+mod harness;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bursar::api::{RequestId, UsageRecord};
+use bursar::api::{Operation, RequestId, UsageRecord};
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 
 use case::{Case, Reach};
-use common::{Answer, Daemon};
 use fake::FakeProvider;
+use harness::{Reply, Setup};
 
 #[tokio::test]
 async fn recorded_traffic_says_what_it_should() {
@@ -47,11 +47,10 @@ async fn recorded_traffic_says_what_it_should() {
         println!("recorded: skipped, there is no folder {}: set BURSAR_RECORDED", folder.display());
         return;
     }
-    let (mut replayed, mut lists, mut not_yet, mut skipped) = (Vec::new(), Vec::new(), 0, 0);
+    let (mut reached, mut not_yet, mut skipped) = (Vec::new(), 0, 0);
     for case in Case::all(&folder) {
         match case.reach() {
-            Reach::Socket => replayed.push(case),
-            Reach::Adapter => lists.push(case),
+            Reach::Daemon => reached.push(case),
             Reach::NotYet(why) => {
                 println!("not yet reached: {}: {why}", case.name);
                 not_yet += 1;
@@ -62,51 +61,49 @@ async fn recorded_traffic_says_what_it_should() {
             }
         }
     }
-    for case in &lists {
-        println!("read by the adapter alone, as the socket shows no provider's list: {}", case.name);
-    }
-    let checked = replayed.len() + lists.len();
-    let mut wrong: Vec<String> = lists.iter().filter_map(|case| disagreement(case, &facts::of_models(case))).collect();
-    wrong.extend(replay(replayed).await);
-    println!("recorded: {} passed, {not_yet} not yet reached, {skipped} skipped", checked - wrong.len());
+    let count = reached.len();
+    let wrong = replay(reached).await;
+    println!("recorded: {} passed, {not_yet} not yet reached, {skipped} skipped", count - wrong.len());
     assert!(wrong.is_empty(), "{} cases differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// Replays all cases at once through one daemon; tells of those that differ.
 async fn replay(cases: Vec<Case>) -> Vec<String> {
     let fake = FakeProvider::start().await;
-    let mut providers = String::new();
+    let mut setup = Setup::new();
     for case in &cases {
         let _ = fake.for_path(&case.upstream_path()).always(case.reply());
-        providers += &case.provider(&fake.url());
+        setup = setup.providers(&case.provider(&fake.url())).connection(&case.connection(), "");
     }
-    let daemon = Arc::new(Daemon::start(&providers));
+    let bursar = Arc::new(setup.start().await);
     let mut calls = JoinSet::new();
     for case in cases {
-        let daemon = Arc::clone(&daemon);
+        let bursar = Arc::clone(&bursar);
         calls.spawn(async move {
-            let answer = daemon.call(case.request()).await;
-            (case, answer)
+            let reply = bursar.call(case.call()).await;
+            (case, reply)
         });
     }
     let answered = calls.join_all().await;
-    let daemon = Arc::into_inner(daemon).expect("all calls have ended");
-    let records = daemon.stop();
-    answered.iter().filter_map(|(case, answer)| disagreement(case, &found(case, answer, &records))).collect()
+    let bursar = Arc::into_inner(bursar).expect("all calls have ended");
+    let records = bursar.stop().await.records();
+    let differs = |(case, reply): &(Case, Reply)| {
+        let wrong = compare::differences(&case.expected, &found(case, reply, &records));
+        (!wrong.is_empty()).then(|| format!("{}: {}", case.name, json!(wrong)))
+    };
+    answered.iter().filter_map(differs).collect()
 }
 
 /// What an app was given and what was recorded, as facts.
-fn found(case: &Case, answer: &Answer, records: &[UsageRecord]) -> Map<String, Value> {
-    let mut found = facts::of_answer(case, answer);
-    let id: RequestId = answer.headers["x-bursar-request-id"].to_str().unwrap().parse().unwrap();
+fn found(case: &Case, reply: &Reply, records: &[UsageRecord]) -> Map<String, Value> {
+    if case.operation() == Operation::Models {
+        // Apps see their own models; a provider's list shows where its connection is tested, which uses nothing.
+        return facts::of_test(reply);
+    }
+    let mut found = facts::of_reply(case, reply);
+    let id: RequestId = reply.header("x-bursar-request-id").unwrap().parse().unwrap();
     let finals: Vec<_> = records.iter().filter(|record| record.request_id == id && record.is_final).collect();
     let [record] = finals[..] else { panic!("{}: {} final records", case.name, finals.len()) };
     facts::add_record(&mut found, record);
     found
-}
-
-/// How a case differs from its facts, if it does.
-fn disagreement(case: &Case, found: &Map<String, Value>) -> Option<String> {
-    let wrong = compare::differences(&case.expected, found);
-    (!wrong.is_empty()).then(|| format!("{}: {}", case.name, json!(wrong)))
 }

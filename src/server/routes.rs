@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
 
 use super::admin::{self, connections, openapi, providers};
 use super::dialect::Surface;
@@ -44,7 +45,7 @@ pub(super) struct Admitted {
     pub(super) context: Context,
     pub(super) identity: Identity,
     pub(super) request: Request<Incoming>,
-    /// What stood at the path's `{…}`; empty where it has none.
+    /// What stood at the path's `{…}`, decoded; empty where it has none.
     pub(super) rest: String,
 }
 
@@ -150,7 +151,9 @@ fn find(method: &Method, path: &str, surface: Surface) -> Result<(&'static Route
             Failure::new(Code::NotFound, format!("there is no {method} {}", crate::adapter::text::sanitise(path)));
         return Err(Box::new(surface.failure(&failure)));
     };
-    let rest = found.params.iter().next().map_or_else(String::new, |(_, value)| value.to_owned());
+    // Clients encode what is one segment to them: an id with its slash or colon. What is no text names nothing.
+    let decoded = |value: &str| percent_decode_str(value).decode_utf8_lossy().into_owned();
+    let rest = found.params.iter().next().map_or_else(String::new, |(_, value)| decoded(value));
     if let Some(route) = found.value.iter().find(|route| route.method == *method) {
         return Ok((route, rest));
     }

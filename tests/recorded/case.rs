@@ -6,10 +6,10 @@ use std::path::Path;
 use bursar::adapter;
 use bursar::api::Operation;
 use bytes::Bytes;
-use http::Request;
 use serde_json::{Value, json};
 
 use crate::fake::{Framing, Reply};
+use crate::harness::Call;
 
 /// A provider's stream comes in pieces that know nothing of frames.
 const PIECE_BYTES: usize = 997;
@@ -30,10 +30,8 @@ pub struct Case {
 
 /// How far a case gets.
 pub enum Reach {
-    /// Through the whole daemon.
-    Socket,
-    /// To the adapter: no endpoint of the socket shows it.
-    Adapter,
+    /// Through the daemon.
+    Daemon,
     /// Nowhere yet, and why.
     NotYet(String),
     /// Nowhere ever, and why.
@@ -66,11 +64,11 @@ impl Case {
         if let Some(why) = self.expected["skip"].as_str() {
             return Reach::Skip(why.into());
         }
-        match (adapter::for_kind(self.kind()), self.expected["operation"].as_str()) {
+        let operation = self.expected["operation"].as_str().unwrap();
+        match (adapter::for_kind(self.kind()), operation.parse::<Operation>()) {
             (None, _) => Reach::NotYet(format!("no adapter speaks to kind {:?}", self.kind())),
-            (Some(_), Some("chat" | "embeddings")) => Reach::Socket,
-            (Some(_), Some("models")) => Reach::Adapter,
-            (Some(_), operation) => Reach::NotYet(format!("no endpoint for {operation:?}")),
+            (Some(_), Err(())) => Reach::NotYet(format!("there is no operation {operation:?}")),
+            (Some(_), Ok(_)) => Reach::Daemon,
         }
     }
 
@@ -102,25 +100,27 @@ impl Case {
         text.split_inclusive("\n\n").filter(|frame| !withheld(frame)).collect()
     }
 
-    /// The provider of this case, with its one connection.
+    /// The provider of this case.
     pub fn provider(&self, url: &str) -> String {
-        format!(
-            "[providers.{slug}]\nkind = {kind:?}\nbase_url = {base:?}\nallow_private = true\n\
-             [[connections]]\nprovider = {slug:?}\nname = \"main\"\n",
-            slug = self.slug(),
-            kind = self.kind(),
-            base = format!("{url}{}", self.base_path()),
-        )
+        let (slug, kind, base) = (self.slug(), self.kind(), format!("{url}{}", self.base_path()));
+        format!("[providers.{slug}]\nkind = {kind:?}\nbase_url = {base:?}\nallow_private = true\n")
+    }
+
+    /// Its one connection.
+    pub fn connection(&self) -> String {
+        format!("{}:main", self.slug())
     }
 
     /// Where Bursar will ask the provider.
     pub fn upstream_path(&self) -> String {
         let path = match (self.kind(), self.operation(), self.is_stream()) {
+            (_, Operation::Models, _) => "/models".into(),
             ("gemini", Operation::Embeddings, _) => format!("/models/{MODEL}:batchEmbedContents"),
             ("gemini", _, true) => format!("/models/{MODEL}:streamGenerateContent"),
             ("gemini", _, false) => format!("/models/{MODEL}:generateContent"),
+            ("anthropic", ..) => "/messages".into(),
             (_, Operation::Embeddings, _) => "/embeddings".into(),
-            _ => "/chat/completions".into(),
+            (_, Operation::Chat, _) => "/chat/completions".into(),
         };
         self.base_path() + &path
     }
@@ -143,14 +143,16 @@ impl Case {
         }
     }
 
-    /// What the app sends.
-    pub fn request(&self) -> Request<Bytes> {
-        let path = match self.operation() {
-            Operation::Embeddings => "/v1/embeddings",
-            _ => "/v1/chat/completions",
-        };
-        let request = Request::post(path).header("host", "bursar").header("content-type", "application/json");
-        request.body(self.asked().to_string().into()).unwrap()
+    /// The call that shows what becomes of the reply.
+    pub fn call(&self) -> Call {
+        match self.operation() {
+            Operation::Chat => Call::post("/v1/chat/completions", &self.asked()),
+            Operation::Embeddings => Call::post("/v1/embeddings", &self.asked()),
+            Operation::Models => {
+                let path = format!("/admin/v1/connections/{}/test", self.connection());
+                Call::post(&path, &json!({})).header("x-bursar-request", "1")
+            }
+        }
     }
 
     /// What the app asks: as recorded where that was OpenAI's dialect and this operation, else the least there is.

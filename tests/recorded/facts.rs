@@ -4,51 +4,51 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bursar::adapter;
 use bursar::api::{Operation, UsageRecord};
 use serde_json::{Map, Value, json};
 
 use crate::case::Case;
-use crate::common::Answer;
+use crate::harness::Reply;
 
 /// How many numbers of the first vector are facts.
 const FIRST_VALUES: usize = 4;
 
 type Facts = Map<String, Value>;
 
-/// What a model list says. No endpoint of the socket shows a provider's own list, so this is the adapter's word.
-pub fn of_models(case: &Case) -> Facts {
-    let ids = adapter::for_kind(case.kind()).unwrap().models(&case.body).unwrap();
-    facts(json!({"status": 200, "error_class": "none", "models": ids}))
+/// What a connection's test found.
+pub fn of_test(reply: &Reply) -> Facts {
+    let found = reply.json();
+    facts(json!({"status": found["status"], "error_class": class(&found["outcome"]), "models": found["models"]}))
 }
 
 /// What an app was given.
-pub fn of_answer(case: &Case, answer: &Answer) -> Facts {
-    let mut found = if answer.status >= 400 {
-        let body: Value = serde_json::from_slice(&answer.body).unwrap();
-        facts(json!({"error_message": body["error"]["message"]}))
+pub fn of_reply(case: &Case, reply: &Reply) -> Facts {
+    let mut found = if reply.status >= 400 {
+        facts(json!({"error_message": reply.json()["error"]["message"]}))
     } else if case.is_stream() {
-        of_stream(&answer.body)
+        of_stream(reply.text())
     } else {
-        of_body(case.operation(), &answer.body)
+        of_body(case.operation(), &reply.json())
     };
-    if answer.status == 200 && case.passes() && case.expected["error_class"] == "none" {
-        let text = std::str::from_utf8(&answer.body).unwrap();
-        found.insert("same_bytes".into(), json!(text.trim_end() == case.passing().trim_end()));
+    if reply.status == 200 && case.passes() && case.expected["error_class"] == "none" {
+        found.insert("same_bytes".into(), json!(reply.text().trim_end() == case.passing().trim_end()));
     }
-    found.insert("status".into(), json!(answer.status));
+    found.insert("status".into(), json!(reply.status));
     found
 }
 
 /// Adds what the usage record says.
 pub fn add_record(found: &mut Facts, record: &UsageRecord) {
     let record = serde_json::to_value(record).unwrap();
-    let class = record["outcome"].as_str().unwrap();
-    found.insert("error_class".into(), json!(if class == "ok" { "none" } else { class }));
+    found.insert("error_class".into(), class(&record["outcome"]));
     found.insert("record_error".into(), record["error"].clone());
     let names = ["input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd", "estimated"];
     let usage: Map<_, _> = names.iter().map(|&name| (name.to_owned(), record[name].clone())).collect();
     found.insert("usage".into(), Value::Object(usage));
+}
+
+fn class(outcome: &Value) -> Value {
+    if outcome == "ok" { json!("none") } else { outcome.clone() }
 }
 
 fn facts(object: Value) -> Facts {
@@ -56,10 +56,9 @@ fn facts(object: Value) -> Facts {
     facts
 }
 
-fn of_body(operation: Operation, body: &[u8]) -> Facts {
-    let body: Value = serde_json::from_slice(body).unwrap();
+fn of_body(operation: Operation, body: &Value) -> Facts {
     let mut found = match operation {
-        Operation::Embeddings => facts(json!({"embeddings": embeddings(&body)})),
+        Operation::Embeddings => facts(json!({"embeddings": embeddings(body)})),
         _ => {
             let choices = body["choices"].as_array().unwrap().iter().enumerate();
             in_order(choices.map(|(place, choice)| (index(choice, place), of_message(choice))).collect())
@@ -98,7 +97,7 @@ fn index(choice: &Value, place: usize) -> u64 {
     choice["index"].as_u64().unwrap_or(place as u64)
 }
 
-/// The first choice is the answer, the others stand beside it.
+/// The first choice is the reply, the others stand beside it.
 fn in_order(mut choices: BTreeMap<u64, Facts>) -> Facts {
     let (_, mut found) = choices.pop_first().unwrap_or_default();
     if !choices.is_empty() {
@@ -144,10 +143,10 @@ impl Choice {
     }
 }
 
-fn of_stream(body: &[u8]) -> Facts {
+fn of_stream(text: &str) -> Facts {
     let mut choices: BTreeMap<u64, Choice> = BTreeMap::new();
     let (mut error, mut usage) = (None, Value::Null);
-    let mut events = events(std::str::from_utf8(body).unwrap());
+    let mut events = events(text);
     // A stream ends in one of two ways, and an app can tell which.
     let done = events.pop_if(|data| data == "[DONE]").is_some();
     let late = events.iter().any(|data| data == "[DONE]");

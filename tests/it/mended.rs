@@ -1,0 +1,53 @@
+//! Bugs that were found from outside and mended, each under its name.
+
+use serde_json::json;
+
+use crate::fake::{Events, FakeProvider, gemini, openai};
+use crate::harness::{Call, Setup};
+
+/// A provider of a kind, with a connection that has no secret.
+fn keyless(fake: &FakeProvider, kind: &str) -> Setup {
+    let setup = Setup::new().provider_of(kind, "own", &format!("{}/v1", fake.url()), "");
+    setup.providers("[[connections]]\nprovider = \"own\"\nname = \"main\"\n")
+}
+
+#[tokio::test]
+async fn a_host_of_ones_own_is_called_without_a_credential() {
+    let fake = FakeProvider::start().await;
+    fake.always(openai::chat("hello"));
+    let bursar = keyless(&fake, "openai").start().await;
+    assert_eq!(bursar.call(Call::chat("own/m")).await.content(), "hello");
+    assert_eq!(fake.seen()[0].key(), None);
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_with_its_first_content_is_ended_once() {
+    let blocked = json!({"promptFeedback": {"blockReason": "SAFETY"}});
+    let whole = gemini::piece("all of it", Some("STOP"));
+    for (kind, only) in [("gemini", blocked), ("gemini", whole), ("openai", openai::finish())] {
+        let fake = FakeProvider::start().await;
+        // Without a last blank line, the frame is whole only when the bytes end.
+        fake.always(Events::new().raw(format!("data: {only}\n")));
+        let bursar = keyless(&fake, kind).start().await;
+        let reply = bursar.call(Call::stream("own/m")).await;
+        let text = reply.text();
+        assert_eq!(text.matches(openai::DONE).count(), 1, "{text}");
+        assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_in_a_path_may_be_percent_encoded() {
+    let setup = Setup::new().provider("one", "http://127.0.0.1:1").connection("one:a", "");
+    let bursar = setup.start().await;
+    for (path, id) in [("/v1/models/one%2Fm", "one/m"), ("/v1/models/one/m", "one/m"), ("/v1/models/one%2fm", "one/m")]
+    {
+        assert_eq!(bursar.call(Call::get(path)).await.json()["id"], id, "{path}");
+    }
+    let shown = bursar.call(Call::get("/admin/v1/connections/one%3Aa")).await;
+    assert_eq!((shown.status, &shown.json()["id"]), (200, &json!("one:a")));
+    // What is no encoding of text names nothing.
+    for path in ["/v1/models/%FF", "/v1/models/one%2", "/v1/models/one%252Fm"] {
+        assert_eq!(bursar.call(Call::get(path)).await.code(), "unknown_model", "{path}");
+    }
+}
