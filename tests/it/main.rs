@@ -16,4 +16,5 @@ mod faults;
 mod harness;
 mod rotation;
 mod sandbox;
+mod socket;
 mod usage;
