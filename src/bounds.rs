@@ -30,6 +30,8 @@ pub const HELD_FRAMES_BYTES_MAX: usize = 256 * KIB;
 pub const STREAM_ANSWERS_MAX: usize = 128;
 /// Bytes that the arguments of one call may grow to where they come in pieces: a call is a message, not a file.
 pub const CALL_ARGUMENTS_BYTES_MAX: usize = 8 * MIB;
+/// Calls of tools in one reply that is gathered: an app may name 128 tools, and models call few of them at once.
+pub const REPLY_CALLS_MAX: usize = 1_024;
 /// Steps of a path to a piece of arguments: deeper than any schema, and no deeper than recursion may go.
 pub const CALL_PATH_STEPS_MAX: usize = 64;
 /// Bytes of an error's text in a record, a log line or a reply.

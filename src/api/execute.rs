@@ -50,7 +50,7 @@ fn yes() -> bool {
 
 /// What a model is given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a text or a list of messages")]
 pub enum Input {
     /// One message of the user's.
     Text(String),
@@ -62,7 +62,7 @@ pub enum Input {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
-    /// The most tokens of the reply, reasoning included.
+    /// The most tokens of the reply, reasoning included. Sent as OpenAI's `max_completion_tokens`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,
     /// How much chance there is in the choice of words.
@@ -81,7 +81,7 @@ pub struct Options {
     /// Which of them it must call, as OpenAI's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<Value>,
-    /// The JSON schema that the reply must keep to.
+    /// The JSON schema that the reply must keep to, an object. OpenAI takes only schemas of its strict subset here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_schema: Option<Value>,
 }

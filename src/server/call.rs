@@ -15,10 +15,10 @@ use crate::execute::Call;
 
 /// What an app says beside the body.
 pub(super) struct Said {
-    feature: Option<Feature>,
-    pin: Option<ConnectionId>,
-    fallback: bool,
-    timeout: Option<Duration>,
+    pub(super) feature: Option<Feature>,
+    pub(super) pin: Option<ConnectionId>,
+    pub(super) fallback: bool,
+    pub(super) timeout: Option<Duration>,
 }
 
 impl Said {

@@ -15,7 +15,7 @@ use super::admin::{self, connections, openapi, providers};
 use super::dialect::Surface;
 use super::listen::Plane;
 use super::reply::{self, Reply};
-use super::{Context, models, openai};
+use super::{Context, execute, models, openai};
 use crate::access::{Identity, Person, Role};
 use crate::api::{Code, Failure};
 
@@ -71,6 +71,7 @@ macro_rules! routes {
 pub static ROUTES: &[Route] = routes! {
     GET "/healthz" Access::Anyone => models::alive;
     GET "/readyz" Access::Anyone => models::alive;
+    POST "/v1/execute" Access::App(Role::Client) => execute::execute;
     POST "/v1/chat/completions" Access::App(Role::Client) => openai::chat;
     POST "/v1/embeddings" Access::App(Role::Client) => openai::embeddings;
     GET "/v1/models" Access::App(Role::Client) => models::list;

@@ -10,6 +10,7 @@
 )]
 
 mod basics;
+mod execute;
 mod fake;
 mod fake_tests;
 mod faults;

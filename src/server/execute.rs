@@ -1,0 +1,93 @@
+//! `POST /v1/execute`: Bursar's own call, one shape for every provider.
+//!
+//! It is a chat in other words. [`ask`] says it in OpenAI's dialect, the one control flow carries it out, and what comes
+//! back is gathered ([`gather`]) into one reply, or passed on piece by piece ([`events`]).
+
+mod ask;
+mod events;
+mod gather;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::StatusCode;
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody};
+
+use self::events::Events;
+use self::gather::{Gathered, Who};
+use super::body;
+use super::call::Received;
+use super::dialect::Surface;
+use super::openai::{Described, event_stream, refused};
+use super::reply::{self, Reply};
+use super::routes::Admitted;
+use crate::adapter::hub::Said;
+use crate::api::{Code, Failure};
+use crate::bounds;
+use crate::execute::{self, Answer, AnswerBody, Call, Refused};
+
+/// `POST /v1/execute`.
+pub(super) async fn execute(admitted: Admitted) -> Reply {
+    let Admitted { context, identity, request, .. } = admitted;
+    let (head, body) = request.into_parts();
+    let received = Received::now(&context, head.headers);
+    let id = received.id;
+    let body = body::read(&received.headers, body, bounds::REQUEST_BODY_BYTES_MAX).await;
+    let asked = body.and_then(|body| ask::read(&body)).and_then(|request| {
+        let by_route = request.route.is_some();
+        ask::call(request, received, identity).map(|call| (call, by_route))
+    });
+    let mut reply = match asked {
+        Ok((call, by_route)) => carry_out(&context.worker, call, by_route).await,
+        Err(failure) => Surface::OpenAi.failure(&failure),
+    };
+    reply::with_id(reply.headers_mut(), id);
+    reply
+}
+
+async fn carry_out(worker: &execute::Worker, call: Call, by_route: bool) -> Reply {
+    let (id, stream) = (call.id, call.scan.stream);
+    match execute::execute(worker, call).await {
+        Ok(answer) => {
+            let described = Described::of(&answer);
+            described.put_on(answered(answer, Gathered::new(id), stream))
+        }
+        Err(mut unanswered) => {
+            if let (Refused::Bursar(failure), true) = (&mut unanswered.refused, by_route) {
+                // The caller knows no field `model`.
+                failure.param = failure.param.take().map(|param| if param == "model" { "route".into() } else { param });
+            }
+            refused(unanswered)
+        }
+    }
+}
+
+/// An answer, whole or as it comes.
+fn answered(answer: Answer, gathered: Gathered, stream: bool) -> Reply {
+    let who = Who::of(&answer);
+    let (body, ledger) = match answer.body {
+        AnswerBody::Stream(relay) => return running(Events::new(who, relay, gathered)),
+        AnswerBody::Whole(body, ledger) => (body, ledger),
+    };
+    let said = Said::read(&body).map_err(|invalid| Failure::new(Code::UpstreamInvalid, invalid.to_string()));
+    match said {
+        Err(failure) => Surface::OpenAi.failure(&failure),
+        // A provider that was asked for a stream may answer at once: its whole answer is one piece of a stream.
+        Ok(said) if stream => match events::all_at_once(&who, gathered, said, &ledger) {
+            Ok(events) => event_stream(Full::new(Bytes::from(events)).map_err(|never| match never {}).boxed_unsync()),
+            Err(failure) => Surface::OpenAi.failure(&failure),
+        },
+        Ok(said) => match gathered.whole(said) {
+            Ok(mut gathered) => reply::json(StatusCode::OK, &gathered.reply(&who, &ledger)),
+            Err(failure) => Surface::OpenAi.failure(&failure),
+        },
+    }
+}
+
+fn running(events: Events) -> Reply {
+    let pieces = stream::unfold(events, |mut events| async move {
+        let bytes = events.next().await?;
+        Some((Ok(Frame::data(bytes)), events))
+    });
+    event_stream(StreamBody::new(pieces).boxed_unsync())
+}

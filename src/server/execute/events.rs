@@ -1,0 +1,87 @@
+//! A streamed reply: OpenAI's chunks in, Bursar's events out.
+
+use bytes::Bytes;
+
+use super::gather::{Gathered, Who};
+use crate::adapter::hub::Said;
+use crate::adapter::sse;
+use crate::api::execute::ExecuteEvent;
+use crate::api::{Code, ErrorBody, Failure};
+use crate::bounds;
+use crate::execute::{Ledger, Relay};
+
+/// A running reply. Dropping it hangs up on the provider.
+pub(super) struct Events {
+    who: Who,
+    relay: Box<Relay>,
+    frames: sse::Reader,
+    gathered: Gathered,
+    ended: bool,
+}
+
+impl Events {
+    /// The events of a stream.
+    pub(super) fn new(who: Who, relay: Box<Relay>, gathered: Gathered) -> Self {
+        Self { who, relay, frames: sse::Reader::new(bounds::STREAM_FRAME_BYTES_MAX), gathered, ended: false }
+    }
+
+    /// The next bytes for the app, whole events; none at the end.
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
+        while !self.ended {
+            let mut out = Vec::new();
+            match self.relay.next().await {
+                Some(bytes) => {
+                    if let Err(failure) = self.translate(&bytes, &mut out) {
+                        let _ = self.relay.cut(failure.code, &failure.message).await;
+                        self.end(&mut out, &ExecuteEvent::Error(ErrorBody::of(&failure)));
+                    }
+                }
+                None => {
+                    let reply = self.gathered.reply(&self.who, self.relay.ledger());
+                    self.end(&mut out, &ExecuteEvent::Done(Box::new(reply)));
+                }
+            }
+            if !out.is_empty() {
+                return Some(out.into());
+            }
+        }
+        None
+    }
+
+    /// Says frames of OpenAI's dialect in events.
+    fn translate(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+        let too_long = |error: sse::TooLong| Failure::new(Code::UpstreamTooLarge, error.to_string());
+        self.frames.push(bytes);
+        while let Some(frame) = self.frames.next_frame().map_err(too_long)? {
+            let Some(data) = frame.data.filter(|data| data.trim_ascii() != b"[DONE]") else { continue };
+            let mut said =
+                Said::read(&data).map_err(|invalid| Failure::new(Code::UpstreamInvalid, invalid.to_string()))?;
+            if let Some(error) = said.error.take() {
+                self.end(out, &ExecuteEvent::Error(ErrorBody { error }));
+                return Ok(());
+            }
+            self.gathered.add(said)?.iter().for_each(|event| write(out, event));
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>, event: &ExecuteEvent) {
+        self.ended = true;
+        write(out, event);
+    }
+}
+
+/// The events of an answer that came whole.
+///
+/// # Errors
+/// As [`Gathered::add`].
+pub(super) fn all_at_once(who: &Who, mut gathered: Gathered, said: Said, ledger: &Ledger) -> Result<Vec<u8>, Failure> {
+    let mut out = Vec::new();
+    gathered.add(said)?.iter().for_each(|event| write(&mut out, event));
+    write(&mut out, &ExecuteEvent::Done(Box::new(gathered.reply(who, ledger))));
+    Ok(out)
+}
+
+fn write(out: &mut Vec<u8>, event: &ExecuteEvent) {
+    sse::write_event(out, event.name(), &event.to_json());
+}
