@@ -15,6 +15,7 @@ mod fake;
 mod fake_tests;
 mod faults;
 mod harness;
+mod life;
 mod rotation;
 mod sandbox;
 mod socket;
