@@ -58,9 +58,7 @@ pub(super) fn usable(provider: &Provider, connection: &Connection) -> Result<(),
     if !connection.enabled {
         return Err(Skip::Disabled);
     }
-    // One that was declared and could not be had is missing wherever it was meant to go.
-    let wants_secret = provider.needs_secret() || connection.secret_problem.is_some();
-    if wants_secret && connection.secret.is_none() {
+    if connection.lacks_secret(provider) {
         return Err(Skip::NeedsSecret);
     }
     match connection.health.state() {

@@ -16,6 +16,7 @@ mod fake_tests;
 mod faults;
 mod harness;
 mod life;
+mod operators;
 mod rotation;
 mod sandbox;
 mod socket;
