@@ -15,6 +15,7 @@ mod fake;
 mod fake_tests;
 mod faults;
 mod harness;
+mod layers;
 mod life;
 mod operators;
 mod rotation;
