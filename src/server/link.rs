@@ -25,6 +25,11 @@ use crate::bounds;
 /// How HTTP/2 with prior knowledge begins.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// A frame's payload before anything else was agreed on (RFC 9113, section 4.2).
+const FIRST_FRAME_BYTES_MAX: usize = 16_384;
+/// What follows the length in a frame's head: type, flags, stream.
+const FRAME_HEAD_REST_BYTES: usize = 6;
+
 /// Serves one connection to its end. When `stop` turns true, the request that runs is the last.
 pub(super) async fn serve(
     context: Context,
@@ -33,8 +38,16 @@ pub(super) async fn serve(
     plane: Plane,
     stop: watch::Receiver<bool>,
 ) {
-    let mut stream = stream;
-    let Ok(Some((first, http2))) = timeout(bounds::PREFACE_TIMEOUT, preface(&mut stream)).await else { return };
+    let (mut stream, mut stop) = (stream, stop);
+    let (first, http2) = tokio::select! {
+        biased;
+        said = timeout(bounds::PREFACE_TIMEOUT, preface(&mut stream)) => {
+            let Ok(Some(said)) = said else { return };
+            said
+        }
+        // Nobody waits at the end for a client that has said nothing yet.
+        () = super::turned(&mut stop) => return,
+    };
     let busy = Busy::default();
     let io = TokioIo::new(Watched::new(stream, first, busy.clone()));
     if http2 {
@@ -44,7 +57,8 @@ pub(super) async fn serve(
     }
 }
 
-/// The first bytes, and whether they are HTTP/2's. None where the client hung up.
+/// The first bytes, and whether they are HTTP/2's: then the client's first frame, which it sends at once, is among them.
+/// None where the client hung up.
 async fn preface(stream: &mut UnixStream) -> Option<(Bytes, bool)> {
     let mut first = BytesMut::with_capacity(8 * 1024);
     loop {
@@ -52,13 +66,20 @@ async fn preface(stream: &mut UnixStream) -> Option<(Bytes, bool)> {
             return None;
         }
         let common = first.iter().zip(PREFACE).take_while(|(a, b)| a == b).count();
-        if common == PREFACE.len() {
-            return Some((first.freeze(), true));
-        }
-        if common < first.len() {
+        if common < PREFACE.len().min(first.len()) {
             return Some((first.freeze(), false));
         }
+        if first.get(PREFACE.len()..).is_some_and(has_frame) {
+            return Some((first.freeze(), true));
+        }
     }
+}
+
+/// Whether a whole frame is there, or one that HTTP/2 does not allow as the first.
+fn has_frame(bytes: &[u8]) -> bool {
+    let &[high, middle, low, ref rest @ ..] = bytes else { return false };
+    let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+    length > FIRST_FRAME_BYTES_MAX || rest.len() >= FRAME_HEAD_REST_BYTES + length
 }
 
 async fn serve_http1(

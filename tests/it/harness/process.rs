@@ -38,7 +38,8 @@ pub struct Bursar {
     ended: watch::Receiver<Option<Ended>>,
     log: watch::Receiver<String>,
     threads: Vec<JoinHandle<()>>,
-    notified: UnixDatagram,
+    told: watch::Receiver<String>,
+    listening: tokio::task::JoinHandle<()>,
     heard: Heard,
 }
 
@@ -58,7 +59,7 @@ fn serve_arguments(place: &Place) -> Vec<PathBuf> {
 impl Bursar {
     /// Starts a daemon and waits until it says that it is ready.
     pub async fn start(place: Place) -> Self {
-        let mut bursar = Self::spawn(place, |_| {});
+        let bursar = Self::spawn(place, |_| {});
         bursar.until_told("READY=1").await;
         bursar
     }
@@ -66,6 +67,12 @@ impl Bursar {
     /// Starts a daemon that is not expected to become ready, and waits for its end.
     pub async fn fail(place: Place) -> Remains {
         Self::fail_with(place, |_| {}).await
+    }
+
+    /// The same where the directory itself holds what is looked for, or cannot be looked into.
+    pub async fn fail_apart(place: Place) -> Remains {
+        let bursar = Self::spawn(place, |_| {});
+        bursar.until_ended_with(canary::sweep_said).await
     }
 
     /// The same with a changed command.
@@ -99,7 +106,16 @@ impl Bursar {
             end.send_replace(Some(Ended::from(status)));
         });
         let heard = Heard::default();
-        Self { place: Some(place), pid, ended, log: logged, threads: vec![reading, waiting], notified, heard }
+        let (tell, told) = watch::channel(String::new());
+        // As a service manager does, this reads all that it is told: nobody is kept waiting.
+        let listening = tokio::spawn(async move {
+            let mut buffer = [0; 1024];
+            while let Ok(length) = notified.recv(&mut buffer).await {
+                tell.send_modify(|told| *told += &format!("{}\n", String::from_utf8_lossy(&buffer[..length])));
+            }
+        });
+        let threads = vec![reading, waiting];
+        Self { place: Some(place), pid, ended, log: logged, threads, told, listening, heard }
     }
 
     pub fn place(&self) -> &Place {
@@ -132,19 +148,11 @@ impl Bursar {
     }
 
     /// Waits for a line of what service managers are told.
-    pub async fn until_told(&mut self, line: &str) {
-        let mut ended = self.ended.clone();
-        let told = async {
-            let mut buffer = [0; 1024];
-            loop {
-                let length = self.notified.recv(&mut buffer).await.expect("a datagram");
-                if String::from_utf8_lossy(&buffer[..length]).lines().any(|one| one == line) {
-                    return;
-                }
-            }
-        };
+    pub async fn until_told(&self, line: &str) {
+        let (mut told, mut ended) = (self.told.clone(), self.ended.clone());
+        let is_told = told.wait_for(|told| told.lines().any(|one| one == line));
         tokio::select! {
-            () = soon(line, told) => {}
+            told = soon(line, is_told) => drop(told.expect("somebody listens")),
             ended = ended.wait_for(Option::is_some) => {
                 panic!("the daemon ended ({:?}) before it said {line}", ended.map(|ended| *ended));
             }
@@ -172,7 +180,11 @@ impl Bursar {
     }
 
     /// Waits for the process to end, and looks for what must not be anywhere.
-    pub async fn until_ended(mut self) -> Remains {
+    pub async fn until_ended(self) -> Remains {
+        self.until_ended_with(canary::sweep).await
+    }
+
+    async fn until_ended_with(mut self, sweep: fn(&Remains, &[u8])) -> Remains {
         let mut ended = self.ended.clone();
         let ended =
             *soon("the daemon's end", ended.wait_for(Option::is_some)).await.expect("the process is waited for");
@@ -182,7 +194,7 @@ impl Bursar {
         let log = self.log();
         let place = self.place.take().expect("a daemon that runs has a place");
         let remains = Remains { place, log, ended: ended.expect("it has ended") };
-        canary::sweep(&remains, &self.heard.all());
+        sweep(&remains, &self.heard.all());
         remains
     }
 
@@ -214,6 +226,7 @@ impl Bursar {
 
 impl Drop for Bursar {
     fn drop(&mut self) {
+        self.listening.abort();
         if self.place.is_none() {
             return;
         }
