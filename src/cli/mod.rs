@@ -70,35 +70,26 @@ struct Global {
     verbose: u8,
 }
 
+/// What it is told to do. A command's help stands at its own type: said here, it would hide the longer one there.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the daemon in the foreground
     Serve(serve::Serve),
     /// Show what the daemon is doing
     Status,
     /// Make the daemon read its configuration again
     Reload,
-    /// Call a model
     Execute(execute::Execute),
-    /// See and switch providers
     #[command(subcommand)]
     Providers(providers::Providers),
-    /// Manage connections: accounts and keys at providers
     #[command(subcommand)]
     Connections(connections::Connections),
-    /// Set, replace and remove the secrets of connections
     #[command(subcommand)]
     Credentials(credentials::Credentials),
-    /// Show how connections fare
     Health(health::Health),
-    /// Show what was used, and what it cost
     Usage(usage::Usage),
-    /// Check configuration files, with the daemon's own code
     Check(check::Check),
-    /// Manage the master key
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// Print a shell's completions
     Completions(completions::Completions),
 }
 
@@ -144,7 +135,9 @@ async fn ask(command: Command, global: &Global, out: &Output) -> Outcome {
         Command::Credentials(credentials) => credentials.run(client, out).await,
         Command::Health(health) => health.run(client, out).await,
         Command::Usage(usage) => usage.run(client, out).await,
-        Command::Serve(_) | Command::Check(_) | Command::Keys(_) | Command::Completions(_) => Ok(exit::Exit::Ok),
+        Command::Serve(_) | Command::Check(_) | Command::Keys(_) | Command::Completions(_) => {
+            Ok(exit::Exit::Ok)
+        }
     }
 }
 
