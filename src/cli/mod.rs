@@ -6,6 +6,7 @@ mod client;
 mod completions;
 mod connections;
 mod credentials;
+mod demo;
 mod execute;
 mod exit;
 mod health;
@@ -39,6 +40,7 @@ use crate::clock::Clock;
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "First steps:\n  \
+        bursar demo                                see it work, with nothing set up before\n  \
         bursar credentials set openai              give it a key (you are asked for it)\n  \
         bursar execute -m openai/gpt-4.1-mini Hi   call a model\n  \
         bursar usage                               see what it cost\n\n\
@@ -79,6 +81,7 @@ enum Command {
     /// Make the daemon read its configuration again
     Reload,
     Execute(execute::Execute),
+    Demo(demo::Demo),
     #[command(subcommand)]
     Providers(providers::Providers),
     #[command(subcommand)]
@@ -119,7 +122,10 @@ fn run(cli: Cli) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Failed::state(format!("the runtime cannot be started: {error}")))?;
-    runtime.block_on(ask(command, &global, &out))
+    match command {
+        Command::Demo(demo) => runtime.block_on(demo.run(&out)),
+        command => runtime.block_on(ask(command, &global, &out)),
+    }
 }
 
 /// Commands that a running daemon answers.
@@ -135,7 +141,7 @@ async fn ask(command: Command, global: &Global, out: &Output) -> Outcome {
         Command::Credentials(credentials) => credentials.run(client, out).await,
         Command::Health(health) => health.run(client, out).await,
         Command::Usage(usage) => usage.run(client, out).await,
-        Command::Serve(_) | Command::Check(_) | Command::Keys(_) | Command::Completions(_) => {
+        Command::Serve(_) | Command::Demo(_) | Command::Check(_) | Command::Keys(_) | Command::Completions(_) => {
             Ok(exit::Exit::Ok)
         }
     }
