@@ -7,6 +7,7 @@
     clippy::panic,
     clippy::print_stderr,
     clippy::indexing_slicing,
+    unreachable_pub,
     reason = "a test says what it expects, and names what it skips"
 )]
 

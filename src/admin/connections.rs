@@ -220,7 +220,7 @@ impl Admin {
     }
 
     fn declared_elsewhere(&self, id: &ConnectionId) -> Failure {
-        let file = self.daemon().providers_file;
+        let file = &self.providers_file;
         let message =
             format!("{id} is declared in {}: change it there; here it is only enabled and disabled", file.display());
         Failure::new(Code::Conflict, message)

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
@@ -84,6 +85,8 @@ pub struct Admin {
     pub store: Arc<Store>,
     /// How connections have fared.
     pub health: Registry,
+    /// The file of providers. Another one takes a new start.
+    pub providers_file: PathBuf,
     paths: Paths,
     declared: Mutex<Declared>,
 }
@@ -99,7 +102,7 @@ struct Declared {
     access: Access,
     /// What operators should know of the files, and of what waits for a new start.
     notes: Vec<String>,
-    /// What the last reload did; none before the first.
+    /// The last reload that found something new, or something wrong.
     last: Option<Reloaded>,
 }
 
@@ -122,7 +125,7 @@ impl Admin {
         let warnings = daemon.warnings.iter().chain(&catalogue.warnings).map(ToString::to_string);
         let notes: Vec<String> = warnings.chain(unknown).collect();
         say(&notes);
-        let durable_each = daemon.value.usage.durability == Durability::Each;
+        let durable_each = AtomicBool::new(daemon.value.usage.durability == Durability::Each);
         let value = Arc::new(catalogue.value);
         let declared = Declared {
             generation: 1,
@@ -135,16 +138,15 @@ impl Admin {
             notes,
             last: None,
         };
-        let health = Registry::default();
+        let (health, providers_file) = (Registry::default(), declared.daemon.providers_file.clone());
         let snapshot = build(&declared, &store, &health)?;
         let engine = Engine { snapshot: snapshot.into(), vault, recorder, clock, durable_each, ids: Ids::new() };
-        Ok(Self { engine: Arc::new(engine), store, health, paths, declared: Mutex::new(declared) })
+        Ok(Self { engine: Arc::new(engine), store, health, providers_file, paths, declared: Mutex::new(declared) })
     }
 
     /// The directories and files that a change of configuration may show in.
     pub fn watched(&self) -> Vec<PathBuf> {
-        let declared = self.declared();
-        self.paths.daemon.iter().cloned().chain([declared.daemon.providers_file.clone()]).collect()
+        self.paths.daemon.iter().cloned().chain([self.providers_file.clone()]).collect()
     }
 
     /// The daemon's own configuration, as it is in force.
@@ -157,7 +159,7 @@ impl Admin {
         self.paths.daemon.as_deref()
     }
 
-    /// What the last reload did; none before the first.
+    /// The last reload that found something new, or something wrong.
     pub fn last_reload(&self) -> Option<Reloaded> {
         self.declared().last.clone()
     }
@@ -177,7 +179,11 @@ impl Admin {
                 Reloaded { at_ms, generation: declared.generation, errors, warnings, ..Reloaded::default() }
             }
         };
-        declared.last = Some(reloaded.clone());
+        // A look at files that stayed as they were is no news, unless it was bad news before.
+        let mended = declared.last.as_ref().is_some_and(|last| !last.errors.is_empty());
+        if reloaded.changed || !reloaded.errors.is_empty() || mended {
+            declared.last = Some(reloaded.clone());
+        }
         reloaded
     }
 
@@ -208,7 +214,7 @@ impl Admin {
     fn read_files(&self, declared: &Declared) -> Result<Read, Report> {
         let daemon = self.paths.read_daemon(Some(declared.daemon_fingerprint))?;
         let before = declared.catalogue_fingerprint;
-        let catalogue = config::load_catalogue(&declared.daemon.providers_file, &adapter::kinds(), Some(before))?;
+        let catalogue = config::load_catalogue(&self.providers_file, &adapter::kinds(), Some(before))?;
         Ok(Read { daemon, catalogue })
     }
 
@@ -221,23 +227,24 @@ impl Admin {
             later.map(|table| format!("{table} has changed, and takes effect when the daemon is started again"));
         let (access, unknown) = access(&read.daemon.value);
         let notes = warnings.iter().map(ToString::to_string).chain(unknown).chain(later).collect();
-        let file: Arc<Path> = declared.daemon.providers_file.as_path().into();
+        let file: Arc<Path> = self.providers_file.as_path().into();
         let catalogue = Arc::new(read.catalogue.value);
         let daemon = read.daemon.value;
         let next = Declared {
             generation: declared.generation + 1,
             secrets: secrets::resolve(&catalogue, &self.engine.vault),
-            daemon: Daemon { access: daemon.access, apps: daemon.apps, ..declared.daemon.clone() },
+            daemon: Daemon { access: daemon.access, apps: daemon.apps, usage: daemon.usage, ..declared.daemon.clone() },
             daemon_fingerprint: read.daemon.fingerprint,
             catalogue,
             catalogue_fingerprint: read.catalogue.fingerprint,
             access,
             notes,
-            last: None,
+            last: declared.last.take(),
         };
         let snapshot =
             build(&next, &self.store, &self.health).map_err(|error| Problem::of_file(&file, error.to_string()))?;
         self.engine.snapshot.store(snapshot);
+        self.engine.durable_each.store(next.daemon.usage.durability == Durability::Each, Ordering::Relaxed);
         *declared = next;
         if changed {
             say(&declared.notes);
@@ -247,7 +254,8 @@ impl Admin {
     }
 
     /// Publishes a snapshot of what the store holds now. Changes of the store go through here, one after the other:
-    /// `change` is made and durable before the snapshot that shows it is published.
+    /// `change` is made and durable before the snapshot that shows it is published. It may not ask for what the files
+    /// say (`daemon`, `notes`, `last_reload`), because nobody else may meanwhile.
     ///
     /// # Errors
     /// When the change, or reading the store after it, fails.

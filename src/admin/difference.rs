@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use crate::api::admin::{Change, ChangeAction, ChangeKind};
 use crate::config::{Catalogue, Daemon};
 
-/// What of the daemon's own file would be in force, and is another than before; then what waits for a new start.
+/// What differs in the daemon's own file, as far as a reload takes it.
 pub(super) fn of_daemons(old: &Daemon, new: &Daemon) -> Vec<Change> {
     let tables =
         [("[access]", old.access != new.access), ("[apps]", old.apps != new.apps), ("[usage]", old.usage != new.usage)];
-    let now = tables.into_iter().filter(|(_, differs)| *differs).map(|(table, _)| table.to_owned());
-    let later = old.restart_needed(new).into_iter().map(|table| format!("{table}, at the next start"));
-    let changed = |name| Change { kind: ChangeKind::Daemon, name, action: ChangeAction::Changed };
-    now.chain(later).map(changed).collect()
+    let changed = |table: &str| Change { kind: ChangeKind::Daemon, name: table.into(), action: ChangeAction::Changed };
+    tables.into_iter().filter(|(_, differs)| *differs).map(|(table, _)| changed(table)).collect()
 }
 
 /// What differs between two catalogues.

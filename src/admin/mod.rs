@@ -31,3 +31,6 @@ pub async fn off_the_worker<T: Send + 'static>(
     let broken = |_| Err(Failure::new(Code::Internal, "this change met a fault in Bursar: please report it"));
     tokio::task::spawn_blocking(work).await.unwrap_or_else(broken)
 }
+
+#[cfg(test)]
+mod tests;

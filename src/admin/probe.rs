@@ -103,7 +103,7 @@ fn trial(provider: &Arc<Provider>, connection: &Arc<connection::Connection>) -> 
 
 async fn ask(worker: &Worker, candidate: Candidate) -> TestResult {
     let connection = candidate.connection.id.clone();
-    if candidate.provider.needs_secret() && candidate.connection.secret.is_none() {
+    if candidate.connection.lacks_secret(&candidate.provider) {
         // Nothing was refused: there is nothing to hold against the connection.
         let problem = candidate.connection.secret_problem.clone();
         let error = problem.unwrap_or_else(|| format!("no secret is set: `bursar credentials set {connection}`"));

@@ -32,7 +32,7 @@ impl Admin {
             uptime_s: u64::try_from(uptime_ms / 1_000).unwrap_or_default(),
             config: ConfigStatus {
                 daemon_file: self.daemon_file().map(|file| file.display().to_string()),
-                providers_file: daemon.providers_file.display().to_string(),
+                providers_file: self.providers_file.display().to_string(),
                 generation: snapshot.generation,
             },
             store: StoreStatus { path: self.store.dir().display().to_string(), generation: self.store.generation() },

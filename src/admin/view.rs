@@ -128,7 +128,7 @@ fn state(one: &Connection, provider: Option<&Provider>) -> (HealthState, Option<
         return (HealthState::NeedsSecret, Some(reason));
     };
     let no_secret = || one.secret_problem.clone().unwrap_or_else(|| "no secret is set".into());
-    if provider.needs_secret() && one.secret.is_none() {
+    if one.lacks_secret(provider) {
         return (HealthState::NeedsSecret, Some(no_secret()));
     }
     match one.health.state() {

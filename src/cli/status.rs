@@ -26,7 +26,7 @@ fn table(status: &Status, now_ms: i64) -> Table {
     row("admin socket", Cell::maybe(status.sockets.admin.as_ref(), Cell::text));
     row("workers", Cell::text(status.workers));
     let (open, in_flight) = (status.clients.open, status.clients.in_flight);
-    row("clients", Cell::text(format!("{open} connected, {in_flight} requests in flight")));
+    row("clients", Cell::text(format!("{open} connected, {in_flight} calls in flight")));
     row("connections", connections(status));
     row("usage records", usage(status));
     row("last reload", Cell::maybe(status.last_reload.as_ref(), |reload| last(reload, now_ms)));
@@ -165,7 +165,7 @@ mod tests {
         apps' socket    /run/bursar/bursar.sock
         admin socket    -
         workers         2
-        clients         5 connected, 1 requests in flight
+        clients         5 connected, 1 calls in flight
         connections     0 of 0 usable: `bursar credentials set openai` adds one
         usage records   0 waiting, 0 lost
         last reload     -

@@ -12,6 +12,7 @@ pub use health::{Health, HealthState};
 use crate::api::{ConnectionId, LimitGroup};
 use crate::config::{Limits, TimeoutOverrides};
 use crate::credential::SealedSecret;
+use crate::provider::Provider;
 use crate::upstream::sandbox::Fault;
 
 /// Who may change a connection.
@@ -65,6 +66,12 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Whether it cannot be used for want of its secret. One that was declared and cannot be had counts, even where the
+    /// provider would take a call without any: the call would go out as somebody else.
+    pub fn lacks_secret(&self, provider: &Provider) -> bool {
+        self.secret.is_none() && (provider.needs_secret() || self.secret_problem.is_some())
+    }
+
     /// The end of the secret, for operators.
     pub fn secret_hint(&self) -> Option<&str> {
         self.secret.as_ref()?.hint.as_deref()

@@ -155,7 +155,11 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
         tokio::select! {
             asked = signals.next() => match asked {
                 Asked::Stop => break,
-                Asked::Reload => reload(admin, "SIGHUP", |admin| Some(admin.reload())).await,
+                Asked::Reload => {
+                    systemd::reloading();
+                    reload(admin, "SIGHUP", |admin| Some(admin.reload())).await;
+                    systemd::ready();
+                }
             },
             _ = hints.changed() => reload(admin, "a file changed", Admin::follow_hint).await,
             Some(ended) = accepting.join_next() => {
@@ -204,10 +208,8 @@ fn watch_files(admin: &Arc<Admin>) -> (Option<config::Watcher>, watch::Receiver<
 
 /// Reads the configuration again, and says how that went.
 async fn reload(admin: &Arc<Admin>, why: &'static str, how: fn(&Admin) -> Option<Reloaded>) {
-    systemd::reloading();
     let admin = Arc::clone(admin);
     let reloaded = tokio::task::spawn_blocking(move || how(&admin)).await;
-    systemd::ready();
     let Ok(Some(reloaded)) = reloaded else { return };
     for problem in &reloaded.errors {
         tracing::error!("{problem}");

@@ -4,6 +4,7 @@
 //! dropped by a client that hung up too, the ledger closes itself.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -223,7 +224,7 @@ impl Ledger {
         if let Some(mut record) = self.last.take() {
             record.is_final = is_final;
             self.engine.log(&record);
-            if is_final && self.engine.durable_each {
+            if is_final && self.engine.durable_each.load(Ordering::Relaxed) {
                 self.receipt = Some(self.engine.recorder.record_durable(record));
             } else {
                 self.engine.recorder.record(record);

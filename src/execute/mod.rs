@@ -9,7 +9,7 @@ mod tap;
 mod wire;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -47,7 +47,7 @@ pub struct Engine {
     /// Tells the time.
     pub clock: Clock,
     /// Whether a reply waits for its record to be durable.
-    pub durable_each: bool,
+    pub durable_each: AtomicBool,
     /// Makes ids unique: random for the process, counted within it.
     pub ids: Ids,
 }

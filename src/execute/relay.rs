@@ -11,7 +11,8 @@ use crate::api::{Code, ErrorBody, Failure, Outcome};
 use crate::bounds;
 use crate::config::Timeouts;
 
-/// A running stream. Dropping it hangs up on the provider and closes the account.
+/// A running stream. Dropping it hangs up on the provider and closes the account: an app that leaves after the terminal
+/// event, as many do, has been served; one that leaves before it is gone.
 pub struct Relay {
     tap: Box<Tap>,
     ledger: Ledger,
@@ -120,5 +121,13 @@ impl Relay {
     /// Ends the stream with an error, of which the record may hold another text than the app is told.
     async fn cut_noting(&mut self, code: Code, message: &str, noted: &str) -> Option<Bytes> {
         self.end(Some((Failure::new(code, message), noted))).await
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        if self.terminal && !matches!(self.state, State::Held) {
+            self.ledger.close(Outcome::Ok, None);
+        }
     }
 }

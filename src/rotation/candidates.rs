@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::selection::{Pool, Wanted};
-use crate::api::{Capability, ConnectionId, ProviderSlug};
+use super::pool::{Pool, Skip, Wanted, usable};
+use crate::api::{ConnectionId, ProviderSlug};
 use crate::config::Model;
-use crate::connection::{Connection, HealthState};
+use crate::connection::Connection;
 use crate::provider::Provider;
 
 /// A connection to try, with the model to ask it for.
@@ -21,25 +21,6 @@ pub struct Candidate {
     pub facts: Option<Arc<Model>>,
 }
 
-/// Why a connection was passed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Skip {
-    /// Its provider is switched off.
-    ProviderDisabled,
-    /// It is switched off.
-    Disabled,
-    /// It has no credential.
-    NeedsSecret,
-    /// The provider refused its credential.
-    Rejected,
-    /// The model lacks a capability.
-    Lacks(Capability),
-    /// The request is larger than the model's context window.
-    TooLarge,
-    /// The request is pinned to another connection.
-    NotPinned,
-}
-
 /// A connection that was passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
@@ -47,26 +28,6 @@ pub struct Skipped {
     pub connection: ConnectionId,
     /// Why.
     pub why: Skip,
-}
-
-/// Whether a connection may be tried at all, whatever the request.
-pub(super) fn usable(provider: &Provider, connection: &Connection) -> Result<(), Skip> {
-    if !provider.enabled {
-        return Err(Skip::ProviderDisabled);
-    }
-    if !connection.enabled {
-        return Err(Skip::Disabled);
-    }
-    // One that was declared and could not be had is missing wherever it was meant to go.
-    let wants_secret = provider.needs_secret() || connection.secret_problem.is_some();
-    if wants_secret && connection.secret.is_none() {
-        return Err(Skip::NeedsSecret);
-    }
-    match connection.health.state() {
-        HealthState::Ok => Ok(()),
-        HealthState::Rejected => Err(Skip::Rejected),
-        HealthState::NeedsSecret => Err(Skip::NeedsSecret),
-    }
 }
 
 /// The candidates of one request, in order.

@@ -7,10 +7,12 @@
 
 mod candidates;
 mod decision;
+mod pool;
 mod selection;
 mod tier;
 
-pub use candidates::{Candidate, Candidates, Skip, Skipped};
+pub use candidates::{Candidate, Candidates, Skipped};
 pub use decision::{Step, decide, pause};
-pub use selection::{Selection, SelectionError, Wanted};
+pub use pool::{Skip, Wanted};
+pub use selection::{Selection, SelectionError};
 pub use tier::Tier;

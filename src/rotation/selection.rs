@@ -6,24 +6,12 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::candidates::Candidates;
+use super::pool::{Pool, Wanted, usable};
 use super::tier::Tier;
-use crate::api::{Capabilities, ConnectionId, ProviderSlug, RouteName};
+use crate::api::{Capabilities, ProviderSlug, RouteName};
 use crate::config::{Model, Route};
 use crate::connection::Connection;
 use crate::provider::Provider;
-
-/// What a request wants.
-#[derive(Debug, Clone, Default)]
-pub struct Wanted {
-    /// A route's name, `provider/model`, or a bare model id.
-    pub model: String,
-    /// What the model must be able to do.
-    pub needs: Capabilities,
-    /// The only connection that may be used.
-    pub pin: Option<ConnectionId>,
-    /// Tokens that the request and its reply need at least, as far as they are known.
-    pub tokens: Option<u64>,
-}
 
 /// A model that nobody here knows.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -44,16 +32,6 @@ pub enum SelectionError {
         /// The model.
         model: String,
     },
-}
-
-/// One provider's connections of one priority, for one model.
-#[derive(Clone)]
-pub(super) struct Pool {
-    pub(super) provider: Arc<Provider>,
-    pub(super) model: Arc<str>,
-    /// What is known of the model, where it is listed.
-    pub(super) facts: Option<Arc<Model>>,
-    pub(super) tier: Arc<Tier>,
 }
 
 /// What there is to choose from, worked out once a snapshot.
@@ -177,7 +155,7 @@ impl Selection {
     /// Whether a connection could be tried now, whatever the request.
     pub fn is_usable(&self, connection: &Connection) -> bool {
         let provider = self.providers.get(&connection.id.provider);
-        provider.is_some_and(|provider| super::candidates::usable(provider, connection).is_ok())
+        provider.is_some_and(|provider| usable(provider, connection).is_ok())
     }
 
     /// The connection of a provider that a call would go to first: the one that checks and model lists use.
@@ -185,9 +163,7 @@ impl Selection {
     pub fn active_connection(&self, slug: &ProviderSlug) -> Option<&Arc<Connection>> {
         let provider = self.providers.get(slug).filter(|provider| provider.enabled)?;
         self.tiers.get(slug)?.iter().find_map(|tier| {
-            (0..)
-                .map_while(|step| tier.at(0, step))
-                .find(|connection| super::candidates::usable(provider, connection).is_ok())
+            (0..).map_while(|step| tier.at(0, step)).find(|connection| usable(provider, connection).is_ok())
         })
     }
 }

@@ -1,8 +1,7 @@
 //! The accept loop: takes connections, knows their peers, and hands each to the worker with the fewest open.
 
-use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
@@ -10,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::listen::{Binding, Plane};
 use super::routes::Caller;
+use super::seats::Clients;
 use super::worker::{Arrival, Pool};
 use crate::bounds;
 
@@ -87,44 +87,5 @@ impl Default for Pause {
 impl Pause {
     fn longer(&mut self) {
         self.0 = (self.0 * 2).min(bounds::ACCEPT_PAUSE_MAX);
-    }
-}
-
-/// Open connections by user. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct Clients(Arc<Mutex<HashMap<u32, usize>>>);
-
-/// One connection of a user.
-pub(super) struct Seat {
-    clients: Clients,
-    uid: u32,
-}
-
-impl Clients {
-    /// Open connections, all users together.
-    pub fn open(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
-    }
-
-    fn seat(&self, uid: u32) -> Option<Seat> {
-        let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = users.entry(uid).or_default();
-        if *open >= bounds::CLIENTS_PER_USER_MAX {
-            return None;
-        }
-        *open += 1;
-        Some(Seat { clients: self.clone(), uid })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut users = self.clients.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = users.get_mut(&self.uid) {
-            *open -= 1;
-            if *open == 0 {
-                users.remove(&self.uid);
-            }
-        }
     }
 }

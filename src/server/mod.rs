@@ -16,14 +16,16 @@ mod models;
 mod openai;
 mod reply;
 pub mod routes;
+mod seats;
 mod worker;
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-pub use accept::{Acceptor, Clients, accept};
+pub use accept::{Acceptor, accept};
 pub use listen::{Binding, ListenError, Plane, bind, inherited};
+pub use seats::Clients;
 pub use worker::{Pool, WorkerError};
 
 use crate::access::Names;

@@ -11,9 +11,9 @@ use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::accept::Seat;
 use super::listen::Plane;
 use super::routes::Caller;
+use super::seats::Seat;
 use super::{Context, link};
 use crate::bounds;
 

@@ -16,5 +16,7 @@ mod fake;
 mod fake_tests;
 mod faults;
 mod harness;
+mod operators;
 mod rotation;
 mod sandbox;
+mod usage;

@@ -131,9 +131,13 @@ async fn off<T: Send + 'static>(
 async fn object<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Failure> {
     let (head, body) = request.into_parts();
     let bytes = body::read(&head.headers, body, bounds::ADMIN_BODY_BYTES_MAX).await?;
-    // What stood in the wrong place may be a secret.
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::new(Code::InvalidRequest, sanitise(&format!("the body cannot be taken: {error}"))))
+    let mut json = serde_json::Deserializer::from_slice(&bytes);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let (path, error) = (error.path().to_string(), error.into_inner());
+        let field = if path == "." { String::new() } else { format!("{path}: ") };
+        // What stood in the wrong place may be a secret.
+        Failure::new(Code::InvalidRequest, sanitise(&format!("the body cannot be taken: {field}{error}")))
+    })
 }
 
 /// A name out of the path.

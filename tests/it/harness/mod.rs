@@ -26,7 +26,7 @@ use tempfile::TempDir;
 
 pub use client::{Call, Link, Reply, Streamed};
 pub use process::{Bursar, Ended};
-pub use setup::{Place, Setup, key_of};
+pub use setup::{Place, Setup, canary as canary_of_keys, key_of};
 
 /// How long a test waits for what must happen. Far more than it takes on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(30);

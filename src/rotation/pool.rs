@@ -1,0 +1,69 @@
+//! What a request wants, and the pools of connections that may give it.
+
+use std::sync::Arc;
+
+use super::tier::Tier;
+use crate::api::{Capabilities, Capability, ConnectionId};
+use crate::config::Model;
+use crate::connection::{Connection, HealthState};
+use crate::provider::Provider;
+
+/// What a request wants.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// A route's name, `provider/model`, or a bare model id.
+    pub model: String,
+    /// What the model must be able to do.
+    pub needs: Capabilities,
+    /// The only connection that may be used.
+    pub pin: Option<ConnectionId>,
+    /// Tokens that the request and its reply need at least, as far as they are known.
+    pub tokens: Option<u64>,
+}
+
+/// One provider's connections of one priority, for one model.
+#[derive(Clone)]
+pub(super) struct Pool {
+    pub(super) provider: Arc<Provider>,
+    pub(super) model: Arc<str>,
+    /// What is known of the model, where it is listed.
+    pub(super) facts: Option<Arc<Model>>,
+    pub(super) tier: Arc<Tier>,
+}
+
+/// Why a connection was passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Skip {
+    /// Its provider is switched off.
+    ProviderDisabled,
+    /// It is switched off.
+    Disabled,
+    /// It has no credential.
+    NeedsSecret,
+    /// The provider refused its credential.
+    Rejected,
+    /// The model lacks a capability.
+    Lacks(Capability),
+    /// The request is larger than the model's context window.
+    TooLarge,
+    /// The request is pinned to another connection.
+    NotPinned,
+}
+
+/// Whether a connection may be tried at all, whatever the request.
+pub(super) fn usable(provider: &Provider, connection: &Connection) -> Result<(), Skip> {
+    if !provider.enabled {
+        return Err(Skip::ProviderDisabled);
+    }
+    if !connection.enabled {
+        return Err(Skip::Disabled);
+    }
+    if connection.lacks_secret(provider) {
+        return Err(Skip::NeedsSecret);
+    }
+    match connection.health.state() {
+        HealthState::Ok => Ok(()),
+        HealthState::Rejected => Err(Skip::Rejected),
+        HealthState::NeedsSecret => Err(Skip::NeedsSecret),
+    }
+}
