@@ -115,6 +115,11 @@ pub const PROBES_AT_ONCE_MAX: usize = 8;
 /// How long running requests may go on after a stop was asked for.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long the demo's daemon may take to start: far more than it does on a busy machine.
+pub const DEMO_START_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the demo's daemon may take to stop: nothing runs in it any more.
+pub const DEMO_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Attempts more on one connection after a transient failure.
 pub const RETRIES_PER_CONNECTION: u32 = 1;
 /// Attempts of one request, whatever the number of its candidates.

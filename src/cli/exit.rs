@@ -28,6 +28,8 @@ pub(super) enum Exit {
     NotPermitted = 77,
     /// The configuration or the state on disk is bad.
     State = 78,
+    /// It was interrupted, and cleaned up; what shells say of a program that Ctrl-C ended.
+    Interrupted = 130,
 }
 
 impl Exit {

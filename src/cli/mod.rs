@@ -6,6 +6,7 @@ mod client;
 mod completions;
 mod connections;
 mod credentials;
+mod demo;
 mod execute;
 mod exit;
 mod health;
@@ -39,6 +40,7 @@ use crate::clock::Clock;
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "First steps:\n  \
+        bursar demo                                see it work, with nothing set up before\n  \
         bursar credentials set openai              give it a key (you are asked for it)\n  \
         bursar execute -m openai/gpt-4.1-mini Hi   call a model\n  \
         bursar usage                               see what it cost\n\n\
@@ -70,35 +72,27 @@ struct Global {
     verbose: u8,
 }
 
+/// What it is told to do. A command's help stands at its own type: said here, it would hide the longer one there.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the daemon in the foreground
     Serve(serve::Serve),
     /// Show what the daemon is doing
     Status,
     /// Make the daemon read its configuration again
     Reload,
-    /// Call a model
     Execute(execute::Execute),
-    /// See and switch providers
+    Demo(demo::Demo),
     #[command(subcommand)]
     Providers(providers::Providers),
-    /// Manage connections: accounts and keys at providers
     #[command(subcommand)]
     Connections(connections::Connections),
-    /// Set, replace and remove the secrets of connections
     #[command(subcommand)]
     Credentials(credentials::Credentials),
-    /// Show how connections fare
     Health(health::Health),
-    /// Show what was used, and what it cost
     Usage(usage::Usage),
-    /// Check configuration files, with the daemon's own code
     Check(check::Check),
-    /// Manage the master key
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// Print a shell's completions
     Completions(completions::Completions),
 }
 
@@ -128,7 +122,10 @@ fn run(cli: Cli) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Failed::state(format!("the runtime cannot be started: {error}")))?;
-    runtime.block_on(ask(command, &global, &out))
+    match command {
+        Command::Demo(demo) => runtime.block_on(demo.run(&out)),
+        command => runtime.block_on(ask(command, &global, &out)),
+    }
 }
 
 /// Commands that a running daemon answers.
@@ -144,7 +141,9 @@ async fn ask(command: Command, global: &Global, out: &Output) -> Outcome {
         Command::Credentials(credentials) => credentials.run(client, out).await,
         Command::Health(health) => health.run(client, out).await,
         Command::Usage(usage) => usage.run(client, out).await,
-        Command::Serve(_) | Command::Check(_) | Command::Keys(_) | Command::Completions(_) => Ok(exit::Exit::Ok),
+        Command::Serve(_) | Command::Demo(_) | Command::Check(_) | Command::Keys(_) | Command::Completions(_) => {
+            Ok(exit::Exit::Ok)
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! `POST /v1/execute` through the socket of a real daemon, answered by the sandbox.
 
 use bursar::adapter::sse;
+use bursar::api::Outcome;
 use bursar::api::execute::{ExecuteEvent, ExecuteReply, ToolCallDelta};
 use serde_json::{Value, json};
 
-use crate::fake::{FakeProvider, openai};
+use crate::fake::{FakeProvider, gemini, openai};
 use crate::harness::{Bursar, Call, Reply, Setup};
 
 const PROVIDERS: &str = r#"
@@ -181,6 +182,38 @@ async fn a_provider_that_does_not_stream_answers_in_one_piece() {
     let events = streamed(&bursar, &json!({"model": "one/m", "input": "x", "options": {"stream": true}})).await;
     let [ExecuteEvent::Text(text), ExecuteEvent::Done(reply)] = &events[..] else { panic!("{events:?}") };
     assert_eq!((text.delta.as_str(), reply.output.text.as_deref()), ("all at once", Some("all at once")));
+}
+
+#[tokio::test]
+async fn a_provider_of_another_dialect_answers_in_the_same_shape() {
+    let fake = FakeProvider::start().await;
+    fake.script([gemini::chat("hello").into(), gemini::stream(&["hel", "lo"]).reply().whole()]);
+    let base = format!("{}/v1beta", fake.url());
+    let bursar = Setup::new().provider_of("gemini", "g", &base, "").connection("g:a", "").start().await;
+    let reply = replied(&bursar, &json!({"model": "g/m", "input": "x"})).await;
+    let mut events = streamed(&bursar, &json!({"model": "g/m", "input": "x", "options": {"stream": true}})).await;
+    let Some(ExecuteEvent::Done(done)) = events.pop() else { panic!("the last event is done") };
+    assert_eq!(events.len(), 2);
+    for reply in [&reply, &done] {
+        assert_eq!((reply.model.as_str(), reply.output.text.as_deref()), ("fake-model", Some("hello")));
+        let tokens = (reply.usage.tokens.input, reply.usage.tokens.output);
+        assert_eq!(tokens, (Some(gemini::USAGE.0), Some(gemini::USAGE.1)));
+        assert_eq!((reply.output.finish_reason.as_deref(), reply.attempts.len()), (Some("stop"), 1));
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_hangs_up_leaves_the_provider_too() {
+    let fake = FakeProvider::start().await;
+    fake.always(openai::opening(&["a", "b"]).reply().hang_after(2));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    let body = json!({"model": "one/m", "input": "x", "options": {"stream": true}});
+    let mut reply = bursar.open(Call::post("/v1/execute", &body)).await;
+    reply.until("\"a\"").await;
+    reply.hang_up();
+    fake.until_aborted(1).await;
+    let outcomes: Vec<_> = bursar.stop().await.records().iter().map(|record| record.outcome).collect();
+    assert_eq!(outcomes, [Outcome::ClientGone]);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 )]
 
 mod basics;
+mod demo;
 mod execute;
 mod fake;
 mod fake_tests;

@@ -8,6 +8,7 @@ mod time;
 
 use std::io::{self, IsTerminal, Write};
 
+use anstyle::Style;
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -74,6 +75,18 @@ impl Output {
     /// Prints a text as it is.
     pub(in crate::cli) fn text(&self, text: &str) {
         self.print(text);
+    }
+
+    /// Prints the title of what follows.
+    pub(in crate::cli) fn heading(&self, title: &str) {
+        let bold = Style::new().bold();
+        self.print(&if self.colour { format!("{bold}{title}{bold:#}\n") } else { format!("{title}\n") });
+    }
+
+    /// Prints a text in a colour.
+    pub(in crate::cli) fn toned(&self, text: &str, tone: Tone) {
+        let style = tone.style();
+        self.print(&if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() });
     }
 
     /// A remark beside the answer.

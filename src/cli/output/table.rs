@@ -29,7 +29,7 @@ impl Tone {
         }
     }
 
-    const fn style(self) -> Style {
+    pub(super) const fn style(self) -> Style {
         let colour = match self {
             Self::Good => AnsiColor::Green,
             Self::Warn => AnsiColor::Yellow,
