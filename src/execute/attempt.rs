@@ -89,13 +89,15 @@ fn timeouts(call: &Call, candidate: &Candidate) -> Timeouts {
 }
 
 fn unsayable(error: WireError) -> Failed {
-    let (outcome, code, message) = match error {
+    // What cannot be said is the app's own, and what is told of it may quote the prompt.
+    let unsaid = || Some(String::from("the request cannot be said in this provider's format"));
+    let (outcome, code, message, noted) = match error {
         // Another candidate may be able to say it; where none is, the app is told.
-        WireError::Refused(refusal) => (Outcome::Caller, refusal.code, refusal.message),
-        WireError::Credential(message) => (Outcome::Credential, Code::UpstreamAuth, message),
-        WireError::Url => (Outcome::Caller, Code::InvalidRequest, "the model's name makes no URL".into()),
+        WireError::Refused(refusal) => (Outcome::Caller, refusal.code, refusal.message, unsaid()),
+        WireError::Credential(message) => (Outcome::Credential, Code::UpstreamAuth, message, None),
+        WireError::Url => (Outcome::Caller, Code::InvalidRequest, "the model's name makes no URL".into(), None),
     };
-    Failed { outcome, code, message, noted: None, retry_after: None, answer: None }
+    Failed { outcome, code, message, noted, retry_after: None, answer: None }
 }
 
 /// Reads one reply.

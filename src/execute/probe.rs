@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::wire::{self, WireError};
-use super::{Worker, attempt};
+use super::{Worker, attempt, failure};
 use crate::api::Outcome;
 use crate::bounds;
 use crate::rotation::Candidate;
@@ -59,7 +59,10 @@ async fn list(
     let adapter = candidate.provider.adapter;
     if !reply.status.is_success() {
         let body = reply.beginning(bounds::ERROR_BODY_BYTES_MAX).await;
-        let error = adapter.error(reply.status.as_u16(), &reply.headers, &body);
+        let mut error = adapter.error(reply.status.as_u16(), &reply.headers, &body);
+        if wire::repeats_credential(&error, &body, candidate, &worker.engine.vault) {
+            error = failure::silenced(error);
+        }
         return Err((error.outcome, error.message));
     }
     let body = reply.whole(bounds::REPLY_BODY_BYTES_MAX).await.map_err(transport)?;
