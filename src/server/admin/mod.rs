@@ -135,9 +135,22 @@ async fn object<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Fa
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let (path, error) = (error.path().to_string(), error.into_inner());
         let field = if path == "." { String::new() } else { format!("{path}: ") };
-        // What stood in the wrong place may be a secret.
+        let error = without_value(&error.to_string());
         Failure::new(Code::InvalidRequest, sanitise(&format!("the body cannot be taken: {field}{error}")))
     })
+}
+
+/// What is wrong with a body, without what stood in the wrong place: it may be a secret.
+fn without_value(error: &str) -> String {
+    let quoted =
+        ["invalid type: ", "invalid value: ", "unknown variant "].into_iter().find(|way| error.starts_with(way));
+    match (quoted, error.rfind(", expected ")) {
+        (Some(way), Some(expected)) => {
+            let expected = error.get(expected..).unwrap_or_default();
+            format!("{}{expected}", way.trim_end_matches([':', ' ']))
+        }
+        _ => error.to_owned(),
+    }
 }
 
 /// A name out of the path.
