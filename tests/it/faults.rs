@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::fake::{Behaviour, Events, FakeProvider, Framing, Refusing, Reply as Answer, broken, openai};
 use crate::harness::client::{Event, error_code, said};
-use crate::harness::{Bursar, Call, Reply, Setup, key_of, soon};
+use crate::harness::{Bursar, Call, Reply, Setup, key_of};
 
 /// A provider's misbehaviour before there is content, and what follows.
 struct Fault {
@@ -413,10 +413,7 @@ async fn a_prompt_that_a_provider_repeats_is_not_kept() {
     });
     let bursar = setup.start().await;
     for status in statuses {
-        // Not remembered as said by Bursar: it is the provider's own answer.
-        let socket = bursar.place().socket();
-        let link = crate::harness::Link::http1(&socket, crate::harness::client::Heard::default()).await;
-        let reply = soon("a reply", link.call(Call::chat(&format!("p{status}/m")))).await;
+        let reply = bursar.call_unheard(Call::chat(&format!("p{status}/m"))).await;
         assert!(reply.status >= 400);
     }
     bursar.stop().await;

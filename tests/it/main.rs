@@ -22,5 +22,6 @@ mod mended;
 mod operators;
 mod rotation;
 mod sandbox;
+mod secrets;
 mod socket;
 mod usage;

@@ -203,6 +203,11 @@ impl Bursar {
         self.link().await.call(call).await
     }
 
+    /// One call of an app that may be told again what it said itself.
+    pub async fn call_unheard(&self, call: Call) -> Reply {
+        Link::http1(&self.place().socket(), Heard::default()).await.call(call).await
+    }
+
     /// One call whose reply is read bit by bit, on a connection of its own.
     pub async fn open(&self, call: Call) -> Streamed {
         self.link().await.open(call).await
