@@ -37,7 +37,15 @@ const NOT_SAID_IN: &[(&str, &[&str], &str)] = &[
 
 /// Words that have no place outside tests.
 const NEVER: &[&str] = &[
-    "todo!", "unimplemented!", "unreachable!", "dbg!", "panic!", ".unwrap()", ".unwrap_err()", ".expect(", "unsafe ",
+    "todo!",
+    "unimplemented!",
+    "unreachable!",
+    "dbg!",
+    "panic!",
+    ".unwrap()",
+    ".unwrap_err()",
+    ".expect(",
+    "unsafe ",
     "unsafe{",
 ];
 
@@ -129,7 +137,8 @@ fn quoted(rest: &[u8], quote: u8) -> usize {
 
 /// Whether a quote begins a character, and not a lifetime.
 fn is_character(rest: &[u8]) -> bool {
-    rest.get(1) == Some(&b'\\') || rest.iter().skip(2).take(4).any(|&b| b == b'\'') && rest.get(2) == Some(&b'\'')
+    rest.get(1) == Some(&b'\\')
+        || rest.iter().skip(2).take(4).any(|&b| b == b'\'') && rest.get(2) == Some(&b'\'')
         || !rest[1].is_ascii()
 }
 
@@ -197,8 +206,11 @@ fn assert_none(problems: &[String]) {
 #[test]
 fn a_module_uses_those_below_it_and_never_those_above() {
     let layers = layers();
-    let rank: BTreeMap<&str, usize> =
-        layers.iter().enumerate().flat_map(|(rank, names)| names.iter().map(move |name| (name.as_str(), rank))).collect();
+    let rank: BTreeMap<&str, usize> = layers
+        .iter()
+        .enumerate()
+        .flat_map(|(rank, names)| names.iter().map(move |name| (name.as_str(), rank)))
+        .collect();
     let mut problems = Vec::new();
     for source in sources() {
         let module = source.path.split(['/', '.']).next().unwrap();
@@ -317,7 +329,8 @@ fn the_manifest_forbids_what_it_should() {
     let manifest: toml::Table = text(&root().join("Cargo.toml")).parse().unwrap();
     let lint = |tool: &str, name: &str| manifest["lints"][tool][name].as_str().map(str::to_owned);
     assert_eq!(lint("rust", "unsafe_code").as_deref(), Some("forbid"));
-    for name in ["unwrap_used", "expect_used", "panic", "indexing_slicing", "print_stdout", "print_stderr", "dbg_macro"] {
+    for name in ["unwrap_used", "expect_used", "panic", "indexing_slicing", "print_stdout", "print_stderr", "dbg_macro"]
+    {
         assert!(lint("clippy", name).is_some(), "{name}");
     }
     assert_eq!(manifest["profile"]["release"]["overflow-checks"].as_bool(), Some(true));

@@ -130,7 +130,9 @@ async fn a_daemon_that_cannot_start_says_why_and_how_to_mend_it() {
     // A secret that is written out is never repeated.
     let key = key_of("one:a");
     let setup = Setup::new().provider("one", "https://x.test");
-    for line in [format!("secret = \"{key}\""), format!("api_key = \"{key}\""), format!("secret = {{ env = \"{key}-\" }}")] {
+    for line in
+        [format!("secret = \"{key}\""), format!("api_key = \"{key}\""), format!("secret = {{ env = \"{key}-\" }}")]
+    {
         let text = format!("[[connections]]\nprovider = \"one\"\nname = \"a\"\n{line}\n");
         let remains = Bursar::fail_apart(setup.clone().providers(&text).place()).await;
         assert_eq!(remains.ended, Ended::Code(78), "{}", remains.log);
@@ -220,9 +222,8 @@ async fn a_swapped_link_is_a_change() {
     let fake = FakeProvider::start().await;
     let setup = served(&fake);
     let place = setup.place();
-    let text = |model: &str| {
-        setup.clone().providers(&format!("[providers.one.models.{model}]\n")).providers_text(&place)
-    };
+    let text =
+        |model: &str| setup.clone().providers(&format!("[providers.one.models.{model}]\n")).providers_text(&place);
     let dir = place.path().to_owned();
     for (version, model) in [("v1", "first"), ("v2", "second")] {
         std::fs::create_dir(dir.join(version)).unwrap();
@@ -329,8 +330,12 @@ async fn what_was_acknowledged_outlives_a_kill() {
         };
         tokio::join!(calls, changes);
         let remains = bursar.kill().await;
-        let kept: HashSet<String> =
-            remains.records().iter().filter(|record| record.is_final).map(|record| record.request_id.to_string()).collect();
+        let kept: HashSet<String> = remains
+            .records()
+            .iter()
+            .filter(|record| record.is_final)
+            .map(|record| record.request_id.to_string())
+            .collect();
         assert!(requests.is_subset(&kept), "round {round}: {} of {}", kept.len(), requests.len());
         bursar = remains.restart().await;
         let list = bursar.call(Call::get("/admin/v1/connections?provider=one")).await.json();
