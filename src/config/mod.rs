@@ -125,6 +125,11 @@ pub fn check_catalogue(source: &Source, kinds: &[&KindFacts]) -> Result<Loaded<C
     checked(source, problems, &root, |root| catalogue::read(root, kinds, &builtins))
 }
 
+/// A text as TOML writes it, quotes included.
+pub fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
 /// Reads a parsed document, unless it could not be parsed: then most of what would be found comes from that.
 fn checked<T>(
     source: &Source,

@@ -13,7 +13,7 @@ use super::real::Real;
 use crate::bounds;
 use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Failed};
-use crate::config::Keys;
+use crate::config::{self, Keys};
 use crate::daemon;
 
 /// The demo's providers. The second one stands for a provider whose first account is out of order.
@@ -150,7 +150,7 @@ fn declared(real: &[&Real]) -> String {
 }
 
 fn quoted(path: &Path) -> String {
-    toml::Value::from(path.to_string_lossy().as_ref()).to_string()
+    config::quoted(&path.to_string_lossy())
 }
 
 #[cfg(test)]
