@@ -117,7 +117,11 @@ pub(super) fn refused(unanswered: Unanswered) -> Reply {
 /// A provider's answer to the app's own fault: unchanged in the same dialect, if it is JSON and shows no key; else its
 /// text in OpenAI's.
 fn passed_on(answer: ProviderAnswer) -> Reply {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_REQUEST);
+    let status = match answer.status {
+        // With these an app is told that Bursar refuses it; a provider that flags a prompt uses them too.
+        401..=403 => StatusCode::BAD_REQUEST,
+        other => reply::status(other),
+    };
     if let Some(body) = answer.unchanged() {
         return reply::json_bytes(status, body);
     }
