@@ -457,6 +457,22 @@ async fn a_callers_fault_on_a_later_provider_is_not_its_fault() {
     assert_eq!(outcomes, [(Outcome::NotForKey, false), (Outcome::Caller, true), (Outcome::Caller, true)]);
 }
 
+/// A flagged prompt is the app's fault, and yet no 403 of Bursar's.
+#[tokio::test]
+async fn a_providers_403_for_a_prompt_is_a_400_for_the_app() {
+    let fake = FakeProvider::start().await;
+    let error = json!({"error": {"code": 403, "message": "flagged", "metadata": {"reasons": ["violence"]}}});
+    fake.always(Answer::json(403, &error));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a", "b"]).start().await;
+    for stream in [false, true] {
+        let reply = bursar.call(Call::chat_as("one/m", stream)).await;
+        assert_eq!((reply.status, reply.json()), (400, error.clone()));
+    }
+    assert_eq!(fake.seen().len(), 2);
+    let records = bursar.stop().await.records();
+    assert!(records.iter().all(|record| record.outcome == Outcome::Caller && record.status == Some(403)));
+}
+
 async fn two_providers(fake: &FakeProvider) -> Bursar {
     Setup::new()
         .ranked("one", &fake.url(), &["a"])
