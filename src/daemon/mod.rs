@@ -161,7 +161,7 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
                     systemd::ready();
                 }
             },
-            _ = hints.changed() => reload(admin, "a file changed", Admin::follow_hint).await,
+            Ok(()) = hints.changed() => reload(admin, "a file changed", Admin::follow_hint).await,
             Some(ended) = accepting.join_next() => {
                 if let Ok(Err(error)) = ended {
                     tracing::error!(%error, "a socket failed: stopping");
