@@ -7,8 +7,10 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::bounds;
 
@@ -21,14 +23,21 @@ pub fn init(verbose: u8) -> Flush {
         1 => "info,bursar=debug",
         _ => "debug,bursar=trace",
     };
-    let filter = EnvFilter::try_from_env("BURSAR_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let wanted = std::env::var("BURSAR_LOG").ok();
+    let filter = wanted.as_deref().unwrap_or(default).parse::<Targets>();
+    let misread = filter.is_err();
+    let filter = filter.unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
     let lines = Lines::default();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone());
+    let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone());
+    let registry = tracing_subscriber::registry().with(filter);
     let started = if std::env::var_os("BURSAR_LOG_FORMAT").is_some_and(|format| format == "json") {
-        builder.json().flatten_event(true).try_init()
+        registry.with(layer.json().flatten_event(true)).try_init()
     } else {
-        builder.with_ansi(io::stderr().is_terminal()).try_init()
+        registry.with(layer.with_ansi(io::stderr().is_terminal())).try_init()
     };
+    if misread {
+        tracing::warn!("BURSAR_LOG is not understood, write it as in info,bursar=debug: info is logged");
+    }
     // A second start, as in tests, keeps the first.
     let ours = started.is_ok();
     let writing = ours

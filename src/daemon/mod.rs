@@ -162,11 +162,11 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
                 }
             },
             Ok(()) = hints.changed() => reload(admin, "a file changed", Admin::follow_hint).await,
+            // Accepting ends only when it is told to; before that, a daemon without its socket is of no use.
             Some(ended) = accepting.join_next() => {
-                if let Ok(Err(error)) = ended {
-                    tracing::error!(%error, "a socket failed: stopping");
-                    break;
-                }
+                let error = ended.map_err(std::io::Error::other).and_then(|ended| ended).err();
+                tracing::error!(error = error.map(tracing::field::display), "a socket failed: stopping");
+                break;
             }
         }
     }
@@ -222,9 +222,9 @@ async fn reload(admin: &Arc<Admin>, why: &'static str, how: fn(&Admin) -> Option
     }
 }
 
-/// Half the processors: the rest is the apps', and the kernel's work for them.
+/// One for each processor: connections are spread over them, and a worker without any costs next to nothing.
 fn workers_by_default() -> usize {
-    thread::available_parallelism().map_or(1, |count| count.get() / 2)
+    thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// What a signal asks for.

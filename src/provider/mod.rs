@@ -92,6 +92,8 @@ impl Provider {
             base_url: declared.base_url.clone(),
             origin: Origin::of(&declared.base_url).map_err(|error| ProviderError::Origin(slug.clone(), error))?,
             transport: Transport {
+                tls: declared.base_url.scheme() == "https"
+                    || declared.proxy.as_ref().is_some_and(|proxy| proxy.scheme() == "https"),
                 allow_private: declared.allow_private,
                 ca_file: declared.ca_file.clone(),
                 proxy: declared.proxy.as_ref().map(Url::to_string),

@@ -17,12 +17,16 @@ const ROOT_FILES: &[&str] = &[
     "/etc/ssl/cert.pem",
 ];
 
-/// The TLS settings for the distribution's roots, or for one file's. The first are read once a process.
+/// The TLS settings for the distribution's roots, or for one file's. The first are read once a process. Where TLS is not
+/// needed they trust nobody.
 ///
 /// # Errors
 /// When no root can be read.
-pub(super) fn config(ca_file: Option<&Path>) -> Result<ClientConfig, TransportError> {
+pub(super) fn config(needed: bool, ca_file: Option<&Path>) -> Result<ClientConfig, TransportError> {
     static SYSTEM: OnceLock<Result<ClientConfig, TransportError>> = OnceLock::new();
+    if !needed {
+        return with_roots(RootCertStore::empty());
+    }
     match ca_file {
         Some(file) => build(file),
         None => SYSTEM
@@ -52,9 +56,13 @@ fn build(file: &Path) -> Result<ClientConfig, TransportError> {
     if roots.is_empty() {
         return Err(failed("it holds no usable certificate".into()));
     }
+    with_roots(roots)
+}
+
+fn with_roots(roots: RootCertStore) -> Result<ClientConfig, TransportError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| failed(error.to_string()))
+        .map_err(|error| TransportError::Setup(format!("cannot set up TLS: {error}")))
         .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
 }

@@ -20,7 +20,7 @@ const MAX: usize = 1 << 20;
 const RAW_REQUEST: &[u8] = b"GET /v1/models HTTP/1.1\r\nhost: fake\r\n\r\n";
 
 fn transport() -> Transport {
-    Transport { allow_private: true, ca_file: None, proxy: None, connect_timeout: DEADLINE }
+    Transport { tls: false, allow_private: true, ca_file: None, proxy: None, connect_timeout: DEADLINE }
 }
 
 fn request(url: &str, path: &str, key: &str) -> Request {
