@@ -1,9 +1,15 @@
 //! Bugs that were found from outside and mended, each under its name.
 
+use http::Method;
 use serde_json::json;
 
-use crate::fake::{Events, FakeProvider, gemini, openai};
-use crate::harness::{Call, Setup};
+use crate::fake::{Events, FakeProvider, Reply as Answer, gemini, openai};
+use crate::harness::{Bursar, Call, Setup};
+
+/// An admin call.
+fn ask(method: Method, path: &str, body: impl ToString) -> Call {
+    Call::new(method, &format!("/admin/v1/{path}")).body(body.to_string()).header("x-bursar-request", "1")
+}
 
 /// A provider of a kind, with a connection that has no secret.
 fn keyless(fake: &FakeProvider, kind: &str) -> Setup {
@@ -50,4 +56,33 @@ async fn an_id_in_a_path_may_be_percent_encoded() {
     for path in ["/v1/models/%FF", "/v1/models/one%2", "/v1/models/one%252Fm"] {
         assert_eq!(bursar.call(Call::get(path)).await.code(), "unknown_model", "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_test_does_not_show_a_key_that_the_provider_repeats() {
+    // No pattern knows its beginning.
+    let key = "canaryAAAABBBBCCCCDDDD";
+    let fake = FakeProvider::start().await;
+    let mut error = openai::error_object("invalid_request_error", &json!(key));
+    error["error"]["message"] = json!(format!("Incorrect API key provided: {key}."));
+    fake.for_path("/v1/models").always(Answer::json(401, &error));
+    let place = Setup::new().ranked("one", &fake.url(), &["a"]).place();
+    place.set_key("one:a", key);
+    let bursar = Bursar::start(place).await;
+    let create = json!({"provider": "one", "name": "b", "secret": key});
+    for (call, status) in [
+        (ask(Method::POST, "connections", create), 201),
+        (ask(Method::POST, "connections/one:a/test", "{}"), 200),
+        (ask(Method::POST, "connections/one:b/test", "{}"), 200),
+        (ask(Method::PUT, "connections/one:b/secret", json!({"secret": key, "test": true})), 502),
+        (ask(Method::POST, "health/check", "{}"), 200),
+        (Call::get("/admin/v1/health"), 200),
+        (Call::get("/admin/v1/connections"), 200),
+    ] {
+        let reply = bursar.call(call).await;
+        assert_eq!(reply.status, status, "{}", reply.text());
+        assert!(!reply.text().contains(&key[..12]), "{}", reply.text());
+    }
+    assert_eq!(fake.seen().len(), 5, "every test asked the provider");
+    assert!(!bursar.stop().await.log.contains(&key[..12]));
 }
