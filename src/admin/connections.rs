@@ -201,7 +201,7 @@ impl Admin {
             let updated_ms = self.engine.clock.wall_ms();
             let after = StoredConnection { secret: Some(sealed), updated_ms, ..before };
             store.connections().put(&after)?;
-            self.health.of(id).clear();
+            self.health.of(id).renew();
             Ok(())
         })?;
         self.connection(id)
