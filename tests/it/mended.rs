@@ -86,3 +86,17 @@ async fn a_test_does_not_show_a_key_that_the_provider_repeats() {
     assert_eq!(fake.seen().len(), 5, "every test asked the provider");
     assert!(!bursar.stop().await.log.contains(&key[..12]));
 }
+
+#[tokio::test]
+async fn a_fifo_as_a_secret_does_not_hold_a_reload_up() {
+    let setup = Setup::new().ranked("one", "http://127.0.0.1:1", &["a"]);
+    let bursar = setup.start().await;
+    let secret = bursar.place().secrets().join("one.a");
+    std::fs::remove_file(&secret).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &secret, rustix::fs::Mode::RUSR).unwrap();
+    assert_eq!(bursar.call(ask(Method::POST, "reload", "")).await.status, 200);
+    let shown = bursar.call(Call::get("/admin/v1/connections/one:a")).await;
+    assert!(shown.text().contains("is a FIFO, not a file"), "{}", shown.text());
+    std::fs::remove_file(&secret).unwrap();
+    bursar.stop().await;
+}
