@@ -1,6 +1,6 @@
 //! The secrets that files refer to: read, and sealed in memory at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -9,23 +9,50 @@ use zeroize::Zeroizing;
 use crate::api::ConnectionId;
 use crate::bounds;
 use crate::config::{self, Catalogue, SecretRef};
-use crate::credential::{Origin, Secret, Vault};
+use crate::credential::{Fingerprint, Origin, Secret, Vault};
 use crate::snapshot::DeclaredSecret;
 
-/// Reads and seals the secrets of all declared connections. A secret that cannot be had is a reason that stands with its
-/// connection; the others are served all the same.
-pub(super) fn resolve(catalogue: &Catalogue, vault: &Vault) -> HashMap<ConnectionId, DeclaredSecret> {
-    let mut all = HashMap::new();
-    for connection in &catalogue.connections {
-        let Some(reference) = &connection.secret else { continue };
-        let Some(provider) = catalogue.providers.get(&connection.id.provider) else { continue };
-        let sealed = Origin::of(&provider.base_url).map_err(|error| error.to_string()).and_then(|origin| {
-            let secret = read(reference)?;
-            vault.seal(&connection.id, &origin, &secret).map_err(|error| error.to_string())
-        });
-        all.insert(connection.id.clone(), sealed);
+/// The secrets of all declared connections.
+#[derive(Default)]
+pub(super) struct Secrets {
+    /// Each one sealed, or why it cannot be had.
+    pub(super) sealed: HashMap<ConnectionId, DeclaredSecret>,
+    /// By what a new one is told from the one before. It is kept while none can be had.
+    prints: HashMap<ConnectionId, Fingerprint>,
+}
+
+impl Secrets {
+    /// Reads and seals them. A secret that cannot be had is a reason that stands with its connection; the others are
+    /// served all the same. `before` is what was in force.
+    pub(super) fn resolve(catalogue: &Catalogue, vault: &Vault, before: &Self) -> Self {
+        let mut all = Self::default();
+        for connection in &catalogue.connections {
+            let id = &connection.id;
+            let Some(reference) = &connection.secret else { continue };
+            let Some(provider) = catalogue.providers.get(&id.provider) else { continue };
+            let sealed = Origin::of(&provider.base_url).map_err(|error| error.to_string()).and_then(|origin| {
+                let secret = read(reference)?;
+                let sealed = vault.seal(id, &origin, &secret).map_err(|error| error.to_string())?;
+                Ok((sealed, vault.fingerprint(&origin, &secret)))
+            });
+            let print = sealed.as_ref().map_or_else(|_| before.prints.get(id).copied(), |(_, print)| Some(*print));
+            all.prints.extend(print.map(|print| (id.clone(), print)));
+            all.sealed.insert(id.clone(), sealed.map(|(sealed, _)| sealed));
+        }
+        all
     }
-    all
+
+    /// The connections whose secret is another one than before.
+    pub(super) fn renewed<'a>(&'a self, before: &'a Self) -> impl Iterator<Item = &'a ConnectionId> {
+        self.prints.iter().filter(|(id, print)| before.prints.get(*id) != Some(*print)).map(|(id, _)| id)
+    }
+
+    /// The connections whose secret is another one than before, or can be had where it could not, or the reverse.
+    pub(super) fn changed<'a>(&'a self, before: &'a Self) -> BTreeSet<&'a ConnectionId> {
+        let had = |of: &Self, id| of.sealed.get(id).map(Result::is_ok);
+        let turned = self.sealed.keys().filter(|id| had(before, *id).is_some_and(|was| had(self, *id) != Some(was)));
+        self.renewed(before).chain(turned).collect()
+    }
 }
 
 fn read(reference: &SecretRef) -> Result<Secret, String> {

@@ -1,14 +1,19 @@
 //! Bugs that were found from outside and mended, each under its name.
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::fake::{Events, FakeProvider, Reply as Answer, gemini, openai};
-use crate::harness::{Bursar, Call, Setup};
+use crate::fake::{Behaviour, Events, FakeProvider, Gate, Reply as Answer, gemini, openai};
+use crate::harness::{Bursar, Call, Setup, key_of};
 
 /// An admin call.
 fn ask(method: Method, path: &str, body: impl ToString) -> Call {
     Call::new(method, &format!("/admin/v1/{path}")).body(body.to_string()).header("x-bursar-request", "1")
+}
+
+/// The state of a connection's health.
+async fn state(bursar: &Bursar, id: &str) -> Value {
+    bursar.call(Call::get(&format!("/admin/v1/connections/{id}"))).await.json()["health"]["state"].clone()
 }
 
 /// A provider of a kind, with a connection that has no secret.
@@ -85,6 +90,107 @@ async fn a_test_does_not_show_a_key_that_the_provider_repeats() {
     }
     assert_eq!(fake.seen().len(), 5, "every test asked the provider");
     assert!(!bursar.stop().await.log.contains(&key[..12]));
+}
+
+#[tokio::test]
+async fn a_new_secret_of_a_declared_connection_clears_its_rejection() {
+    let fake = FakeProvider::start().await;
+    fake.for_key(&key_of("one:a")).always(openai::error(401));
+    fake.always(openai::chat("hello"));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    assert_eq!(bursar.call(Call::chat("one/m")).await.status, 502);
+    let refused = bursar.call(Call::chat("one/m")).await;
+    assert_eq!((refused.code().as_str(), state(&bursar, "one:a").await), ("upstream_auth", json!("rejected")));
+    assert!(refused.text().contains("bursar reload") && !refused.text().contains("credentials set"), "{refused:?}");
+    // The same secret is no reason to try again.
+    let reload = async || bursar.call(ask(Method::POST, "reload", "")).await.json();
+    assert_eq!(reload().await["changed"], false);
+    assert_eq!(state(&bursar, "one:a").await, "rejected");
+    bursar.place().set_key("one:a", &key_of("one:new"));
+    let changes = json!([{"kind": "connection", "name": "one:a", "action": "changed"}]);
+    assert_eq!(bursar.call(Call::get("/admin/v1/config/plan")).await.json()["changes"], changes);
+    let reloaded = reload().await;
+    assert_eq!((&reloaded["changed"], &reloaded["changes"]), (&json!(true), &changes));
+    assert_eq!(state(&bursar, "one:a").await, "ok");
+    assert_eq!(bursar.call(Call::chat("one/m")).await.content(), "hello");
+    bursar.stop().await;
+}
+
+#[tokio::test]
+async fn a_secret_that_was_gone_for_a_while_stays_rejected() {
+    let fake = FakeProvider::start().await;
+    fake.always(openai::error(401));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    assert_eq!(bursar.call(Call::chat("one/m")).await.status, 502);
+    for (key, expected) in [(String::new(), "needs_secret"), (key_of("one:a"), "rejected")] {
+        bursar.place().set_key("one:a", &key);
+        let reloaded = bursar.call(ask(Method::POST, "reload", "")).await.json();
+        assert_eq!((&reloaded["changed"], state(&bursar, "one:a").await), (&json!(true), json!(expected)));
+    }
+    bursar.stop().await;
+}
+
+#[tokio::test]
+async fn an_operator_who_enables_a_connection_clears_its_rejection() {
+    let fake = FakeProvider::start().await;
+    fake.always(openai::error(401));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    let create = json!({"provider": "one", "name": "b", "priority": 2, "secret": key_of("one:b")});
+    assert_eq!(bursar.call(ask(Method::POST, "connections", create)).await.status, 201);
+    assert_eq!(bursar.call(Call::chat("one/m")).await.status, 502);
+    for id in ["one:a", "one:b"] {
+        let path = format!("connections/{id}");
+        assert_eq!(state(&bursar, id).await, "rejected");
+        assert_eq!(bursar.call(ask(Method::PATCH, &path, json!({"status": "disabled"}))).await.status, 200);
+        assert_eq!(state(&bursar, id).await, "rejected");
+        assert_eq!(bursar.call(ask(Method::PATCH, &path, json!({"status": "enabled"}))).await.status, 200);
+        assert_eq!(state(&bursar, id).await, "ok");
+    }
+    bursar.stop().await;
+}
+
+#[tokio::test]
+async fn a_rejected_connection_of_the_store_is_given_a_new_secret_by_command() {
+    let fake = FakeProvider::start().await;
+    fake.always(openai::error(401));
+    let bursar = Setup::new().provider("one", &fake.url()).start().await;
+    let create = json!({"provider": "one", "name": "b", "secret": key_of("one:b")});
+    assert_eq!(bursar.call(ask(Method::POST, "connections", create)).await.status, 201);
+    assert_eq!(bursar.call(Call::chat("one/m")).await.status, 502);
+    let refused = bursar.call(Call::chat("one/m")).await;
+    assert!(refused.text().contains("`bursar credentials set one --name b`"), "{}", refused.text());
+    bursar.stop().await;
+}
+
+#[tokio::test]
+async fn a_late_401_for_the_old_key_does_not_reject_the_new_one() {
+    let fake = FakeProvider::start().await;
+    let gate = Gate::new();
+    fake.for_key(&key_of("one:old")).always(Behaviour::from(openai::error(401)).held_by(&gate));
+    fake.always(openai::chat("hello"));
+    let place = Setup::new().ranked("one", &fake.url(), &["a"]).place();
+    place.set_key("one:a", &key_of("one:old"));
+    let bursar = Bursar::start(place).await;
+    let create = json!({"provider": "one", "name": "b", "priority": 2, "secret": key_of("one:old")});
+    assert_eq!(bursar.call(ask(Method::POST, "connections", create)).await.status, 201);
+    let mut late = Vec::new();
+    for id in ["one:a", "one:b"] {
+        let link = bursar.link().await;
+        late.push(tokio::spawn(link.call(Call::chat("one/m").header("x-bursar-connection", id))));
+    }
+    fake.until_seen(2).await;
+    bursar.place().set_key("one:a", &key_of("one:a"));
+    assert_eq!(bursar.call(ask(Method::POST, "reload", "")).await.status, 200);
+    let put = ask(Method::PUT, "connections/one:b/secret", json!({"secret": key_of("one:b")}));
+    assert_eq!(bursar.call(put).await.status, 200);
+    gate.open(2);
+    for late in late {
+        assert_eq!(late.await.unwrap().status, 502);
+    }
+    for id in ["one:a", "one:b"] {
+        assert_eq!(state(&bursar, id).await, "ok");
+    }
+    bursar.stop().await;
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ async fn the_lowest_priority_number_goes_first_until_its_key_is_refused() {
     let calls = fake.seen().len();
     let refused = bursar.call(Call::chat("one/m")).await;
     assert_eq!((refused.status, refused.code().as_str()), (502, "upstream_auth"));
-    assert!(refused.text().contains("bursar credentials set"), "{}", refused.text());
+    assert!(refused.text().contains("bursar reload"), "{}", refused.text());
     assert_eq!(fake.seen().len(), calls);
     bursar.stop().await;
 }
