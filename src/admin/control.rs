@@ -139,7 +139,8 @@ impl Admin {
         };
         let (health, providers_file) = (Registry::default(), declared.daemon.providers_file.clone());
         let snapshot = build(&declared, &store, &health)?;
-        let engine = Engine { snapshot: snapshot.into(), vault, recorder, clock, durable_each, ids: Ids::new() };
+        let (snapshot, cutting) = (snapshot.into(), AtomicBool::new(false));
+        let engine = Engine { snapshot, vault, recorder, clock, durable_each, cutting, ids: Ids::new() };
         Ok(Self { engine: Arc::new(engine), store, health, providers_file, paths, declared: Mutex::new(declared) })
     }
 

@@ -277,7 +277,11 @@ impl Running {
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        self.close(Outcome::ClientGone, Some("the app hung up"));
+        if self.engine.cutting.load(Ordering::Relaxed) {
+            self.close(Outcome::Cut, Some("the daemon stopped before the reply was complete"));
+        } else {
+            self.close(Outcome::ClientGone, Some("the app hung up"));
+        }
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Engine {
     pub clock: Clock,
     /// Whether a reply waits for its record to be durable.
     pub durable_each: AtomicBool,
+    /// Whether the daemon cuts what still runs.
+    pub cutting: AtomicBool,
     /// Makes ids unique: random for the process, counted within it.
     pub ids: Ids,
 }

@@ -1,6 +1,8 @@
 //! Bugs that were found from outside and mended, each under its name.
 
+use bursar::api::Outcome;
 use http::Method;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::fake::{Behaviour, Events, FakeProvider, Gate, Reply as Answer, gemini, openai};
@@ -191,6 +193,33 @@ async fn a_late_401_for_the_old_key_does_not_reject_the_new_one() {
         assert_eq!(state(&bursar, id).await, "ok");
     }
     bursar.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_the_daemon_cuts_is_not_the_apps_hanging_up() {
+    let fake = FakeProvider::start().await;
+    fake.for_path("/v1/embeddings").always(Behaviour::hang());
+    fake.always(openai::opening(&["a"]).reply().hang_after(2));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    let mut shared = bursar.link_http2().await;
+    let mut streams =
+        [bursar.open(Call::stream("one/m")).await, shared.send(Call::stream("one/m")).await.expect("a reply")];
+    for stream in &mut streams {
+        stream.until("\"a\"").await;
+    }
+    let mut link = bursar.link().await;
+    let waiting = tokio::spawn(async move { link.send(Call::embed("one/m")).await.is_err() });
+    fake.until_seen(3).await;
+    bursar.signal(Signal::TERM);
+    bursar.until_logged("running requests may end").await;
+    bursar.signal(Signal::TERM);
+    let records = bursar.until_ended().await.records();
+    assert!(waiting.await.unwrap());
+    assert_eq!(records.len(), 3);
+    for record in records {
+        let why = "the daemon stopped before the reply was complete";
+        assert_eq!((record.outcome, record.error.as_deref()), (Outcome::Cut, Some(why)));
+    }
 }
 
 #[tokio::test]
