@@ -223,6 +223,33 @@ async fn a_request_that_the_daemon_cuts_is_not_the_apps_hanging_up() {
 }
 
 #[tokio::test]
+async fn what_follows_an_object_in_a_body_is_refused() {
+    let bursar = Setup::new().ranked("one", "http://127.0.0.1:1", &["a"]).start().await;
+    let create = json!({"provider": "one", "name": "b", "secret": key_of("one:b")});
+    assert_eq!(bursar.call(ask(Method::POST, "connections", create)).await.status, 201);
+    for body in [r#"{"weight": 3} x"#, r#"{"weight": 3}{"weight": 4}"#, r#"{"weight": 3}}"#, r#"{"weight": 3},"#] {
+        let reply = bursar.call(ask(Method::PATCH, "connections/one:b", body)).await;
+        assert_eq!((reply.status, reply.json()["code"].as_str()), (400, Some("invalid_request")), "{body}");
+    }
+    let shown = bursar.call(Call::get("/admin/v1/connections/one:b")).await;
+    assert_eq!(shown.json()["weight"], 1, "nothing was changed");
+    let spaced = bursar.call(ask(Method::PATCH, "connections/one:b", "{\"weight\": 3}\r\n ")).await;
+    assert_eq!((spaced.status, &spaced.json()["weight"]), (200, &json!(3)));
+    let key = "mysupersecret999";
+    for (method, path, body) in [
+        (Method::PUT, "connections/one:b/secret", json!(key)),
+        (Method::POST, "connections", json!({"provider": key.to_uppercase(), "name": "c", "secret": "x"})),
+        (Method::PATCH, "connections/one:b", json!({"status": key})),
+        (Method::PATCH, "connections/one:b", json!({"expires_at": key})),
+    ] {
+        let reply = bursar.call(ask(method, path, &body)).await;
+        assert_eq!(reply.status, 400, "{body}");
+        assert!(!reply.text().to_lowercase().contains(key), "{}", reply.text());
+    }
+    bursar.stop().await;
+}
+
+#[tokio::test]
 async fn a_fifo_as_a_secret_does_not_hold_a_reload_up() {
     let setup = Setup::new().ranked("one", "http://127.0.0.1:1", &["a"]);
     let bursar = setup.start().await;
