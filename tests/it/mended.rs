@@ -250,6 +250,20 @@ async fn what_follows_an_object_in_a_body_is_refused() {
 }
 
 #[tokio::test]
+async fn a_request_pinned_to_no_connection_is_told_so() {
+    let bursar = Setup::new().ranked("one", "http://127.0.0.1:1", &["a"]).start().await;
+    let execute = json!({"feature": "f", "model": "one/m", "connection": "one:nobody", "input": "x"});
+    for call in [Call::chat("one/m").header("x-bursar-connection", "one:nobody"), Call::post("/v1/execute", &execute)] {
+        let reply = bursar.call(call).await;
+        assert_eq!((reply.status, reply.code().as_str()), (404, "not_found"), "{}", reply.text());
+        assert_eq!(reply.json()["error"]["param"], "connection");
+        assert!(reply.text().contains("one:nobody"), "{}", reply.text());
+    }
+    let records = bursar.stop().await.records();
+    assert!(records.len() == 2 && records.iter().all(|record| record.is_final && record.outcome == Outcome::Caller));
+}
+
+#[tokio::test]
 async fn a_fifo_as_a_secret_does_not_hold_a_reload_up() {
     let setup = Setup::new().ranked("one", "http://127.0.0.1:1", &["a"]);
     let bursar = setup.start().await;

@@ -116,7 +116,7 @@ async fn an_app_may_rule_out_fallback_and_choose_its_connection() {
     assert_eq!((calls_of(&fake, "one:c"), calls_of(&fake, "one:b")), (1, 1), "a pin is not left");
 
     let reply = bursar.call(chat().header("x-bursar-connection", "one:nobody")).await;
-    assert_refused(&reply, http::StatusCode::SERVICE_UNAVAILABLE, "unavailable");
+    assert_refused(&reply, http::StatusCode::NOT_FOUND, "not_found");
 
     for (name, value) in [
         ("x-bursar-connection", "one"),
