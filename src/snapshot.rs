@@ -94,6 +94,7 @@ fn providers(parts: &Parts<'_>) -> Result<Providers, ProviderError> {
 /// The connections that files declare.
 fn declared<'a>(parts: &'a Parts<'_>) -> impl Iterator<Item = Connection> + 'a {
     parts.catalogue.connections.iter().map(|declared| {
+        let health = parts.health.of(&declared.id);
         let switch = parts.connection_switches.get(&declared.id);
         let (secret, secret_problem) = match parts.secrets.get(&declared.id) {
             Some(Ok(sealed)) => (Some(sealed.clone()), None),
@@ -117,7 +118,8 @@ fn declared<'a>(parts: &'a Parts<'_>) -> impl Iterator<Item = Connection> + 'a {
             ui_metadata: String::from("{}"),
             expires_ms: declared.expires_at.map(|at| at.as_millisecond()),
             managed_by: ManagedBy::Toml,
-            health: parts.health.of(&declared.id),
+            generation: health.generation(),
+            health,
         }
     })
 }
@@ -128,7 +130,7 @@ fn stored<'a>(parts: &'a Parts<'_>, providers: &'a Providers) -> impl Iterator<I
     let in_file = |id: &ConnectionId| parts.catalogue.connections.iter().any(|declared| declared.id == *id);
     parts.stored.iter().filter(move |stored| !in_file(&stored.id)).map(|stored| {
         let provider = providers.get(&stored.id.provider);
-        let settings = settings(stored);
+        let (settings, health) = (settings(stored), parts.health.of(&stored.id));
         let origin = provider.map(|provider| &provider.origin);
         let (secret, secret_problem) = match (&stored.secret, origin) {
             (Some(sealed), Some(origin)) if sealed.origin != *origin => {
@@ -153,7 +155,8 @@ fn stored<'a>(parts: &'a Parts<'_>, providers: &'a Providers) -> impl Iterator<I
             ui_metadata: stored.ui_metadata.clone(),
             expires_ms: stored.expires_ms,
             managed_by: ManagedBy::Store,
-            health: parts.health.of(&stored.id),
+            generation: health.generation(),
+            health,
         }
     })
 }

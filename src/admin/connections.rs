@@ -118,12 +118,18 @@ impl Admin {
         self.change(|store| {
             let snapshot = self.engine.snapshot.load();
             let one = snapshot.connections.get(id).ok_or_else(|| unknown(id))?;
+            let enables = patch.status.is_some_and(ConnectionStatus::is_enabled);
             if one.managed_by == ManagedBy::Toml {
-                return self.switch_declared(store, id, &patch);
+                self.switch_declared(store, id, &patch)?;
+            } else {
+                let before = store.connections().get(id)?.ok_or_else(|| unknown(id))?;
+                store.connections().put(&self.changed(&snapshot, before, patch)?)?;
             }
-            let before = store.connections().get(id)?.ok_or_else(|| unknown(id))?;
-            let after = self.changed(&snapshot, before, patch)?;
-            Ok(store.connections().put(&after)?)
+            // Whoever switches it on wants it to be tried, whatever was said of it before.
+            if enables {
+                self.health.of(id).clear();
+            }
+            Ok::<_, Failure>(())
         })?;
         self.connection(id)
     }
@@ -201,7 +207,7 @@ impl Admin {
             let updated_ms = self.engine.clock.wall_ms();
             let after = StoredConnection { secret: Some(sealed), updated_ms, ..before };
             store.connections().put(&after)?;
-            self.health.of(id).clear();
+            self.health.of(id).renew();
             Ok(())
         })?;
         self.connection(id)

@@ -1,23 +1,22 @@
 //! What is in force, and how it changes: files and store in, one snapshot out.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 
-use super::{difference, secrets};
+use super::difference;
+use super::secrets::Secrets;
 use crate::access::Access;
 use crate::adapter;
-use crate::api::ConnectionId;
-use crate::api::admin::Change;
+use crate::api::admin::{Change, ChangeAction, ChangeKind};
 use crate::clock::Clock;
 use crate::config::{self, Catalogue, Daemon, Durability, Environment, Fingerprint, Problem, Report};
 use crate::connection::health::Registry;
 use crate::execute::{Engine, Ids};
 use crate::provider::ProviderError;
-use crate::snapshot::{DeclaredSecret, Parts, Snapshot};
+use crate::snapshot::{Parts, Snapshot};
 use crate::store::{Store, StoreError};
 use crate::usage::Recorder;
 
@@ -98,7 +97,7 @@ struct Declared {
     daemon_fingerprint: Fingerprint,
     catalogue: Arc<Catalogue>,
     catalogue_fingerprint: Fingerprint,
-    secrets: HashMap<ConnectionId, DeclaredSecret>,
+    secrets: Secrets,
     access: Access,
     /// What operators should know of the files, and of what waits for a new start.
     notes: Vec<String>,
@@ -129,7 +128,7 @@ impl Admin {
         let value = Arc::new(catalogue.value);
         let declared = Declared {
             generation: 1,
-            secrets: secrets::resolve(&value, &vault),
+            secrets: Secrets::resolve(&value, &vault, &Secrets::default()),
             daemon: daemon.value,
             daemon_fingerprint: daemon.fingerprint,
             catalogue: value,
@@ -140,7 +139,8 @@ impl Admin {
         };
         let (health, providers_file) = (Registry::default(), declared.daemon.providers_file.clone());
         let snapshot = build(&declared, &store, &health)?;
-        let engine = Engine { snapshot: snapshot.into(), vault, recorder, clock, durable_each, ids: Ids::new() };
+        let (snapshot, cutting) = (snapshot.into(), AtomicBool::new(false));
+        let engine = Engine { snapshot, vault, recorder, clock, durable_each, cutting, ids: Ids::new() };
         Ok(Self { engine: Arc::new(engine), store, health, providers_file, paths, declared: Mutex::new(declared) })
     }
 
@@ -208,7 +208,8 @@ impl Admin {
     pub fn read_again(&self) -> Result<(Vec<Change>, Vec<Problem>), Report> {
         let declared = self.declared();
         let read = self.read_files(&declared)?;
-        Ok((declared.changes(&read), read.warnings()))
+        let secrets = self.secrets(&declared, &read);
+        Ok((declared.changes(&read, &secrets), read.warnings()))
     }
 
     fn read_files(&self, declared: &Declared) -> Result<Read, Report> {
@@ -218,10 +219,16 @@ impl Admin {
         Ok(Read { daemon, catalogue })
     }
 
+    /// The secrets that files refer to, as they are now.
+    fn secrets(&self, declared: &Declared, read: &Read) -> Secrets {
+        Secrets::resolve(&read.catalogue.value, &self.engine.vault, &declared.secrets)
+    }
+
     fn take_in(&self, declared: &mut Declared) -> Result<Reloaded, Report> {
         let read = self.read_files(declared)?;
-        let (changes, warnings) = (declared.changes(&read), read.warnings());
-        let changed = declared.differs(&read);
+        let secrets = self.secrets(declared, &read);
+        let (changes, warnings) = (declared.changes(&read, &secrets), read.warnings());
+        let changed = declared.differs(&read) || !secrets.changed(&declared.secrets).is_empty();
         let later = declared.daemon.restart_needed(&read.daemon.value).into_iter();
         let later =
             later.map(|table| format!("{table} has changed, and takes effect when the daemon is started again"));
@@ -232,7 +239,7 @@ impl Admin {
         let daemon = read.daemon.value;
         let next = Declared {
             generation: declared.generation + 1,
-            secrets: secrets::resolve(&catalogue, &self.engine.vault),
+            secrets,
             daemon: Daemon { access: daemon.access, apps: daemon.apps, usage: daemon.usage, ..declared.daemon.clone() },
             daemon_fingerprint: read.daemon.fingerprint,
             catalogue,
@@ -241,8 +248,16 @@ impl Admin {
             notes,
             last: declared.last.take(),
         };
-        let snapshot =
-            build(&next, &self.store, &self.health).map_err(|error| Problem::of_file(&file, error.to_string()))?;
+        let build =
+            || build(&next, &self.store, &self.health).map_err(|error| Problem::of_file(&file, error.to_string()));
+        let mut snapshot = build()?;
+        let renewed: Vec<_> = next.secrets.renewed(&declared.secrets).collect();
+        if !renewed.is_empty() {
+            // Now that all can be put in force, what was said of the old secrets counts no more; and the snapshot is to
+            // tell attempts with the new ones apart.
+            renewed.into_iter().for_each(|id| self.health.of(id).renew());
+            snapshot = build()?;
+        }
         self.engine.snapshot.store(snapshot);
         self.engine.durable_each.store(next.daemon.usage.durability == Durability::Each, Ordering::Relaxed);
         *declared = next;
@@ -289,9 +304,15 @@ impl Declared {
         read.daemon.fingerprint != self.daemon_fingerprint || read.catalogue.fingerprint != self.catalogue_fingerprint
     }
 
-    fn changes(&self, read: &Read) -> Vec<Change> {
+    fn changes(&self, read: &Read, secrets: &Secrets) -> Vec<Change> {
         let mut changes = difference::of_daemons(&self.daemon, &read.daemon.value);
         changes.extend(difference::of_catalogues(&self.catalogue, &read.catalogue.value));
+        for id in secrets.changed(&self.secrets) {
+            let (kind, name) = (ChangeKind::Connection, id.to_string());
+            if !changes.iter().any(|change| change.kind == kind && change.name == name) {
+                changes.push(Change { kind, name, action: ChangeAction::Changed });
+            }
+        }
         changes
     }
 }
@@ -311,7 +332,7 @@ fn access(daemon: &Daemon) -> (Access, Vec<String>) {
 fn build(declared: &Declared, store: &Store, health: &Registry) -> Result<Arc<Snapshot>, StartError> {
     let parts = Parts {
         catalogue: Arc::clone(&declared.catalogue),
-        secrets: &declared.secrets,
+        secrets: &declared.secrets.sealed,
         access: declared.access.clone(),
         stored: store.connections().list()?,
         provider_switches: store.provider_switches().list()?.into_iter().collect(),

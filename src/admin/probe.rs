@@ -77,6 +77,7 @@ pub async fn put_secret(
             secret: Some(sealed.clone()),
             secret_problem: None,
             health: Arc::default(),
+            generation: connection::Generation::default(),
             ..(*before.connection).clone()
         };
         let result = ask(worker, Candidate { connection: Arc::new(trial), ..before }).await;

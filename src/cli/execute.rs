@@ -33,7 +33,7 @@ pub(super) struct Execute {
     /// Try no other connection after the first
     #[arg(long)]
     no_fallback: bool,
-    /// Print the answer as it comes
+    /// Print the answer as it comes; --format json and csv print it whole
     #[arg(long)]
     stream: bool,
     /// The most tokens of the answer
@@ -45,9 +45,10 @@ pub(super) struct Execute {
 
 impl Execute {
     pub(super) async fn run(self, client: &Client, out: &Output) -> Outcome {
-        let stream = self.stream;
-        let request = self.request()?;
-        let reply = if stream && out.format == Format::Table {
+        // Other formats are of the whole reply: it is not asked for in parts then.
+        let stream = self.stream && out.format == Format::Table;
+        let request = self.request(stream)?;
+        let reply = if stream {
             streamed(client, out, &request).await?
         } else {
             let reply: ExecuteReply = client.post("/v1/execute", &request).await?;
@@ -60,7 +61,7 @@ impl Execute {
         Ok(Exit::Ok)
     }
 
-    fn request(self) -> Result<ExecuteRequest, Failed> {
+    fn request(self, stream: bool) -> Result<ExecuteRequest, Failed> {
         let Some(model) = self.model else {
             let help = "name a model with -m, such as -m openai/gpt-4.1-mini: \
                 `bursar providers show openai` lists some, and -m takes a route's name too";
@@ -70,7 +71,7 @@ impl Execute {
             Some("-") | None => piped()?,
             Some(prompt) => prompt.to_owned(),
         };
-        let options = Options { stream: self.stream, max_output_tokens: self.max_output_tokens, ..Options::default() };
+        let options = Options { stream, max_output_tokens: self.max_output_tokens, ..Options::default() };
         Ok(ExecuteRequest {
             feature: self.feature,
             model: Some(model),

@@ -47,7 +47,7 @@ pub use problem::{Problem, Report};
 pub use provider::{OnTimeout, Provider};
 pub use route::{Route, Target};
 pub use secret::SecretRef;
-pub use source::{Fingerprint, Seen, Source};
+pub use source::{Fingerprint, Seen, Source, open_regular};
 pub use timeout::{TimeoutOverrides, Timeouts};
 pub use watch::Watcher;
 

@@ -99,6 +99,16 @@ impl Source {
 
 /// Opens a file that can be trusted; none if there is none.
 fn open(file: &Path) -> Result<Option<File>, String> {
+    let Some((opened, stat)) = open_regular(file)? else { return Ok(None) };
+    trusted(&stat, rustix::process::geteuid().as_raw())?;
+    Ok(Some(opened))
+}
+
+/// Opens a regular file without ever waiting; none if there is none. Whatever else has its name is refused.
+///
+/// # Errors
+/// When it cannot be opened or examined, or is no regular file.
+pub fn open_regular(file: &Path) -> Result<Option<(File, Stat)>, String> {
     // NONBLOCK: a FIFO opens at once, to be refused below. NOCTTY: a terminal must not become ours.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let opened = match rustix::fs::open(file, flags, Mode::empty()) {
@@ -108,12 +118,11 @@ fn open(file: &Path) -> Result<Option<File>, String> {
     };
     let stat =
         rustix::fs::fstat(&opened).map_err(|error| format!("cannot be examined: {}", std::io::Error::from(error)))?;
-    trusted(&stat, rustix::process::geteuid().as_raw())?;
-    Ok(Some(File::from(opened)))
+    regular(&stat)?;
+    Ok(Some((File::from(opened), stat)))
 }
 
-/// Whoever can write the file can send the keys elsewhere; so only root and the daemon's own user may.
-pub(super) fn trusted(stat: &Stat, own_uid: u32) -> Result<(), String> {
+fn regular(stat: &Stat) -> Result<(), String> {
     let kind = FileType::from_raw_mode(stat.st_mode);
     if kind != FileType::RegularFile {
         let found = match kind {
@@ -124,6 +133,12 @@ pub(super) fn trusted(stat: &Stat, own_uid: u32) -> Result<(), String> {
         };
         return Err(format!("is {found}, not a file"));
     }
+    Ok(())
+}
+
+/// Whoever can write the file can send the keys elsewhere; so only root and the daemon's own user may.
+pub(super) fn trusted(stat: &Stat, own_uid: u32) -> Result<(), String> {
+    regular(stat)?;
     if stat.st_mode & WORLD_WRITABLE != 0 {
         return Err("may be written by everyone, who could send the keys elsewhere: chmod o-w it".into());
     }

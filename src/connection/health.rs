@@ -4,7 +4,7 @@
 //! one place that rotation asks whether a connection may be tried now.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::api::{ConnectionId, Outcome};
@@ -42,6 +42,10 @@ pub struct LastError {
     pub message: String,
 }
 
+/// Which of a connection's credentials an attempt was made with: each new secret raises it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Generation(u64);
+
 /// Counters and the last error of one connection. Attempts write here without waiting for anybody.
 #[doc(alias = "ConnectionHealthService")]
 #[derive(Debug, Default)]
@@ -52,7 +56,9 @@ pub struct Health {
     in_flight: AtomicU32,
     last_used_ms: AtomicI64,
     last_error: Mutex<Option<LastError>>,
-    rejected: AtomicBool,
+    /// Twice the credential's generation, and one more while that credential is rejected. In one place, so that no late
+    /// word on an old credential can fall on a new one.
+    credential: AtomicU64,
 }
 
 /// What operators see of it.
@@ -80,8 +86,14 @@ impl Health {
         InFlight(Arc::clone(self))
     }
 
-    /// Takes in how an attempt ended. The caller's own faults and hang-ups say nothing about the connection.
-    pub fn observe(&self, outcome: Outcome, now_ms: i64, message: Option<&str>) {
+    /// The credential that is in force.
+    pub fn generation(&self) -> Generation {
+        Generation(self.credential.load(Ordering::Relaxed) >> 1)
+    }
+
+    /// Takes in how an attempt with a credential ended. The caller's own faults and hang-ups say nothing about the
+    /// connection, and what is said of an old credential rejects no newer one.
+    pub fn observe(&self, with: Generation, outcome: Outcome, now_ms: i64, message: Option<&str>) {
         match outcome {
             Outcome::Ok => {
                 self.successes.fetch_add(1, Ordering::Relaxed);
@@ -97,19 +109,34 @@ impl Health {
             }
         }
         if outcome == Outcome::Credential {
-            self.rejected.store(true, Ordering::Relaxed);
+            let accepted = with.0 << 1;
+            let _ = self.credential.compare_exchange(accepted, accepted | 1, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
-    /// Forgives a rejection: a new secret, a passed test, or an operator.
+    /// Forgives a rejection: an operator says so, or the credential that is in force has passed a test.
     pub fn clear(&self) {
-        self.rejected.store(false, Ordering::Relaxed);
+        self.credential.fetch_and(!1, Ordering::Relaxed);
+        self.consecutive_failures.store(0, Ordering::Relaxed);
+    }
+
+    /// Forgives a rejection, if it was of the credential that has passed a test.
+    pub fn passed(&self, with: Generation) {
+        if self.generation() == with {
+            self.clear();
+        }
+    }
+
+    /// Begins anew with a new secret: what is still said of the one before counts no more.
+    pub fn renew(&self) {
+        let next = |state: u64| Some(((state >> 1) + 1) << 1);
+        let _ = self.credential.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         self.consecutive_failures.store(0, Ordering::Relaxed);
     }
 
     /// The state of a connection that has its secret, if it needs one.
     pub fn state(&self) -> HealthState {
-        if self.rejected.load(Ordering::Relaxed) { HealthState::Rejected } else { HealthState::Ok }
+        if self.credential.load(Ordering::Relaxed) & 1 == 1 { HealthState::Rejected } else { HealthState::Ok }
     }
 
     /// Everything that operators see.
@@ -161,10 +188,10 @@ mod tests {
     fn a_success_ends_a_run_of_failures_and_a_callers_fault_is_none() {
         let health = Arc::new(Health::default());
         for outcome in [Outcome::Transient, Outcome::Timeout, Outcome::Caller, Outcome::ClientGone] {
-            health.observe(outcome, 5, Some("why"));
+            health.observe(health.generation(), outcome, 5, Some("why"));
         }
         assert_eq!((health.observed().errors, health.observed().consecutive_failures), (2, 2));
-        health.observe(Outcome::Ok, 6, None);
+        health.observe(health.generation(), Outcome::Ok, 6, None);
         assert_eq!((health.observed().successes, health.observed().consecutive_failures), (1, 0));
         assert_eq!(health.observed().last_error.unwrap().outcome, Outcome::Timeout);
     }
@@ -172,10 +199,26 @@ mod tests {
     #[test]
     fn a_refused_credential_rejects_until_it_is_cleared() {
         let health = Health::default();
-        health.observe(Outcome::Credential, 1, None);
-        health.observe(Outcome::Ok, 2, None);
+        health.observe(health.generation(), Outcome::Credential, 1, None);
+        health.observe(health.generation(), Outcome::Ok, 2, None);
         assert_eq!(health.state(), HealthState::Rejected);
         health.clear();
+        assert_eq!(health.state(), HealthState::Ok);
+    }
+
+    #[test]
+    fn a_late_word_on_an_old_credential_says_nothing_of_the_new_one() {
+        let health = Health::default();
+        let old = health.generation();
+        health.observe(old, Outcome::Credential, 1, None);
+        health.renew();
+        assert_eq!(health.state(), HealthState::Ok);
+        health.observe(old, Outcome::Credential, 2, None);
+        assert_eq!(health.state(), HealthState::Ok);
+        health.observe(health.generation(), Outcome::Credential, 3, None);
+        health.passed(old);
+        assert_eq!(health.state(), HealthState::Rejected, "a test of the old one forgives nothing");
+        health.passed(health.generation());
         assert_eq!(health.state(), HealthState::Ok);
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-pub use health::{Health, HealthState};
+pub use health::{Generation, Health, HealthState};
 
 use crate::api::{ConnectionId, LimitGroup};
 use crate::config::{Limits, TimeoutOverrides};
@@ -63,6 +63,8 @@ pub struct Connection {
     pub managed_by: ManagedBy,
     /// How it has fared. Shared by all snapshots, so that no reload resets it.
     pub health: Arc<Health>,
+    /// Which of the connection's credentials this one is, for what is observed with it.
+    pub generation: Generation,
 }
 
 impl Connection {

@@ -9,6 +9,7 @@ mod systemd;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use rustix::fs::Mode;
@@ -26,7 +27,7 @@ use crate::admin::{Admin, Paths, Process, Reloaded, StartError};
 use crate::bounds;
 use crate::clock::Clock;
 use crate::config::{self, Environment, Report};
-use crate::execute::Worker;
+use crate::execute::{Engine, Worker};
 use crate::server::{self, Acceptor, Binding, Clients, Context, ListenError, Pool, WorkerError};
 use crate::store::{OpenError, Store};
 use crate::upstream::Upstream;
@@ -176,19 +177,26 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
     for binding in bindings.iter() {
         binding.remove();
     }
-    drain(&mut signals, kill, threads).await;
+    drain(&mut signals, &admin.engine, kill, threads).await;
     drop(watcher.0);
     Ok(())
 }
 
 /// Waits for the workers, and for no longer than running requests may take. A second signal ends the wait.
-async fn drain(signals: &mut Signals, kill: watch::Sender<bool>, threads: Vec<thread::JoinHandle<()>>) {
+async fn drain(
+    signals: &mut Signals,
+    engine: &Engine,
+    kill: watch::Sender<bool>,
+    threads: Vec<thread::JoinHandle<()>>,
+) {
     let mut joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
     tokio::select! {
         _ = &mut joined => return,
         () = tokio::time::sleep(bounds::DRAIN_TIMEOUT) => tracing::warn!("running requests took too long: cutting them"),
         () = signals.stop() => tracing::warn!("asked a second time: cutting running requests"),
     }
+    // Before the cut, so that no record says that the app hung up.
+    engine.cutting.store(true, Ordering::Relaxed);
     let _ = kill.send(true);
     let _ = joined.await;
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::adapter::{Dialect, Invalid, ProviderError};
 use crate::api::{Capability, Code, Failure, Outcome};
 use crate::bounds;
+use crate::connection::ManagedBy;
 use crate::rotation::{Skip, Skipped};
 use crate::upstream::TransportError;
 
@@ -220,14 +221,11 @@ fn nothing_to_try(skipped: &[Skipped], asked: &str) -> Failure {
     if let Some(one) = because(|why| *why == Skip::Rejected) {
         return Failure::new(
             Code::UpstreamAuth,
-            format!(
-                "the provider refused the credential of {}: an operator sets a new one with `bursar credentials set {} --name {}`",
-                one.connection, one.connection.provider, one.connection.name,
-            ),
+            format!("the provider refused the credential of {}: {}", one.connection, new_secret(one)),
         );
     }
     let why = if let Some(one) = because(|why| *why == Skip::NeedsSecret) {
-        format!("{} has no credential: `bursar credentials set {}`", one.connection, one.connection.provider)
+        format!("{} has no credential: {}", one.connection, new_secret(one))
     } else if let Some(one) = because(|why| *why == Skip::Disabled) {
         format!("{} is switched off: `bursar connections enable {}`", one.connection, one.connection)
     } else if let Some(one) = because(|why| *why == Skip::ProviderDisabled) {
@@ -241,6 +239,19 @@ fn nothing_to_try(skipped: &[Skipped], asked: &str) -> Failure {
         "no connection is set up for it: `bursar credentials set PROVIDER` adds one".into()
     };
     Failure::new(Code::Unavailable, format!("nothing can serve {asked:?} now: {why}"))
+}
+
+/// How a connection comes to a new secret: where it was declared, it is not Bursar that keeps it.
+fn new_secret(one: &Skipped) -> String {
+    let id = &one.connection;
+    match one.managed_by {
+        ManagedBy::Toml => {
+            format!("an operator changes the secret that {id} refers to in providers.toml, and runs `bursar reload`")
+        }
+        ManagedBy::Store => {
+            format!("an operator sets a new one with `bursar credentials set {} --name {}`", id.provider, id.name)
+        }
+    }
 }
 
 fn lacking(capability: Capability, asked: &str) -> Failure {

@@ -178,7 +178,8 @@ impl Ledger {
         if running.status.is_none() {
             self.elsewhere += took;
         }
-        running.candidate.connection.health.observe(outcome, self.engine.clock.wall_ms(), error);
+        let connection = &running.candidate.connection;
+        connection.health.observe(connection.generation, outcome, self.engine.clock.wall_ms(), error);
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.outcome = Some(outcome);
             attempt.status = running.status;
@@ -276,7 +277,11 @@ impl Running {
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        self.close(Outcome::ClientGone, Some("the app hung up"));
+        if self.engine.cutting.load(Ordering::Relaxed) {
+            self.close(Outcome::Cut, Some("the daemon stopped before the reply was complete"));
+        } else {
+            self.close(Outcome::ClientGone, Some("the app hung up"));
+        }
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Engine {
     pub clock: Clock,
     /// Whether a reply waits for its record to be durable.
     pub durable_each: AtomicBool,
+    /// Whether the daemon cuts what still runs.
+    pub cutting: AtomicBool,
     /// Makes ids unique: random for the process, counted within it.
     pub ids: Ids,
 }
@@ -130,6 +132,10 @@ pub struct Unanswered {
 pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> {
     let snapshot = worker.engine.snapshot.load_full();
     let mut ledger = Ledger::open(Arc::clone(&worker.engine), labels(&call), call.began);
+    if let Some(pin) = call.pin.as_ref().filter(|pin| !snapshot.connections.contains_key(pin)) {
+        let failure = Failure::new(Code::NotFound, format!("there is no connection {pin}")).at("connection");
+        return Err(give_up(ledger, Outcome::Caller, Refused::Bursar(failure)).await);
+    }
     let mut candidates = match snapshot.selection.candidates(wanted(&call)) {
         Ok(candidates) => candidates,
         Err(error) => {

@@ -35,10 +35,10 @@ pub async fn probe(worker: &Worker, candidate: &Candidate) -> Probe {
         Ok(Err((outcome, message))) => (outcome, Some(message), Vec::new()),
         Err(_) => (Outcome::Timeout, Some("the provider did not answer in time".into()), Vec::new()),
     };
-    let health = &candidate.connection.health;
-    health.observe(outcome, worker.engine.clock.wall_ms(), error.as_deref());
+    let (health, with) = (&candidate.connection.health, candidate.connection.generation);
+    health.observe(with, outcome, worker.engine.clock.wall_ms(), error.as_deref());
     if outcome == Outcome::Ok {
-        health.clear();
+        health.passed(with);
     }
     Probe { outcome, status, took: began.elapsed(), error, models }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::pool::{Pool, Skip, Wanted, usable};
 use crate::api::{ConnectionId, ProviderSlug};
 use crate::config::Model;
-use crate::connection::Connection;
+use crate::connection::{Connection, ManagedBy};
 use crate::provider::Provider;
 
 /// A connection to try, with the model to ask it for.
@@ -26,6 +26,8 @@ pub struct Candidate {
 pub struct Skipped {
     /// Which.
     pub connection: ConnectionId,
+    /// Who may change it.
+    pub managed_by: ManagedBy,
     /// Why.
     pub why: Skip,
 }
@@ -95,7 +97,10 @@ impl Iterator for Candidates {
             }
             self.had.push(connection.id.clone());
             match self.why_not(&pool, connection) {
-                Some(why) => self.skipped.push(Skipped { connection: connection.id.clone(), why }),
+                Some(why) => {
+                    let managed_by = connection.managed_by;
+                    self.skipped.push(Skipped { connection: connection.id.clone(), managed_by, why });
+                }
                 None => {
                     let connection = Arc::clone(connection);
                     return Some(Candidate {

@@ -100,6 +100,18 @@ async fn an_answer_can_be_read_as_it_comes() {
 }
 
 #[tokio::test]
+async fn an_answer_in_another_format_is_whole_even_if_asked_for_as_it_comes() {
+    let fake = FakeProvider::start().await;
+    fake.always(openai::chat("Hello"));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    let said = run(bursar.place(), "execute -m one/m --stream --format json -", "Say it").await;
+    assert_eq!(said.object::<serde_json::Value>()["output"]["text"], "Hello");
+    let said = run(bursar.place(), "execute -m one/m --stream --format csv -", "Say it").await;
+    assert!(said.code == 0 && said.out.lines().nth(1).is_some_and(|row| row.ends_with("Hello")), "{said:?}");
+    bursar.stop().await;
+}
+
+#[tokio::test]
 async fn a_change_that_was_acknowledged_outlives_a_kill() {
     let fake = FakeProvider::start().await;
     fake.always(openai::chat("hello"));

@@ -71,7 +71,7 @@ async fn the_lowest_priority_number_goes_first_until_its_key_is_refused() {
     let calls = fake.seen().len();
     let refused = bursar.call(Call::chat("one/m")).await;
     assert_eq!((refused.status, refused.code().as_str()), (502, "upstream_auth"));
-    assert!(refused.text().contains("bursar credentials set"), "{}", refused.text());
+    assert!(refused.text().contains("bursar reload"), "{}", refused.text());
     assert_eq!(fake.seen().len(), calls);
     bursar.stop().await;
 }
@@ -116,7 +116,7 @@ async fn an_app_may_rule_out_fallback_and_choose_its_connection() {
     assert_eq!((calls_of(&fake, "one:c"), calls_of(&fake, "one:b")), (1, 1), "a pin is not left");
 
     let reply = bursar.call(chat().header("x-bursar-connection", "one:nobody")).await;
-    assert_refused(&reply, http::StatusCode::SERVICE_UNAVAILABLE, "unavailable");
+    assert_refused(&reply, http::StatusCode::NOT_FOUND, "not_found");
 
     for (name, value) in [
         ("x-bursar-connection", "one"),

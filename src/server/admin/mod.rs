@@ -132,28 +132,64 @@ async fn object<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Fa
     let (head, body) = request.into_parts();
     let bytes = body::read(&head.headers, body, bounds::ADMIN_BODY_BYTES_MAX).await?;
     let mut json = serde_json::Deserializer::from_slice(&bytes);
-    serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let (path, error) = (error.path().to_string(), error.into_inner());
-        let field = if path == "." { String::new() } else { format!("{path}: ") };
+    let untaken = |field: &str, error: &serde_json::Error| {
         let error = without_value(&error.to_string());
         Failure::new(Code::InvalidRequest, sanitise(&format!("the body cannot be taken: {field}{error}")))
-    })
+    };
+    let object = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let (path, error) = (error.path().to_string(), error.into_inner());
+        let field = if path == "." { String::new() } else { format!("{path}: ") };
+        untaken(&field, &error)
+    })?;
+    // What follows the object was meant to say something too.
+    json.end().map_err(|error| untaken("", &error))?;
+    Ok(object)
 }
 
 /// What is wrong with a body, without what stood in the wrong place: it may be a secret.
 fn without_value(error: &str) -> String {
-    let quoted =
-        ["invalid type: ", "invalid value: ", "unknown variant "].into_iter().find(|way| error.starts_with(way));
-    match (quoted, error.rfind(", expected ")) {
-        (Some(way), Some(expected)) => {
-            let expected = error.get(expected..).unwrap_or_default();
-            format!("{}{expected}", way.trim_end_matches([':', ' ']))
-        }
-        _ => error.to_owned(),
+    // Names and times begin with what was given, quoted.
+    if let Some(quoted) = error.strip_prefix('"') {
+        let said = quoted.rsplit_once("\" is not ").map_or("taken here", |(_, said)| said);
+        return format!("what stands here is not {said}");
+    }
+    let ways = ["invalid type", "invalid value", "unknown variant"];
+    match (ways.into_iter().find(|way| error.starts_with(way)), error.rfind(", expected ")) {
+        (Some(way), Some(expected)) => format!("{way}{}", error.get(expected..).unwrap_or_default()),
+        (Some(way), None) => way.to_owned(),
+        (None, _) => error.to_owned(),
     }
 }
 
 /// A name out of the path.
 fn named<T: std::str::FromStr<Err = IdError>>(rest: &str) -> Result<T, Failure> {
     rest.parse().map_err(|error: IdError| Failure::new(Code::NotFound, sanitise(&error.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::ProviderSlug;
+    use crate::api::admin::{ConnectionStatus, PutSecret};
+    use crate::api::moment::Moment;
+
+    #[test]
+    fn an_error_of_a_body_does_not_repeat_what_stood_there() {
+        let key = "mySuperSecret999";
+        let texts = [key.to_owned(), format!("{key}\", \" is {key}, expected {key}"), format!("\u{e9}{key}\\")];
+        for text in texts {
+            let json = serde_json::to_string(&text).unwrap();
+            for error in [
+                serde_json::from_str::<PutSecret>(&json).unwrap_err(),
+                serde_json::from_str::<ProviderSlug>(&json).unwrap_err(),
+                serde_json::from_str::<Moment>(&json).unwrap_err(),
+                serde_json::from_str::<ConnectionStatus>(&json).unwrap_err(),
+                serde_json::from_str::<u32>(&json).unwrap_err(),
+                serde_json::from_str::<bool>(&format!("[{json}]")).unwrap_err(),
+            ] {
+                let said = without_value(&error.to_string());
+                assert!(!said.is_empty() && !said.contains(key), "{said}");
+            }
+        }
+    }
 }
