@@ -108,7 +108,12 @@ pub(super) fn event_stream(body: reply::Pieces) -> Reply {
 pub(super) fn refused(unanswered: Unanswered) -> Reply {
     let mut reply = match unanswered.refused {
         Refused::Bursar(failure) => Surface::OpenAi.failure(&failure),
-        Refused::Provider(answer) => passed_on(answer),
+        Refused::Provider(answer) => {
+            let mut reply = passed_on(answer);
+            // The same request would be refused again; SDKs come again by themselves after a 408, 409 or 429.
+            reply::with_no_retry(&mut reply);
+            reply
+        }
     };
     reply.headers_mut().insert("x-bursar-attempts", HeaderValue::from(unanswered.attempts.len()));
     reply

@@ -162,7 +162,7 @@ fn check_reply(fault: &Fault, reply: &Reply, second: bool, streamed: bool) {
     if fault.outcome == Outcome::Caller {
         // The app's own fault: the provider's answer, unchanged.
         assert_eq!(reply.json(), openai::error_object("invalid_request_error", &Value::Null), "{name}");
-        assert_eq!(reply.header("x-should-retry"), None, "{name}");
+        assert_eq!(reply.header("x-should-retry"), Some("false"), "{name}");
         return;
     }
     assert_eq!(reply.code(), fault.told.1, "{name}: {}", reply.text());
@@ -471,6 +471,20 @@ async fn a_providers_403_for_a_prompt_is_a_400_for_the_app() {
     assert_eq!(fake.seen().len(), 2);
     let records = bursar.stop().await.records();
     assert!(records.iter().all(|record| record.outcome == Outcome::Caller && record.status == Some(403)));
+}
+
+/// SDKs come again by themselves after a 409: that would be refused again.
+#[tokio::test]
+async fn a_providers_answer_that_is_passed_on_asks_for_no_retry() {
+    let fake = FakeProvider::start().await;
+    fake.always(openai::error(409));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    let execute = Call::post("/v1/execute", &json!({"model": "one/m", "input": "x"}));
+    for call in [Call::chat("one/m"), Call::stream("one/m"), execute] {
+        let reply = bursar.call(call).await;
+        assert_eq!((reply.status, reply.header("x-should-retry")), (409, Some("false")), "{}", reply.text());
+    }
+    bursar.stop().await;
 }
 
 async fn two_providers(fake: &FakeProvider) -> Bursar {
