@@ -79,7 +79,7 @@ pub(super) fn via(candidate: &Candidate) -> Via<'_> {
 }
 
 /// The most special word wins: provider, connection, model, request.
-fn timeouts(call: &Call, candidate: &Candidate) -> Timeouts {
+pub(super) fn timeouts(call: &Call, candidate: &Candidate) -> Timeouts {
     let mut timeouts = candidate.provider.timeouts.with(&candidate.connection.timeouts);
     if let Some(facts) = &candidate.facts {
         timeouts = timeouts.with(&facts.timeouts);
@@ -128,7 +128,7 @@ impl Reading<'_> {
     /// An answer with an error status. A 3xx is one: redirects are never followed.
     async fn refused(&self, mut reply: Reply, ledger: &Ledger) -> Failed {
         let by = self.deadline.min(Instant::now() + bounds::ERROR_BODY_TIMEOUT);
-        let body = timeout_at(by, reply.beginning(bounds::ERROR_BODY_BYTES_MAX)).await.unwrap_or_default();
+        let body = reply.beginning(bounds::ERROR_BODY_BYTES_MAX, by).await;
         let adapter = self.candidate.provider.adapter;
         let mut error = adapter.error(reply.status.as_u16(), &reply.headers, &body);
         if reply.status.is_redirection() {

@@ -80,7 +80,11 @@ impl Relay {
                 Ok(Err(TapError::Transport(error))) => return self.cut(Code::UpstreamCut, &error.to_string()).await,
                 Ok(Err(TapError::TooLong(error))) => return self.cut(Code::UpstreamTooLarge, &error.to_string()).await,
                 Err(_) => {
-                    let message = "the provider's stream stood still for too long";
+                    let message = if Instant::now() >= self.deadline {
+                        "the provider's stream was not over at the request's deadline"
+                    } else {
+                        "the provider's stream stood still for too long"
+                    };
                     return self.cut(Code::UpstreamTimeout, message).await;
                 }
             }

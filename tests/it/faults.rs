@@ -487,6 +487,33 @@ async fn a_providers_answer_that_is_passed_on_asks_for_no_retry() {
     bursar.stop().await;
 }
 
+/// The beginning of an error tells what it is, even where the rest never comes.
+#[tokio::test]
+async fn what_came_of_an_error_in_time_is_not_lost() {
+    let fake = FakeProvider::start().await;
+    let error = openai::error(400);
+    let claimed = error.body_len() + 10;
+    fake.always(error.framed(Framing::Claimed(claimed)).hang_after(1));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    let reply = bursar.call(Call::chat("one/m").header("x-bursar-timeout-ms", "700")).await;
+    assert_eq!(reply.status, 400, "{}", reply.text());
+    assert_eq!(reply.json(), openai::error_object("invalid_request_error", &Value::Null));
+    bursar.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_the_deadline_ends_names_the_deadline() {
+    let fake = FakeProvider::start().await;
+    fake.always(openai::opening(&["Hel", "lo"]).reply().hang_after(3));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    let reply = bursar.call(Call::stream("one/m").header("x-bursar-timeout-ms", "700")).await;
+    let events = reply.events();
+    let Some(Event::Json(last)) = events.last() else { panic!("{events:?}") };
+    assert_eq!((said(&events).as_str(), error_code(last).as_str()), ("Hello", "upstream_timeout"));
+    assert!(last["error"]["message"].as_str().unwrap().contains("deadline"), "{last}");
+    bursar.stop().await;
+}
+
 async fn two_providers(fake: &FakeProvider) -> Bursar {
     Setup::new()
         .ranked("one", &fake.url(), &["a"])
