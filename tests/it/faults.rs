@@ -514,6 +514,18 @@ async fn a_stream_that_the_deadline_ends_names_the_deadline() {
     bursar.stop().await;
 }
 
+#[tokio::test]
+async fn a_providers_429_for_a_request_that_is_too_large_is_a_413_for_the_app() {
+    let fake = FakeProvider::start().await;
+    fake.always(openai::error_with(429, "tokens", &json!("request_too_large")));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    let reply = bursar.call(Call::chat("one/m")).await;
+    assert_eq!((reply.status, reply.code().as_str()), (413, "request_too_large"));
+    assert_eq!((reply.header("retry-after"), reply.header("x-should-retry")), (None, Some("false")));
+    let records = bursar.stop().await.records();
+    assert!(records.iter().all(|record| record.outcome == Outcome::TooLarge && record.status == Some(429)));
+}
+
 async fn two_providers(fake: &FakeProvider) -> Bursar {
     Setup::new()
         .ranked("one", &fake.url(), &["a"])
