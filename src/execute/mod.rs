@@ -67,6 +67,8 @@ pub struct Call {
     pub id: RequestId,
     /// When its head had been read.
     pub began: Instant,
+    /// How long its body then took to come.
+    pub body_took: Duration,
     /// Who calls.
     pub app: AppName,
     /// What for.
@@ -131,6 +133,7 @@ pub struct Unanswered {
 pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> {
     let snapshot = worker.engine.snapshot.load_full();
     let mut ledger = Ledger::open(Arc::clone(&worker.engine), labels(&call), call.began);
+    ledger.waited(call.body_took);
     let mut candidates = match snapshot.selection.candidates(wanted(&call)) {
         Ok(candidates) => candidates,
         Err(error) => {
