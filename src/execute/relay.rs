@@ -59,7 +59,7 @@ impl Relay {
             let idle = if self.terminal { bounds::AFTER_TERMINAL_TIMEOUT } else { self.timeouts.idle };
             let read = timeout_at(self.deadline.min(Instant::now() + idle), self.tap.read()).await;
             let seen = self.tap.seen();
-            self.terminal |= seen.terminal;
+            self.terminal = seen.terminal || (self.terminal && !seen.reopened);
             self.ledger.note(&seen);
             match read {
                 Ok(Ok(true)) => {

@@ -114,7 +114,8 @@ fn take_in(out: &mut Vec<u8>, all: &mut Seen, step: Step, raw: &[u8]) -> Result<
         Forward::AsIs | Forward::Withhold => {}
     }
     all.content |= seen.content;
-    all.terminal |= seen.terminal;
+    all.terminal = seen.terminal || (all.terminal && !seen.reopened);
+    all.reopened |= seen.reopened;
     all.tokens = all.tokens.updated_by(seen.tokens);
     all.cost = seen.cost.or(all.cost);
     all.model = seen.model.or_else(|| all.model.take());

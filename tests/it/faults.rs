@@ -526,6 +526,24 @@ async fn a_providers_429_for_a_request_that_is_too_large_is_a_413_for_the_app() 
     assert!(records.iter().all(|record| record.outcome == Outcome::TooLarge && record.status == Some(429)));
 }
 
+/// A server that gives the answers one after the other, and breaks off in the second.
+#[tokio::test]
+async fn a_stream_that_is_cut_in_its_second_answer_is_cut() {
+    let fake = FakeProvider::start().await;
+    let mut second = openai::text("sec");
+    second["choices"][0]["index"] = json!(1);
+    let first = openai::opening(&["first"]).json(&openai::finish());
+    fake.script([first.clone().json(&second).into(), first.json(&second).reply().cut_after(4)]);
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    for _ in 0..2 {
+        let events = bursar.call(Call::stream("one/m")).await.events();
+        let Some(Event::Json(last)) = events.last() else { panic!("{events:?}") };
+        assert_eq!(error_code(last), "upstream_cut");
+    }
+    let records = bursar.stop().await.records();
+    assert_eq!(records.iter().map(|one| one.outcome).collect::<Vec<_>>(), [Outcome::Cut, Outcome::Cut]);
+}
+
 async fn two_providers(fake: &FakeProvider) -> Bursar {
     Setup::new()
         .ranked("one", &fake.url(), &["a"])
