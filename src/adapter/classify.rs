@@ -114,7 +114,7 @@ impl OpenAiError {
             Outcome::Credential
         } else if says(&["model_not_found"]) {
             Outcome::NotForKey
-        } else if status != 429 && says(TOO_LARGE_WORDS) {
+        } else if says(TOO_LARGE_WORDS) {
             Outcome::TooLarge
         } else if status == 403 && self.is_moderation() {
             Outcome::Caller
@@ -185,6 +185,14 @@ mod tests {
         assert_eq!(class(403, r#"{"error":{"code":403}}"#), Outcome::NotForKey);
         assert_eq!(class(500, "<html>"), Outcome::Transient);
         assert_eq!(class(404, ""), Outcome::NotForKey);
+    }
+
+    #[test]
+    fn a_429_that_names_the_request_too_large_is_no_rate_limit() {
+        for code in ["context_length_exceeded", "request_too_large"] {
+            assert_eq!(class(429, &format!(r#"{{"error":{{"code":"{code}"}}}}"#)), Outcome::TooLarge, "{code}");
+        }
+        assert_eq!(class(429, r#"{"error":{"type":"tokens","code":"rate_limit_exceeded"}}"#), Outcome::RateShort);
     }
 
     #[test]

@@ -153,6 +153,8 @@ pub struct Seen {
     pub content: bool,
     /// The stream has said that it is over.
     pub terminal: bool,
+    /// Another answer has begun, so that it is not over, whatever was said before.
+    pub reopened: bool,
     /// Usage, as far as it was given.
     pub tokens: Tokens,
     /// The provider's own figure of the cost.

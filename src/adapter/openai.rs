@@ -305,8 +305,11 @@ impl StreamReader for Chunks {
             return Step { forward: Forward::Withhold, seen: Seen { error: Some(unreadable()), ..Seen::default() } };
         };
         let choices = chunk.choices.unwrap_or_default();
+        let before = self.terminal();
         let mut seen = Seen { content: self.note(&choices), ..Seen::default() };
         seen.terminal = self.terminal();
+        // Some servers give the answers (`n`) one after the other.
+        seen.reopened = before && !seen.terminal;
         seen.model = chunk.model.and_then(text);
         count(&mut seen, chunk.usage.or_else(|| chunk.x_groq.and_then(|groq| groq.usage)));
         seen.error = chunk.error.filter(|raw| raw.get() != "null").map(in_band);
@@ -332,5 +335,32 @@ fn unreadable() -> ProviderError {
         code: None,
         param: None,
         retry_after: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each of these chunks says of the stream's end: (terminal, reopened).
+    fn ends(chunks: &[&str]) -> Vec<(bool, bool)> {
+        let mut reader = OPENAI.stream(&Asked::for_model("m"));
+        let mut frames = sse::Reader::new(1 << 20);
+        let mut ends = Vec::new();
+        for chunk in chunks {
+            frames.push(format!("data: {chunk}\n\n").as_bytes());
+            let seen = reader.frame(&frames.next_frame().unwrap().unwrap()).seen;
+            ends.push((seen.terminal, seen.reopened));
+        }
+        ends
+    }
+
+    #[test]
+    fn a_stream_of_answers_one_after_the_other_is_over_after_the_last() {
+        let piece = |index| format!(r#"{{"choices":[{{"index":{index},"delta":{{"content":"x"}}}}]}}"#);
+        let end = |index| format!(r#"{{"choices":[{{"index":{index},"delta":{{}},"finish_reason":"stop"}}]}}"#);
+        let ends = ends(&[&piece(0), &end(0), &piece(1), &piece(1), &end(1), "[DONE]"]);
+        let (open, over) = ((false, false), (true, false));
+        assert_eq!(ends, [open, over, (false, true), open, over, over]);
     }
 }

@@ -56,7 +56,9 @@ pub(super) async fn attempt(
     let first_byte_at = Instant::now() + first_byte;
     // Whichever runs out first is the one to name.
     let (by, waited) = if deadline < first_byte_at { (deadline, timeouts.total) } else { (first_byte_at, first_byte) };
+    let sent_at = Instant::now();
     let sent = timeout_at(by, worker.upstream.send(via(candidate), request)).await;
+    ledger.waited(sent_at.elapsed());
     let reply = match sent {
         Err(_) => return Err(Failed::timeout("no reply", waited)),
         Ok(Err(error)) => return Err(Failed::transport(&error)),
@@ -79,7 +81,7 @@ pub(super) fn via(candidate: &Candidate) -> Via<'_> {
 }
 
 /// The most special word wins: provider, connection, model, request.
-fn timeouts(call: &Call, candidate: &Candidate) -> Timeouts {
+pub(super) fn timeouts(call: &Call, candidate: &Candidate) -> Timeouts {
     let mut timeouts = candidate.provider.timeouts.with(&candidate.connection.timeouts);
     if let Some(facts) = &candidate.facts {
         timeouts = timeouts.with(&facts.timeouts);
@@ -126,9 +128,11 @@ impl Reading<'_> {
     }
 
     /// An answer with an error status. A 3xx is one: redirects are never followed.
-    async fn refused(&self, mut reply: Reply, ledger: &Ledger) -> Failed {
-        let by = self.deadline.min(Instant::now() + bounds::ERROR_BODY_TIMEOUT);
-        let body = timeout_at(by, reply.beginning(bounds::ERROR_BODY_BYTES_MAX)).await.unwrap_or_default();
+    async fn refused(&self, mut reply: Reply, ledger: &mut Ledger) -> Failed {
+        let now = Instant::now();
+        let by = self.deadline.min(now + bounds::ERROR_BODY_TIMEOUT);
+        let body = reply.beginning(bounds::ERROR_BODY_BYTES_MAX, by).await;
+        ledger.waited(now.elapsed());
         let adapter = self.candidate.provider.adapter;
         let mut error = adapter.error(reply.status.as_u16(), &reply.headers, &body);
         if reply.status.is_redirection() {
@@ -142,8 +146,9 @@ impl Reading<'_> {
     }
 
     async fn whole(&self, reply: &mut Reply, ledger: &mut Ledger) -> Result<Success, Failed> {
-        let by = self.deadline;
+        let (by, now) = (self.deadline, Instant::now());
         let read = timeout_at(by, reply.whole_within(bounds::REPLY_BODY_BYTES_MAX, self.timeouts.idle)).await;
+        ledger.waited(now.elapsed());
         let body = match read {
             Err(_) => return Err(Failed::timeout("no whole reply", self.timeouts.total)),
             Ok(Ok(None)) => return Err(Failed::timeout("nothing more of its reply", self.timeouts.idle)),
@@ -163,8 +168,11 @@ impl Reading<'_> {
         let mut tap = Box::new(Tap::new(reply, self.candidate.provider.adapter.stream(self.asked)));
         let commit_at = Instant::now() + self.timeouts.commit_after;
         loop {
-            let idle_at = Instant::now() + self.timeouts.idle;
-            let read = timeout_at(self.deadline.min(commit_at).min(idle_at), tap.read()).await;
+            let now = Instant::now();
+            let idle_at = now + self.timeouts.idle;
+            let came = timeout_at(self.deadline.min(commit_at).min(idle_at), tap.wait()).await;
+            ledger.waited(now.elapsed());
+            let read = came.map(|came| came.and_then(|bytes| tap.take_up(bytes)));
             let seen = tap.seen();
             ledger.note(&seen);
             match read {

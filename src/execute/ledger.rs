@@ -71,7 +71,7 @@ pub struct Ledger {
     attempts: Vec<Attempted>,
     /// What the last closed attempt used and cost; its record may be gone by then.
     used: (Tokens, Option<NanoUsd>),
-    /// The time that was not Bursar's: waiting for heads, and pauses before retries.
+    /// The time that was not Bursar's: waiting for the app's body and for providers, and pauses before retries.
     elsewhere: Duration,
     closed: bool,
     receipt: Option<Receipt>,
@@ -146,8 +146,12 @@ impl Ledger {
     pub fn head(&mut self, status: u16) {
         if let Some(running) = &mut self.running {
             running.status = Some(status);
-            self.elsewhere += running.began.elapsed();
         }
+    }
+
+    /// Notes that for so long others were waited for.
+    pub fn waited(&mut self, time: Duration) {
+        self.elsewhere += time;
     }
 
     /// Notes what a reply, or a part of one, said.
@@ -175,9 +179,6 @@ impl Ledger {
     pub fn end(&mut self, outcome: Outcome, error: Option<&str>) {
         let Some(running) = self.running.take() else { return };
         let took = running.began.elapsed();
-        if running.status.is_none() {
-            self.elsewhere += took;
-        }
         let connection = &running.candidate.connection;
         connection.health.observe(connection.generation, outcome, self.engine.clock.wall_ms(), error);
         if let Some(attempt) = self.attempts.last_mut() {
@@ -213,7 +214,7 @@ impl Ledger {
     /// Pauses before a retry.
     pub async fn pause(&mut self, pause: Duration) {
         tokio::time::sleep(pause).await;
-        self.elsewhere += pause;
+        self.waited(pause);
     }
 
     /// The time that Bursar itself took so far.

@@ -27,6 +27,7 @@ use crate::api::{
     AppName, Capabilities, Code, ConnectionId, ConnectionName, Failure, Feature, Operation, Outcome, ProviderSlug,
     RequestId, UsageRecord,
 };
+use crate::bounds;
 use crate::clock::Clock;
 use crate::credential::Vault;
 use crate::rotation::{self, Candidate, Candidates, Step, Wanted};
@@ -68,6 +69,8 @@ pub struct Call {
     pub id: RequestId,
     /// When its head had been read.
     pub began: Instant,
+    /// How long its body then took to come.
+    pub body_took: Duration,
     /// Who calls.
     pub app: AppName,
     /// What for.
@@ -132,6 +135,7 @@ pub struct Unanswered {
 pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> {
     let snapshot = worker.engine.snapshot.load_full();
     let mut ledger = Ledger::open(Arc::clone(&worker.engine), labels(&call), call.began);
+    ledger.waited(call.body_took);
     if let Some(pin) = call.pin.as_ref().filter(|pin| !snapshot.connections.contains_key(pin)) {
         let failure = Failure::new(Code::NotFound, format!("there is no connection {pin}")).at("connection");
         return Err(give_up(ledger, Outcome::Caller, Refused::Bursar(failure)).await);
@@ -165,7 +169,7 @@ pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> 
 /// The next candidate, within what one request may try.
 fn next(candidates: &mut Candidates, ledger: &Ledger, fallback: bool) -> Option<Candidate> {
     let tried = ledger.attempts().len();
-    if tried >= crate::bounds::ATTEMPTS_MAX || (tried > 0 && !fallback) {
+    if tried >= bounds::ATTEMPTS_MAX || (tried > 0 && !fallback) {
         return None;
     }
     candidates.next()
@@ -187,14 +191,25 @@ async fn try_candidate(
             Err(failed) => failed,
         };
         ledger.end(failed.outcome, Some(failed.noted()));
-        let step = rotation::decide(failed.outcome, retries, first, candidate.provider.on_timeout);
+        let on_timeout = candidate.provider.on_timeout;
+        let step = rotation::decide(failed.outcome, retries, first, on_timeout);
         if step != Step::Again {
             return Err((failed, step));
         }
         let pause = rotation::pause(retries, getrandom::u64().unwrap_or(u64::MAX / 2));
+        let left = attempt::timeouts(call, candidate).total.saturating_sub(ledger.began().elapsed());
+        if !leaves_time(pause, left) {
+            let step = rotation::decide(failed.outcome, bounds::RETRIES_PER_CONNECTION, first, on_timeout);
+            return Err((failed, step));
+        }
         ledger.pause(pause).await;
         retries += 1;
     }
+}
+
+/// Whether anything could be sent again after a pause, before the request's deadline.
+fn leaves_time(pause: Duration, left: Duration) -> bool {
+    pause < left
 }
 
 /// Closes the account of a call that nobody answered.
@@ -293,5 +308,18 @@ impl Ids {
 impl Default for Ids {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_pause_before_a_retry_goes_past_the_deadline() {
+        let ms = Duration::from_millis;
+        assert!(leaves_time(ms(10), ms(11)));
+        assert!(!leaves_time(ms(10), ms(10)) && !leaves_time(ms(250), ms(10)));
+        assert!(!leaves_time(Duration::ZERO, Duration::ZERO), "the deadline is over");
     }
 }

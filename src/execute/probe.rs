@@ -58,7 +58,8 @@ async fn list(
     *status = Some(reply.status.as_u16());
     let adapter = candidate.provider.adapter;
     if !reply.status.is_success() {
-        let body = reply.beginning(bounds::ERROR_BODY_BYTES_MAX).await;
+        let by = Instant::now() + bounds::ERROR_BODY_TIMEOUT;
+        let body = reply.beginning(bounds::ERROR_BODY_BYTES_MAX, by).await;
         let mut error = adapter.error(reply.status.as_u16(), &reply.headers, &body);
         if wire::repeats_credential(&error, &body, candidate, &worker.engine.vault) {
             error = failure::silenced(error);

@@ -59,7 +59,7 @@ impl Relay {
             let idle = if self.terminal { bounds::AFTER_TERMINAL_TIMEOUT } else { self.timeouts.idle };
             let read = timeout_at(self.deadline.min(Instant::now() + idle), self.tap.read()).await;
             let seen = self.tap.seen();
-            self.terminal |= seen.terminal;
+            self.terminal = seen.terminal || (self.terminal && !seen.reopened);
             self.ledger.note(&seen);
             match read {
                 Ok(Ok(true)) => {
@@ -80,7 +80,11 @@ impl Relay {
                 Ok(Err(TapError::Transport(error))) => return self.cut(Code::UpstreamCut, &error.to_string()).await,
                 Ok(Err(TapError::TooLong(error))) => return self.cut(Code::UpstreamTooLarge, &error.to_string()).await,
                 Err(_) => {
-                    let message = "the provider's stream stood still for too long";
+                    let message = if Instant::now() >= self.deadline {
+                        "the provider's stream was not over at the request's deadline"
+                    } else {
+                        "the provider's stream stood still for too long"
+                    };
                     return self.cut(Code::UpstreamTimeout, message).await;
                 }
             }

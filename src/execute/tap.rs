@@ -42,7 +42,18 @@ impl Tap {
     /// Waits for the next bytes and takes in every frame that they complete. Frames of one read leave together. False at
     /// the end of the stream.
     pub(super) async fn read(&mut self) -> Result<bool, TapError> {
-        let Some(bytes) = self.reply.chunk().await.map_err(TapError::Transport)? else {
+        let bytes = self.wait().await?;
+        self.take_up(bytes)
+    }
+
+    /// Waits for the next bytes; none at the end of the stream.
+    pub(super) async fn wait(&mut self) -> Result<Option<Bytes>, TapError> {
+        self.reply.chunk().await.map_err(TapError::Transport)
+    }
+
+    /// Takes in every frame that the bytes complete.
+    pub(super) fn take_up(&mut self, bytes: Option<Bytes>) -> Result<bool, TapError> {
+        let Some(bytes) = bytes else {
             self.end()?;
             return Ok(false);
         };
@@ -103,7 +114,8 @@ fn take_in(out: &mut Vec<u8>, all: &mut Seen, step: Step, raw: &[u8]) -> Result<
         Forward::AsIs | Forward::Withhold => {}
     }
     all.content |= seen.content;
-    all.terminal |= seen.terminal;
+    all.terminal = seen.terminal || (all.terminal && !seen.reopened);
+    all.reopened |= seen.reopened;
     all.tokens = all.tokens.updated_by(seen.tokens);
     all.cost = seen.cost.or(all.cost);
     all.model = seen.model.or_else(|| all.model.take());

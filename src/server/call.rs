@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::Context;
@@ -37,13 +38,22 @@ impl Said {
 pub(super) struct Received {
     pub(super) id: RequestId,
     pub(super) began: Instant,
+    /// How long the body took to come: time that is the app's, and not Bursar's.
+    pub(super) body_took: Duration,
     pub(super) headers: HeaderMap,
 }
 
 impl Received {
     /// A request that has just come.
     pub(super) fn now(context: &Context, headers: HeaderMap) -> Self {
-        Self { id: context.engine().next_id(), began: Instant::now(), headers }
+        Self { id: context.engine().next_id(), began: Instant::now(), body_took: Duration::ZERO, headers }
+    }
+
+    /// Reads the body that goes with it.
+    pub(super) async fn body(&mut self, body: Incoming) -> Result<Bytes, Failure> {
+        let body = super::body::read(&self.headers, body, bounds::REQUEST_BODY_BYTES_MAX).await;
+        self.body_took = self.began.elapsed();
+        body
     }
 
     /// The call that a body in OpenAI's dialect asks for.
@@ -54,6 +64,7 @@ impl Received {
         Ok(Call {
             id: self.id,
             began: self.began,
+            body_took: self.body_took,
             app: identity.app,
             feature: said.feature.or(labelled).unwrap_or(identity.feature),
             operation,

@@ -15,7 +15,6 @@ use http_body_util::{BodyExt, Full, StreamBody};
 
 use self::events::Events;
 use self::gather::{Gathered, Who};
-use super::body;
 use super::call::Received;
 use super::dialect::Surface;
 use super::openai::{Described, event_stream, refused};
@@ -23,16 +22,15 @@ use super::reply::{self, Reply};
 use super::routes::Admitted;
 use crate::adapter::hub::Said;
 use crate::api::{Code, Failure};
-use crate::bounds;
 use crate::execute::{self, Answer, AnswerBody, Call, Refused};
 
 /// `POST /v1/execute`.
 pub(super) async fn execute(admitted: Admitted) -> Reply {
     let Admitted { context, identity, request, .. } = admitted;
     let (head, body) = request.into_parts();
-    let received = Received::now(&context, head.headers);
+    let mut received = Received::now(&context, head.headers);
     let id = received.id;
-    let body = body::read(&received.headers, body, bounds::REQUEST_BODY_BYTES_MAX).await;
+    let body = received.body(body).await;
     let asked = body.and_then(|body| ask::read(&body)).and_then(|request| {
         let by_route = request.route.is_some();
         ask::call(request, received, identity).map(|call| (call, by_route))

@@ -9,13 +9,11 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, Either, StreamBody};
 
-use super::body;
 use super::call::Received;
 use super::dialect::Surface;
 use super::reply::{self, Reply};
 use super::routes::Admitted;
 use crate::api::{Failure, Operation, RequestId};
-use crate::bounds;
 use crate::execute::{self, Answer, AnswerBody, ProviderAnswer, Refused, Relay, Unanswered};
 
 /// `POST /v1/chat/completions`.
@@ -31,9 +29,9 @@ pub(super) async fn embeddings(admitted: Admitted) -> Reply {
 async fn serve(admitted: Admitted, operation: Operation) -> Reply {
     let Admitted { context, identity, request, .. } = admitted;
     let (head, body) = request.into_parts();
-    let received = Received::now(&context, head.headers);
+    let mut received = Received::now(&context, head.headers);
     let id = received.id;
-    let body = body::read(&received.headers, body, bounds::REQUEST_BODY_BYTES_MAX).await;
+    let body = received.body(body).await;
     let call = match body.and_then(|body| received.call(identity, operation, body)) {
         Ok(call) => call,
         Err(failure) => return with_request_id(Surface::OpenAi.failure(&failure), id),
@@ -108,7 +106,12 @@ pub(super) fn event_stream(body: reply::Pieces) -> Reply {
 pub(super) fn refused(unanswered: Unanswered) -> Reply {
     let mut reply = match unanswered.refused {
         Refused::Bursar(failure) => Surface::OpenAi.failure(&failure),
-        Refused::Provider(answer) => passed_on(answer),
+        Refused::Provider(answer) => {
+            let mut reply = passed_on(answer);
+            // The same request would be refused again; SDKs come again by themselves after a 408, 409 or 429.
+            reply::with_no_retry(&mut reply);
+            reply
+        }
     };
     reply.headers_mut().insert("x-bursar-attempts", HeaderValue::from(unanswered.attempts.len()));
     reply
@@ -120,6 +123,8 @@ fn passed_on(answer: ProviderAnswer) -> Reply {
     let status = match answer.status {
         // With these an app is told that Bursar refuses it; a provider that flags a prompt uses them too.
         401..=403 => StatusCode::BAD_REQUEST,
+        // Of these only one that is too large is passed on: to come again later would not help.
+        429 => StatusCode::PAYLOAD_TOO_LARGE,
         other => reply::status(other),
     };
     if let Some(body) = answer.unchanged() {

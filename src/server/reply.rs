@@ -72,6 +72,11 @@ pub(super) fn with_retry(reply: &mut Reply, failure: &Failure) {
     }
 }
 
+/// What SDKs shall make of an answer to the app's own fault: it is not worth another try.
+pub(super) fn with_no_retry(reply: &mut Reply) {
+    reply.headers_mut().insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+}
+
 /// The id of the request.
 pub(super) fn with_id(headers: &mut HeaderMap, id: RequestId) {
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {

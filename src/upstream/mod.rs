@@ -17,6 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
 
 pub use address::AddressError;
 pub use client::Transport;
@@ -169,10 +170,10 @@ impl Reply {
         Ok(Some(first.unwrap_or_else(|| all.into())))
     }
 
-    /// As much of the body as fits: for errors, of which the beginning tells enough.
-    pub async fn beginning(&mut self, max: usize) -> Bytes {
+    /// As much of the body as fits and comes in time: for errors, of which the beginning tells enough.
+    pub async fn beginning(&mut self, max: usize, by: Instant) -> Bytes {
         let mut all = Vec::new();
-        while let Ok(Some(chunk)) = self.chunk().await {
+        while let Ok(Ok(Some(chunk))) = tokio::time::timeout_at(by, self.chunk()).await {
             let room = max - all.len();
             all.extend_from_slice(chunk.get(..room.min(chunk.len())).unwrap_or_default());
             if all.len() >= max {

@@ -162,7 +162,7 @@ fn check_reply(fault: &Fault, reply: &Reply, second: bool, streamed: bool) {
     if fault.outcome == Outcome::Caller {
         // The app's own fault: the provider's answer, unchanged.
         assert_eq!(reply.json(), openai::error_object("invalid_request_error", &Value::Null), "{name}");
-        assert_eq!(reply.header("x-should-retry"), None, "{name}");
+        assert_eq!(reply.header("x-should-retry"), Some("false"), "{name}");
         return;
     }
     assert_eq!(reply.code(), fault.told.1, "{name}: {}", reply.text());
@@ -471,6 +471,77 @@ async fn a_providers_403_for_a_prompt_is_a_400_for_the_app() {
     assert_eq!(fake.seen().len(), 2);
     let records = bursar.stop().await.records();
     assert!(records.iter().all(|record| record.outcome == Outcome::Caller && record.status == Some(403)));
+}
+
+/// SDKs come again by themselves after a 409: that would be refused again.
+#[tokio::test]
+async fn a_providers_answer_that_is_passed_on_asks_for_no_retry() {
+    let fake = FakeProvider::start().await;
+    fake.always(openai::error(409));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    let execute = Call::post("/v1/execute", &json!({"model": "one/m", "input": "x"}));
+    for call in [Call::chat("one/m"), Call::stream("one/m"), execute] {
+        let reply = bursar.call(call).await;
+        assert_eq!((reply.status, reply.header("x-should-retry")), (409, Some("false")), "{}", reply.text());
+    }
+    bursar.stop().await;
+}
+
+/// The beginning of an error tells what it is, even where the rest never comes.
+#[tokio::test]
+async fn what_came_of_an_error_in_time_is_not_lost() {
+    let fake = FakeProvider::start().await;
+    let error = openai::error(400);
+    let claimed = error.body_len() + 10;
+    fake.always(error.framed(Framing::Claimed(claimed)).hang_after(1));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    let reply = bursar.call(Call::chat("one/m").header("x-bursar-timeout-ms", "700")).await;
+    assert_eq!(reply.status, 400, "{}", reply.text());
+    assert_eq!(reply.json(), openai::error_object("invalid_request_error", &Value::Null));
+    bursar.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_the_deadline_ends_names_the_deadline() {
+    let fake = FakeProvider::start().await;
+    fake.always(openai::opening(&["Hel", "lo"]).reply().hang_after(3));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    let reply = bursar.call(Call::stream("one/m").header("x-bursar-timeout-ms", "700")).await;
+    let events = reply.events();
+    let Some(Event::Json(last)) = events.last() else { panic!("{events:?}") };
+    assert_eq!((said(&events).as_str(), error_code(last).as_str()), ("Hello", "upstream_timeout"));
+    assert!(last["error"]["message"].as_str().unwrap().contains("deadline"), "{last}");
+    bursar.stop().await;
+}
+
+#[tokio::test]
+async fn a_providers_429_for_a_request_that_is_too_large_is_a_413_for_the_app() {
+    let fake = FakeProvider::start().await;
+    fake.always(openai::error_with(429, "tokens", &json!("request_too_large")));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    let reply = bursar.call(Call::chat("one/m")).await;
+    assert_eq!((reply.status, reply.code().as_str()), (413, "request_too_large"));
+    assert_eq!((reply.header("retry-after"), reply.header("x-should-retry")), (None, Some("false")));
+    let records = bursar.stop().await.records();
+    assert!(records.iter().all(|record| record.outcome == Outcome::TooLarge && record.status == Some(429)));
+}
+
+/// A server that gives the answers one after the other, and breaks off in the second.
+#[tokio::test]
+async fn a_stream_that_is_cut_in_its_second_answer_is_cut() {
+    let fake = FakeProvider::start().await;
+    let mut second = openai::text("sec");
+    second["choices"][0]["index"] = json!(1);
+    let first = openai::opening(&["first"]).json(&openai::finish());
+    fake.script([first.clone().json(&second).into(), first.json(&second).reply().cut_after(4)]);
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    for _ in 0..2 {
+        let events = bursar.call(Call::stream("one/m")).await.events();
+        let Some(Event::Json(last)) = events.last() else { panic!("{events:?}") };
+        assert_eq!(error_code(last), "upstream_cut");
+    }
+    let records = bursar.stop().await.records();
+    assert_eq!(records.iter().map(|one| one.outcome).collect::<Vec<_>>(), [Outcome::Cut, Outcome::Cut]);
 }
 
 async fn two_providers(fake: &FakeProvider) -> Bursar {

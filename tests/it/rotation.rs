@@ -3,6 +3,9 @@
 use std::time::{Duration, Instant};
 
 use bursar::api::Outcome;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
 
 use crate::fake::{Behaviour, FakeProvider, Gate, openai};
 use crate::harness::client::{Event, assert_refused, error_code, said};
@@ -340,6 +343,42 @@ async fn a_reply_says_how_it_came_about() {
     let id = reply.header("x-bursar-request-id").unwrap().parse().unwrap();
     let records = bursar.stop().await.of_request(id);
     assert_eq!(records.len(), 2, "the records are found by the id that the app was given");
+}
+
+/// A provider that pauses in its reply, an error's too, and an app that pauses in its request.
+#[tokio::test]
+async fn the_time_of_providers_and_apps_is_no_overhead() {
+    let pause = Duration::from_millis(1500);
+    let overhead = |head: &str| -> u128 {
+        let line = head.lines().find_map(|line| line.strip_prefix("x-bursar-overhead-us: ")).unwrap();
+        line.trim().parse().unwrap()
+    };
+    let fake = FakeProvider::start().await;
+    fake.script([
+        Behaviour::from(openai::chat("ok")).pace(pause),
+        openai::stream(&["ok"]).reply().split_at(&[]).whole().pace(pause),
+        Behaviour::from(openai::error(429)).pace(pause),
+        openai::chat("ok").into(),
+        openai::chat("ok").into(),
+    ]);
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a", "b"]).start().await;
+    for call in [Call::chat("one/m"), Call::stream("one/m"), Call::chat("one/m")] {
+        let reply = bursar.call(call).await;
+        let overhead: u128 = reply.header("x-bursar-overhead-us").unwrap().parse().unwrap();
+        assert!(reply.status == 200 && overhead < pause.as_micros() / 2, "{overhead} µs");
+    }
+
+    let body = json!({"model": "one/m", "messages": [{"role": "user", "content": "x"}]}).to_string();
+    let mut app = UnixStream::connect(bursar.place().socket()).await.unwrap();
+    let head =
+        format!("POST /v1/chat/completions HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    app.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(pause).await;
+    app.write_all(body.as_bytes()).await.unwrap();
+    let mut reply = String::new();
+    soon("a reply", app.read_to_string(&mut reply)).await.unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200") && overhead(&reply) < pause.as_micros() / 2, "{reply}");
+    bursar.stop().await;
 }
 
 /// A host of one's own that asks for no key needs none.

@@ -81,6 +81,7 @@ pub(super) fn call(request: ExecuteRequest, received: Received, identity: Identi
     Ok(Call {
         id: received.id,
         began: received.began,
+        body_took: received.body_took,
         app: identity.app,
         feature: request.feature.or(said.feature).unwrap_or(identity.feature),
         operation: Operation::Chat,
