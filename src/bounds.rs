@@ -102,6 +102,8 @@ pub const HTTP2_HEADER_LIST_BYTES_MAX: u32 = 64 * KIB as u32;
 pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(15);
 /// How long an HTTP/2 client may leave a ping unanswered.
 pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often an HTTP/2 connection looks whether its streamed replies are read: small beside any deadline.
+pub const UNREAD_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Of `Retry-After`: up to so many seconds an SDK may well wait itself.
 pub const RETRY_AFTER_SOON_S: u64 = 60;
 /// The longest pause after accepting failed.

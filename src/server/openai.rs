@@ -13,6 +13,7 @@ use super::call::Received;
 use super::dialect::Surface;
 use super::reply::{self, Reply};
 use super::routes::Admitted;
+use super::unread::Patience;
 use crate::api::{Failure, Operation, RequestId};
 use crate::execute::{self, Answer, AnswerBody, ProviderAnswer, Refused, Relay, Unanswered};
 
@@ -84,9 +85,12 @@ impl Described {
 }
 
 fn stream_reply(relay: Box<Relay>) -> Reply {
+    let patience = Patience { until: relay.deadline(), unread: relay.unread() };
     let frames =
         stream::unfold(relay, |mut relay| async move { relay.next().await.map(|bytes| (frame(bytes), relay)) });
-    event_stream(StreamBody::new(frames).boxed_unsync())
+    let mut reply = event_stream(StreamBody::new(frames).boxed_unsync());
+    reply.extensions_mut().insert(patience);
+    reply
 }
 
 fn frame(bytes: Bytes) -> Result<Frame<Bytes>, io::Error> {
