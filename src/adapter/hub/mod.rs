@@ -27,4 +27,4 @@ pub use request::{
     AllowedTools, ChatRequest, Effort, EmbeddingRequest, EncodingFormat, Function, JsonSchema, Mode, Named,
     ResponseFormat, Sampling, Tool, ToolChoice, wants_base64,
 };
-pub use said::{CallPiece, Said};
+pub use said::{CallPiece, RawMessage, Said, is_text_or_null};
