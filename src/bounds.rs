@@ -12,6 +12,10 @@ pub const MODEL_BYTES_MAX: usize = 256;
 
 /// Bytes of a request's body. Images and PDFs travel inside as base64; providers take about 20 MB of them.
 pub const REQUEST_BODY_BYTES_MAX: usize = 32 * MIB;
+/// Bytes of all requests' bodies together: a host has more to do than to keep them. Eight of the largest fit.
+pub const REQUEST_BODIES_BYTES_MAX: usize = 256 * MIB;
+/// Bytes of a request's body that count for nothing in all bodies together: most are smaller, and shall cost nothing.
+pub const REQUEST_BODY_BYTES_FREE: usize = 64 * KIB;
 /// Bytes of a request's body up to which it is copied when it is changed; longer ones go out in pieces.
 pub const SPLICE_COPIED_BYTES_MAX: usize = 16 * KIB;
 /// Bytes of an admin request's body: a connection with its settings is small.
@@ -102,6 +106,8 @@ pub const HTTP2_HEADER_LIST_BYTES_MAX: u32 = 64 * KIB as u32;
 pub const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(15);
 /// How long an HTTP/2 client may leave a ping unanswered.
 pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often an HTTP/2 connection looks whether its streamed replies are read: small beside any deadline.
+pub const UNREAD_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Of `Retry-After`: up to so many seconds an SDK may well wait itself.
 pub const RETRY_AFTER_SOON_S: u64 = 60;
 /// The longest pause after accepting failed.
@@ -197,6 +203,7 @@ const MIB: usize = 1024 * KIB;
 
 const _: () = {
     assert!(HELD_FRAMES_BYTES_MAX <= STREAM_FRAME_BYTES_MAX, "one frame must fit where frames are held");
+    assert!(REQUEST_BODY_BYTES_MAX <= REQUEST_BODIES_BYTES_MAX, "any one body must have room");
     assert!(ERROR_BODY_BYTES_MAX <= REPLY_BODY_BYTES_MAX, "an error is a reply");
     assert!(CLIENTS_PER_USER_MAX < CLIENTS_MAX, "one user must leave room for others");
     assert!(CONFIG_SETTLE_INTERVAL.as_millis() < CONFIG_POLL_INTERVAL.as_millis(), "a poll must find a settled file");

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::classify::OpenAiError;
+use super::hub::{RawMessage, is_text_or_null};
 use super::{
     Adapter, Asked, Auth, Dialect, Facts, Forward, Invalid, KindFacts, ProviderError, Refusal, Reply, Seen, Step,
     StreamReader, sse,
@@ -83,6 +84,8 @@ impl Adapter for OpenAi {
             seen.error = Some(in_band(error));
         } else if asked.operation == Operation::Chat && !choices && read.choices.is_none() {
             return Err(Invalid("it has no choices".into()));
+        } else if asked.operation == Operation::Chat && !read.choices.iter().flatten().all(Choice::is_readable) {
+            return Err(Invalid("a message in it is of another shape than a message's".into()));
         } else if asked.operation == Operation::Embeddings && read.data.is_none() {
             return Err(Invalid("it has no data".into()));
         }
@@ -151,8 +154,18 @@ struct Choice<'a> {
     index: Option<u32>,
     #[serde(default, borrow)]
     delta: Option<Delta<'a>>,
+    /// In a whole reply.
+    #[serde(default, borrow)]
+    message: Option<RawMessage<'a>>,
     #[serde(default, borrow)]
     finish_reason: Option<&'a RawValue>,
+}
+
+impl Choice<'_> {
+    /// Whether a whole reply's choice can be said in other words.
+    fn is_readable(&self) -> bool {
+        self.message.as_ref().is_none_or(RawMessage::is_readable) && self.finish_reason.is_none_or(is_text_or_null)
+    }
 }
 
 #[derive(Deserialize)]

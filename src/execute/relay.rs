@@ -1,5 +1,8 @@
 //! A stream on its way to the app, after its first content: from here on nothing is tried again.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
@@ -19,6 +22,8 @@ pub struct Relay {
     timeouts: Timeouts,
     deadline: Instant,
     terminal: bool,
+    /// Set by whoever ends the stream because the app does not read it.
+    unread: Arc<AtomicBool>,
     state: State,
 }
 
@@ -31,12 +36,22 @@ enum State {
 
 impl Relay {
     pub(super) fn new(tap: Box<Tap>, terminal: bool, ledger: Ledger, timeouts: Timeouts, deadline: Instant) -> Self {
-        Self { tap, ledger, timeouts, deadline, terminal, state: State::Held }
+        Self { tap, ledger, timeouts, deadline, terminal, unread: Arc::default(), state: State::Held }
     }
 
     /// The account, for what goes with the reply.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// When it must be over.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// What to set before the stream is dropped because the app does not read it.
+    pub fn unread(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.unread)
     }
 
     /// The next bytes for the app, whole frames of OpenAI's dialect; none at the end.
@@ -132,6 +147,8 @@ impl Drop for Relay {
     fn drop(&mut self) {
         if self.terminal && !matches!(self.state, State::Held) {
             self.ledger.close(Outcome::Ok, None);
+        } else if self.unread.load(Ordering::Relaxed) {
+            self.ledger.close(Outcome::ClientGone, Some("the app stopped reading its reply"));
         }
     }
 }

@@ -83,9 +83,12 @@ fn answered(answer: Answer, gathered: Gathered, stream: bool) -> Reply {
 }
 
 fn running(events: Events) -> Reply {
+    let patience = events.patience();
     let pieces = stream::unfold(events, |mut events| async move {
         let bytes = events.next().await?;
         Some((Ok(Frame::data(bytes)), events))
     });
-    event_stream(StreamBody::new(pieces).boxed_unsync())
+    let mut reply = event_stream(StreamBody::new(pieces).boxed_unsync());
+    reply.extensions_mut().insert(patience);
+    reply
 }

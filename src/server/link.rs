@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -20,6 +21,7 @@ use super::io::{Busy, Watched};
 use super::listen::Plane;
 use super::reply::Held;
 use super::routes::{self, Caller};
+use super::unread::{Patience, Streams};
 use crate::bounds;
 
 /// How HTTP/2 with prior knowledge begins.
@@ -119,10 +121,21 @@ async fn serve_http2(
     let _serving = busy.begin();
     let open = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&open);
+    let streams = Streams::new();
+    let watching = streams.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let stream = Counted::new(&counted);
         let reply = routes::dispatch(context.clone(), caller, plane, request);
-        async move { Ok::<_, Infallible>(reply.await.map(|body| Held::new(body, stream))) }
+        let watch = watching.clone();
+        async move {
+            let mut reply = reply.await;
+            let patience = reply.extensions_mut().remove::<Patience>();
+            let reply = reply.map(|body| match (Held::new(body, stream), patience) {
+                (body, Some(patience)) => Either::Right(watch.watch(body, patience)),
+                (body, None) => Either::Left(body),
+            });
+            Ok::<_, Infallible>(reply)
+        }
     });
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     builder
@@ -134,12 +147,15 @@ async fn serve_http2(
     let mut connection = pin!(builder.serve_connection(io, service));
     let mut idle = Duration::ZERO;
     loop {
+        let pause = if streams.any() { bounds::UNREAD_CHECK_INTERVAL } else { bounds::HTTP2_PING_INTERVAL };
         tokio::select! {
             _ = connection.as_mut() => return,
             () = super::turned(&mut stop) => break,
-            () = tokio::time::sleep(bounds::HTTP2_PING_INTERVAL) => {
+            () = streams.begun() => {}
+            () = tokio::time::sleep(pause) => {
+                streams.look();
                 let quiet = open.load(Ordering::Relaxed) == 0;
-                idle = if quiet { idle + bounds::HTTP2_PING_INTERVAL } else { Duration::ZERO };
+                idle = if quiet { idle + pause } else { Duration::ZERO };
                 if idle >= bounds::IDLE_TIMEOUT {
                     break;
                 }
@@ -147,7 +163,13 @@ async fn serve_http2(
         }
     }
     connection.as_mut().graceful_shutdown();
-    let _ = timeout(bounds::DRAIN_TIMEOUT, connection).await;
+    let mut draining = pin!(timeout(bounds::DRAIN_TIMEOUT, connection));
+    loop {
+        tokio::select! {
+            _ = draining.as_mut() => return,
+            () = tokio::time::sleep(bounds::UNREAD_CHECK_INTERVAL) => streams.look(),
+        }
+    }
 }
 
 /// One open stream of an HTTP/2 connection.

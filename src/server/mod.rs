@@ -17,6 +17,7 @@ mod openai;
 mod reply;
 pub mod routes;
 mod seats;
+mod unread;
 mod worker;
 
 use std::sync::Arc;

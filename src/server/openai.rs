@@ -7,13 +7,15 @@ use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body::Frame;
-use http_body_util::{BodyExt, Either, StreamBody};
+use http_body_util::{BodyExt, Either, Full, StreamBody};
 
 use super::call::Received;
 use super::dialect::Surface;
 use super::reply::{self, Reply};
 use super::routes::Admitted;
-use crate::api::{Failure, Operation, RequestId};
+use super::unread::Patience;
+use crate::adapter::hub;
+use crate::api::{Code, Failure, Operation, RequestId};
 use crate::execute::{self, Answer, AnswerBody, ProviderAnswer, Refused, Relay, Unanswered};
 
 /// `POST /v1/chat/completions`.
@@ -36,8 +38,9 @@ async fn serve(admitted: Admitted, operation: Operation) -> Reply {
         Ok(call) => call,
         Err(failure) => return with_request_id(Surface::OpenAi.failure(&failure), id),
     };
+    let streamed = Streamed { wanted: call.scan.stream, with_usage: call.scan.include_usage };
     let reply = match execute::execute(&context.worker, call).await {
-        Ok(answer) => answered(answer),
+        Ok(answer) => answered(answer, streamed),
         Err(unanswered) => refused(unanswered),
     };
     with_request_id(reply, id)
@@ -48,10 +51,25 @@ fn with_request_id(mut reply: Reply, id: RequestId) -> Reply {
     reply
 }
 
+/// Whether an app wants its answer as a stream, and in it the usage.
+#[derive(Clone, Copy)]
+struct Streamed {
+    wanted: bool,
+    with_usage: bool,
+}
+
 /// An answer, whole or as it comes.
-fn answered(answer: Answer) -> Reply {
+fn answered(answer: Answer, streamed: Streamed) -> Reply {
     let described = Described::of(&answer);
     let reply = match answer.body {
+        // A provider that was asked for a stream may answer at once.
+        AnswerBody::Whole(body, _) if streamed.wanted => match hub::at_once(&body, streamed.with_usage) {
+            Ok(frames) => {
+                let body = Full::new(Bytes::from(frames)).map_err(|never| match never {});
+                event_stream(body.boxed_unsync())
+            }
+            Err(invalid) => Surface::OpenAi.failure(&Failure::new(Code::UpstreamInvalid, invalid.to_string())),
+        },
         AnswerBody::Whole(body, _) => reply::json_bytes(StatusCode::OK, body),
         AnswerBody::Stream(relay) => stream_reply(relay),
     };
@@ -84,9 +102,12 @@ impl Described {
 }
 
 fn stream_reply(relay: Box<Relay>) -> Reply {
+    let patience = Patience { until: relay.deadline(), unread: relay.unread() };
     let frames =
         stream::unfold(relay, |mut relay| async move { relay.next().await.map(|bytes| (frame(bytes), relay)) });
-    event_stream(StreamBody::new(frames).boxed_unsync())
+    let mut reply = event_stream(StreamBody::new(frames).boxed_unsync());
+    reply.extensions_mut().insert(patience);
+    reply
 }
 
 fn frame(bytes: Bytes) -> Result<Frame<Bytes>, io::Error> {
@@ -130,7 +151,7 @@ fn passed_on(answer: ProviderAnswer) -> Reply {
     if let Some(body) = answer.unchanged() {
         return reply::json_bytes(status, body);
     }
-    let mut body = crate::api::ErrorBody::of(&Failure::new(crate::api::Code::InvalidRequest, answer.error.message));
+    let mut body = crate::api::ErrorBody::of(&Failure::new(Code::InvalidRequest, answer.error.message));
     body.error.code = answer.error.code.or(answer.error.kind);
     body.error.param = answer.error.param;
     reply::json(status, &body)

@@ -283,3 +283,36 @@ async fn what_is_wrong_with_a_request_is_named() {
         assert!(refused.header("x-bursar-request-id").is_some());
     }
 }
+
+/// What cannot be read is the provider's failure: another connection is asked, and no record says that all was well.
+#[tokio::test]
+async fn a_message_of_another_shape_is_a_failure_and_not_recorded_as_ok() {
+    let fake = FakeProvider::start().await;
+    let odd = [
+        json!({"message": {"content": {"text": "x"}}}),
+        json!({"message": {"content": 7}}),
+        json!({"message": {"content": ["x"]}}),
+        json!({"message": {"content": null, "tool_calls": {}}}),
+        json!({"message": {"content": null, "tool_calls": [{"function": 7}]}}),
+        json!({"message": {"content": "x", "refusal": 7}}),
+        json!({"message": {"content": "x"}, "finish_reason": {}}),
+    ];
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a", "b"]).start().await;
+    for choice in &odd {
+        let answer = crate::fake::Reply::json(200, &json!({"choices": [choice]}));
+        fake.script([answer.clone(), answer, openai::chat("fine")]);
+        let reply = replied(&bursar, &json!({"model": "one/m", "input": "x"})).await;
+        assert_eq!((reply.output.text.as_deref(), reply.attempts.len()), (Some("fine"), 3), "{choice}");
+    }
+    // These are read.
+    for message in [json!({"content": [{"type": "text", "text": "fine"}]}), json!({"content": null, "refusal": "fine"})]
+    {
+        let body = json!({"model": 7, "choices": [{"message": message, "finish_reason": null}], "error": null});
+        fake.script([crate::fake::Reply::json(200, &body)]);
+        let reply = replied(&bursar, &json!({"model": "one/m", "input": "x"})).await;
+        assert_eq!((reply.output.text.as_deref(), reply.attempts.len()), (Some("fine"), 1), "{message}");
+    }
+    let records = bursar.stop().await.records();
+    let ok = records.iter().filter(|record| record.outcome == Outcome::Ok).count();
+    assert_eq!((ok, records.len()), (odd.len() + 2, 3 * odd.len() + 2));
+}

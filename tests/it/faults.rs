@@ -544,6 +544,26 @@ async fn a_stream_that_is_cut_in_its_second_answer_is_cut() {
     assert_eq!(records.iter().map(|one| one.outcome).collect::<Vec<_>>(), [Outcome::Cut, Outcome::Cut]);
 }
 
+/// An SDK that asked for a stream reads nothing else.
+#[tokio::test]
+async fn an_answer_at_once_is_a_stream_for_an_app_that_asked_for_one() {
+    let fake = FakeProvider::start().await;
+    fake.always(openai::chat("all of it"));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    let mut body = crate::harness::client::chat("one/m");
+    body["stream"] = json!(true);
+    for (usage, count) in [(false, 3), (true, 4)] {
+        body["stream_options"] = json!({"include_usage": usage});
+        let reply = bursar.call(Call::post("/v1/chat/completions", &body)).await;
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/event-stream; charset=utf-8")));
+        let events = reply.events();
+        assert_eq!((said(&events).as_str(), events.last()), ("all of it", Some(&Event::Done)), "{events:?}");
+        assert_eq!(events.len(), count, "{events:?}");
+    }
+    let records = bursar.stop().await.records();
+    assert!(records.iter().all(|record| record.outcome == Outcome::Ok && record.tokens.input == Some(openai::USAGE.0)));
+}
+
 async fn two_providers(fake: &FakeProvider) -> Bursar {
     Setup::new()
         .ranked("one", &fake.url(), &["a"])

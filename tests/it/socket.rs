@@ -6,8 +6,12 @@ use std::os::unix::net::{UnixListener, UnixStream as StdStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use bursar::api::Outcome;
 use bursar::bounds;
+use bytes::Bytes;
 use http::{Method, StatusCode};
+use http_body_util::Full;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
@@ -231,6 +235,39 @@ async fn two_streams_run_beside_each_other_on_one_http2_connection() {
     assert_eq!(texts, ["first and last", "second and last"]);
     assert_eq!(link.ask(Call::get("/v1/models")).await.status, 200);
     bursar.stop().await;
+}
+
+/// hyper asks a stream for more only where the client has room: a deadline must end it all the same.
+#[tokio::test]
+async fn a_stream_that_an_http2_client_does_not_read_ends_at_its_deadline() {
+    let fake = FakeProvider::start().await;
+    let long = "x".repeat(100_000);
+    fake.always(openai::opening(&[&long, &long]).reply().hang_after(3));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    let stream = UnixStream::connect(bursar.place().socket()).await.unwrap();
+    let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(1_000);
+    let (mut sender, connection) = builder.handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let chat = json!({"model": "one/m", "stream": true, "messages": [{"role": "user", "content": "x"}]});
+    let execute = json!({"model": "one/m", "input": "x", "options": {"stream": true}});
+    let mut replies = Vec::new();
+    for (path, body) in [("/v1/chat/completions", chat), ("/v1/execute", execute)] {
+        let request = http::Request::post(format!("http://bursar{path}")).header("x-bursar-timeout-ms", "1500");
+        let request = request.body(Full::new(Bytes::from(body.to_string()))).unwrap();
+        let reply = soon("a reply's head", sender.send_request(request)).await.unwrap();
+        assert_eq!(reply.status(), StatusCode::OK);
+        replies.push(reply);
+    }
+    fake.until_aborted(2).await;
+    connection.abort();
+    drop(replies);
+    let records = bursar.stop().await.records();
+    assert_eq!(records.len(), 2);
+    for record in records {
+        assert_eq!(record.outcome, Outcome::ClientGone);
+        assert_eq!(record.error.as_deref(), Some("the app stopped reading its reply"));
+    }
 }
 
 /// Writes bytes to the socket and reads all that comes back until the daemon closes, or has answered so often.

@@ -7,12 +7,14 @@
 //!
 //! Source: OpenAI's API reference, "Chat completions" and "Embeddings".
 
+mod at_once;
 mod fields;
 mod message;
 mod reply;
 mod request;
 mod said;
 
+pub use at_once::at_once;
 pub use fields::{Fields, cannot, wrong};
 pub use message::{
     Audio, CalledFunction, Content, ExtraContent, File, GoogleExtra, ImageUrl, Message, Part, Role, ToolCall,
@@ -25,4 +27,4 @@ pub use request::{
     AllowedTools, ChatRequest, Effort, EmbeddingRequest, EncodingFormat, Function, JsonSchema, Mode, Named,
     ResponseFormat, Sampling, Tool, ToolChoice, wants_base64,
 };
-pub use said::{CallPiece, Said};
+pub use said::{CallPiece, RawMessage, Said, is_text_or_null};

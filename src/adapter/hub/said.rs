@@ -5,6 +5,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::message::Content;
 use crate::adapter::Invalid;
@@ -44,8 +45,14 @@ impl Said {
     /// # Errors
     /// When it is neither a chat completion nor a chunk of one.
     pub fn read(data: &[u8]) -> Result<Self, Invalid> {
+        if !data.trim_ascii_start().starts_with(b"{") {
+            return Err(Invalid("it is no JSON object".into()));
+        }
         let body: Body<'_> = serde_json::from_slice(data).map_err(|error| Invalid(error.to_string()))?;
-        let mut said = Self { model: body.model, error: body.error, ..Self::default() };
+        // Neither decides whether there is an answer.
+        let model = body.model.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let error = body.error.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let mut said = Self { model, error, ..Self::default() };
         let Some(first) = body.choices.unwrap_or_default().into_iter().find(|choice| choice.index.unwrap_or(0) == 0)
         else {
             return Ok(said);
@@ -65,6 +72,39 @@ impl Said {
     }
 }
 
+/// A whole answer's message, of which nothing is copied.
+#[derive(Deserialize)]
+pub struct RawMessage<'a> {
+    #[serde(default, borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    refusal: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    tool_calls: Option<&'a RawValue>,
+}
+
+impl RawMessage<'_> {
+    /// Whether [`Said::read`] will read it. What most messages hold, a text, is not looked at a second time.
+    pub fn is_readable(&self) -> bool {
+        let content = self.content.is_none_or(|raw| is_text(raw) || reads::<Option<Content<'_>>>(raw));
+        let calls = self.tool_calls.is_none_or(reads::<Option<Vec<Call>>>);
+        content && calls && self.refusal.is_none_or(is_text_or_null)
+    }
+}
+
+/// Whether a finish reason, or another text that may be missing, is one.
+pub fn is_text_or_null(raw: &RawValue) -> bool {
+    is_text(raw) || raw.get() == "null"
+}
+
+fn is_text(raw: &RawValue) -> bool {
+    raw.get().starts_with('"')
+}
+
+fn reads<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> bool {
+    serde_json::from_str::<T>(raw.get()).is_ok()
+}
+
 /// The text of a content; parts that are no text, such as a model's thoughts, are not what it says.
 fn text(content: Content<'_>) -> Option<String> {
     match content {
@@ -79,12 +119,12 @@ fn text(content: Content<'_>) -> Option<String> {
 
 #[derive(Deserialize)]
 struct Body<'a> {
-    #[serde(default)]
-    model: Option<String>,
+    #[serde(default, borrow)]
+    model: Option<&'a RawValue>,
     #[serde(default, borrow)]
     choices: Option<Vec<Choice<'a>>>,
-    #[serde(default)]
-    error: Option<ErrorObject>,
+    #[serde(default, borrow)]
+    error: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

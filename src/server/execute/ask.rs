@@ -11,6 +11,7 @@ use crate::api::execute::{ExecuteRequest, Input, Options};
 use crate::api::{Code, Failure, Operation};
 use crate::bounds;
 use crate::execute::Call;
+use crate::server::body::counted;
 use crate::server::call::{Received, Said, invalid};
 
 /// The name of the schema that a reply must keep to: OpenAI wants one, and it means nothing to anybody.
@@ -75,7 +76,7 @@ pub(super) fn call(request: ExecuteRequest, received: Received, identity: Identi
     let timeout = request.options.timeout_ms.map(Duration::from_millis);
     let model = request.wanted_model()?;
     let by = if request.route.is_some() { "route" } else { "model" };
-    let body = Bytes::from(chat(model, request.input, request.options).to_string());
+    let body = counted(Bytes::from(chat(model, request.input, request.options).to_string()))?;
     let scan =
         body::scan(Operation::Chat, &body).map_err(|error| Failure { param: Some(by.into()), ..invalid(error) })?;
     Ok(Call {

@@ -9,6 +9,7 @@ use crate::api::execute::ExecuteEvent;
 use crate::api::{Code, ErrorBody, Failure};
 use crate::bounds;
 use crate::execute::{Ledger, Relay};
+use crate::server::unread::Patience;
 
 /// A running reply. Dropping it hangs up on the provider.
 pub(super) struct Events {
@@ -23,6 +24,11 @@ impl Events {
     /// The events of a stream.
     pub(super) fn new(who: Who, relay: Box<Relay>, gathered: Gathered) -> Self {
         Self { who, relay, frames: sse::Reader::new(bounds::STREAM_FRAME_BYTES_MAX), gathered, ended: false }
+    }
+
+    /// How long they may take.
+    pub(super) fn patience(&self) -> Patience {
+        Patience { until: self.relay.deadline(), unread: self.relay.unread() }
     }
 
     /// The next bytes for the app, whole events; none at the end.
