@@ -4,7 +4,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -16,12 +16,20 @@ use crate::bounds;
 
 /// Whether a request is being served: then what comes is a body, and takes its own time.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Busy(Arc<AtomicBool>);
+pub(super) struct Busy(Arc<Requests>);
+
+#[derive(Debug, Default)]
+struct Requests {
+    serving: AtomicBool,
+    /// Heads that have been read. A reply may be over before anybody looks whether one is being served.
+    heads: AtomicU64,
+}
 
 impl Busy {
     /// A request's head has been read.
     pub(super) fn begin(&self) -> Serving {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.heads.fetch_add(1, Ordering::Relaxed);
+        self.0.serving.store(true, Ordering::Relaxed);
         Serving(self.clone())
     }
 }
@@ -31,7 +39,7 @@ pub(super) struct Serving(Busy);
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.0.0.store(false, Ordering::Relaxed);
+        self.0.0.serving.store(false, Ordering::Relaxed);
     }
 }
 
@@ -40,6 +48,8 @@ pub(super) struct Watched {
     stream: UnixStream,
     first: Bytes,
     busy: Busy,
+    /// Heads that had been read when `head` was last looked at.
+    heads: u64,
     /// Runs from a head's first byte to its last.
     head: Option<Pin<Box<Sleep>>>,
     /// Runs while what was written is not read.
@@ -50,11 +60,11 @@ impl Watched {
     pub(super) fn new(stream: UnixStream, first: Bytes, busy: Busy) -> Self {
         // Bytes that are here already are the beginning of a head.
         let head = Some(Box::pin(tokio::time::sleep(bounds::HEAD_TIMEOUT)));
-        Self { stream, first, busy, head, stalled: None }
+        Self { stream, first, busy, heads: 0, head, stalled: None }
     }
 
     fn is_busy(&self) -> bool {
-        self.busy.0.load(Ordering::Relaxed)
+        self.busy.0.serving.load(Ordering::Relaxed)
     }
 }
 
@@ -69,7 +79,9 @@ impl AsyncRead for Watched {
             buffer.put_slice(&self.first.split_to(length));
             return Poll::Ready(Ok(()));
         }
-        if self.is_busy() {
+        let heads = self.busy.0.heads.load(Ordering::Relaxed);
+        if heads != self.heads {
+            self.heads = heads;
             self.head = None;
         }
         let before = buffer.filled().len();
