@@ -10,6 +10,7 @@ pub mod body;
 pub mod classify;
 pub mod gemini;
 pub mod hub;
+pub mod ingress;
 pub mod openai;
 pub mod openrouter;
 pub mod sse;
@@ -28,6 +29,8 @@ use crate::api::{Code, NanoUsd, Operation, Outcome, Tokens};
 pub enum Dialect {
     /// OpenAI's, and of all who copied it.
     OpenAi,
+    /// Anthropic's Messages API.
+    Anthropic,
     /// Google's Gemini API.
     Gemini,
 }
@@ -58,6 +61,10 @@ pub struct Facts {
     pub give_back: &'static [&'static str],
     /// The provider's own id of a request, in lower case.
     pub request_id: &'static str,
+    /// The kinds of calls that it has.
+    pub operations: &'static [Operation],
+    /// Headers that every request carries: (header in lower case, value).
+    pub headers: &'static [(&'static str, &'static str)],
     /// Connection settings that become headers: (setting, header).
     pub setting_headers: &'static [(&'static str, &'static str)],
     /// Whether the provider is the sandbox inside this process.
@@ -77,6 +84,11 @@ pub struct Asked {
     pub include_usage: bool,
     /// Whether Bursar asked for it in the app's place, and so must keep it from the app.
     pub usage_added: bool,
+    /// Whether the app speaks the provider's dialect: its bytes pass, and the provider's are read and passed on as they
+    /// are. Never where both are of OpenAI's family, whose adapter does nothing else.
+    pub pass: bool,
+    /// Whether the app asked for one vector, where its dialect tells that from a list of one (Gemini's `embedContent`).
+    pub single: bool,
     /// Whether the app asked for vectors as base64 (`encoding_format`), where the provider only gives lists.
     pub vectors_base64: bool,
     /// Unique text from which ids are made where the provider gives none.
@@ -94,6 +106,8 @@ impl Asked {
             stream: false,
             include_usage: false,
             usage_added: false,
+            pass: false,
+            single: false,
             vectors_base64: false,
             seed: String::new(),
             created_s: 0,

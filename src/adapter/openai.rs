@@ -9,12 +9,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::classify::OpenAiError;
-use super::hub::{RawMessage, is_text_or_null};
+use super::hub::{RawMessage, Used, is_text_or_null};
 use super::{
     Adapter, Asked, Auth, Dialect, Facts, Forward, Invalid, KindFacts, ProviderError, Refusal, Reply, Seen, Step,
     StreamReader, sse,
 };
-use crate::api::{Code, NanoUsd, Operation, Tokens};
+use crate::api::{Code, Operation};
 use crate::config::StreamUsage;
 
 /// The adapter of OpenAI and all who are compatible.
@@ -32,9 +32,23 @@ pub static OPENAI: OpenAi = OpenAi(&Facts {
     forward: &["openai-beta", "idempotency-key"],
     give_back: &["openai-processing-ms", "openai-version"],
     request_id: "x-request-id",
+    operations: OPERATIONS,
+    headers: &[],
     setting_headers: &[("organization", "openai-organization"), ("project", "openai-project")],
     in_process: false,
 });
+
+/// Everything that OpenAI has. Whether a server that is compatible has it too is for its models' capabilities to say.
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::Chat,
+    Operation::Embeddings,
+    Operation::Models,
+    Operation::Responses,
+    Operation::Images,
+    Operation::Speech,
+    Operation::Transcription,
+    Operation::Moderation,
+];
 
 /// The sandbox speaks OpenAI's format from inside the process ([`crate::upstream`]).
 pub static SANDBOX: OpenAi = OpenAi(&Facts {
@@ -51,6 +65,8 @@ pub static SANDBOX: OpenAi = OpenAi(&Facts {
     forward: &["x-bursar-sandbox"],
     give_back: &["x-bursar-sandbox"],
     request_id: "x-request-id",
+    operations: &[Operation::Chat, Operation::Embeddings, Operation::Models],
+    headers: &[],
     setting_headers: &[],
     in_process: true,
 });
@@ -68,6 +84,11 @@ impl Adapter for OpenAi {
             Operation::Chat => "/chat/completions",
             Operation::Embeddings => "/embeddings",
             Operation::Models => "/models",
+            Operation::Responses => "/responses",
+            Operation::Images => "/images/generations",
+            Operation::Speech => "/audio/speech",
+            Operation::Transcription => "/audio/transcriptions",
+            Operation::Moderation => "/moderations",
         }
         .into()
     }
@@ -216,54 +237,10 @@ fn in_band(error: &RawValue) -> ProviderError {
     OpenAiError::read(format!("{{\"error\":{}}}", error.get()).as_bytes()).in_band()
 }
 
-/// Usage as OpenAI counts, with what others add.
-#[derive(Deserialize)]
-struct Usage {
-    #[serde(default)]
-    prompt_tokens: Option<u64>,
-    #[serde(default)]
-    completion_tokens: Option<u64>,
-    #[serde(default)]
-    total_tokens: Option<u64>,
-    #[serde(default)]
-    prompt_tokens_details: Option<Details>,
-    #[serde(default)]
-    completion_tokens_details: Option<Details>,
-    /// DeepSeek's name for cached tokens.
-    #[serde(default)]
-    prompt_cache_hit_tokens: Option<u64>,
-    /// OpenRouter's own account of the call, in USD.
-    #[serde(default)]
-    cost: Option<serde_json::Number>,
-}
-
-#[derive(Deserialize)]
-struct Details {
-    #[serde(default)]
-    cached_tokens: Option<u64>,
-    #[serde(default)]
-    reasoning_tokens: Option<u64>,
-}
-
 /// Takes usage in; the last that is given wins, explicit zeros too.
 fn count(seen: &mut Seen, raw: Option<&RawValue>) {
-    let Some(usage) = raw.and_then(|raw| serde_json::from_str::<Option<Usage>>(raw.get()).ok().flatten()) else {
-        return;
-    };
-    let cached =
-        usage.prompt_tokens_details.and_then(|details| details.cached_tokens).or(usage.prompt_cache_hit_tokens);
-    // xAI and Google's compatible endpoint leave reasoning out of completion_tokens, but not out of the total.
-    let output = match (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) {
-        (Some(input), Some(output), Some(total)) => Some(output.max(total.saturating_sub(input))),
-        (_, output, _) => output,
-    };
-    seen.tokens = Tokens {
-        input: usage.prompt_tokens,
-        output,
-        cached,
-        reasoning: usage.completion_tokens_details.and_then(|details| details.reasoning_tokens),
-    };
-    seen.cost = usage.cost.and_then(|cost| NanoUsd::from_decimal(&cost.to_string()));
+    let Some(used) = raw.and_then(Used::read) else { return };
+    (seen.tokens, seen.cost) = (used.tokens, used.cost);
 }
 
 /// Reads a stream of chunks.

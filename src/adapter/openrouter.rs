@@ -5,6 +5,7 @@
 
 use super::openai::OpenAi;
 use super::{Auth, Dialect, Facts, KindFacts};
+use crate::api::Operation;
 use crate::config::StreamUsage;
 
 /// The adapter of OpenRouter.
@@ -22,6 +23,8 @@ pub static OPENROUTER: OpenAi = OpenAi(&Facts {
     forward: &["idempotency-key"],
     give_back: &[],
     request_id: "x-generation-id",
+    operations: &[Operation::Chat, Operation::Embeddings, Operation::Models, Operation::Responses],
+    headers: &[],
     setting_headers: &[("referer", "http-referer"), ("title", "x-openrouter-title")],
     in_process: false,
 });

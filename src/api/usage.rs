@@ -20,6 +20,16 @@ pub enum Operation {
     Embeddings,
     /// The list of models: a connection's test, never an app's call.
     Models,
+    /// OpenAI's newer form of a conversation.
+    Responses,
+    /// Pictures made.
+    Images,
+    /// Text read aloud.
+    Speech,
+    /// Speech written down.
+    Transcription,
+    /// Texts or pictures judged.
+    Moderation,
 }
 
 impl Operation {
@@ -29,6 +39,11 @@ impl Operation {
             Self::Chat => "chat",
             Self::Embeddings => "embeddings",
             Self::Models => "models",
+            Self::Responses => "responses",
+            Self::Images => "images",
+            Self::Speech => "speech",
+            Self::Transcription => "transcription",
+            Self::Moderation => "moderation",
         }
     }
 }

@@ -40,6 +40,8 @@ pub(super) fn asked(call: &Call, candidate: &Candidate, created_s: i64) -> Asked
         stream: call.scan.stream,
         include_usage: call.scan.include_usage,
         usage_added,
+        pass: false,
+        single: false,
         vectors_base64: call.operation == Operation::Embeddings && !same_dialect && hub::wants_base64(&call.body),
         seed: format!("{:x}", call.id.as_u128()),
         created_s,
@@ -63,7 +65,7 @@ pub(super) fn request(call: &Call, candidate: &Candidate, asked: &Asked, vault: 
     authorise(&mut headers, candidate, vault)?;
     let body = match facts.dialect {
         Dialect::OpenAi => pass(call, candidate, asked)?,
-        Dialect::Gemini => vec![translate(call, candidate, asked)?],
+        Dialect::Anthropic | Dialect::Gemini => vec![translate(call, candidate, asked)?],
     };
     let url = provider.url(asked).ok_or(WireError::Url)?;
     Ok(Request { method: Method::POST, url, headers, body })

@@ -5,7 +5,7 @@ pub mod price;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
 use url::Url;
 
@@ -108,7 +108,7 @@ impl Provider {
             stream_usage: declared.stream_usage,
             on_timeout: declared.on_timeout,
             timeouts,
-            headers: declared.headers.iter().cloned().collect(),
+            headers: constant(adapter).chain(declared.headers.iter().cloned()).collect(),
             drop: declared.drop.clone(),
             rename: declared.rename.clone(),
             builtin: declared.builtin,
@@ -131,6 +131,12 @@ impl Provider {
         let ready = self.endpoints.iter().find(|(call, _)| *call == (asked.operation, asked.stream));
         ready.map(|(_, url)| url.clone()).or_else(|| below(&self.base_url, &self.adapter.path(asked)))
     }
+}
+
+/// The headers that every request of a wire format carries. What an operator declares under the same name wins.
+fn constant(adapter: &dyn Adapter) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let pairs = adapter.facts().headers.iter();
+    pairs.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
 }
 
 /// The URLs of calls in which the model does not occur.

@@ -63,6 +63,8 @@ fn asked() -> Asked {
         operation: Operation::Chat,
         model: openai::MODEL.into(),
         stream: true,
+        pass: false,
+        single: false,
         include_usage: true,
         usage_added: false,
         vectors_base64: false,

@@ -16,6 +16,8 @@ fn asked(operation: Operation) -> Asked {
         operation,
         model: "echo".into(),
         stream: false,
+        pass: false,
+        single: false,
         include_usage: true,
         usage_added: false,
         vectors_base64: false,

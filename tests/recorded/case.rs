@@ -121,6 +121,7 @@ impl Case {
             ("anthropic", ..) => "/messages".into(),
             (_, Operation::Embeddings, _) => "/embeddings".into(),
             (_, Operation::Chat, _) => "/chat/completions".into(),
+            (_, other, _) => panic!("no case shows {other}"),
         };
         self.base_path() + &path
     }
@@ -152,6 +153,7 @@ impl Case {
                 let path = format!("/admin/v1/connections/{}/test", self.connection());
                 Call::post(&path, &json!({})).header("x-bursar-request", "1")
             }
+            other => panic!("no case shows {other}"),
         }
     }
 

@@ -52,6 +52,8 @@ static FACTS: Facts = Facts {
     forward: &[],
     give_back: &[],
     request_id: "x-goog-request-id",
+    operations: &[Operation::Chat, Operation::Embeddings, Operation::Models],
+    headers: &[],
     setting_headers: &[],
     in_process: false,
 };
@@ -74,7 +76,7 @@ impl Adapter for Gemini {
             Operation::Chat => format!("/{model}:generateContent"),
             Operation::Embeddings => format!("/{model}:batchEmbedContents"),
             // The largest page there is: more models than that are read by nobody.
-            Operation::Models => "/models?pageSize=1000".into(),
+            _ => "/models?pageSize=1000".into(),
         }
     }
 
@@ -82,7 +84,7 @@ impl Adapter for Gemini {
         match asked.operation {
             Operation::Chat => request::encode(body),
             Operation::Embeddings => embed::encode(&resource(&asked.model, str::to_owned), body),
-            Operation::Models => Ok(Vec::new()),
+            _ => Ok(Vec::new()),
         }
     }
 
@@ -90,7 +92,7 @@ impl Adapter for Gemini {
         match asked.operation {
             Operation::Chat => reply::read(asked, body),
             Operation::Embeddings => embed::read(asked, body),
-            Operation::Models => Ok(Reply { body: None, seen: super::Seen::default() }),
+            _ => Ok(Reply { body: None, seen: super::Seen::default() }),
         }
     }
 

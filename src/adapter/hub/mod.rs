@@ -8,13 +8,16 @@
 //! Source: OpenAI's API reference, "Chat completions" and "Embeddings".
 
 mod at_once;
+mod calls;
 mod fields;
 mod message;
 mod reply;
 mod request;
 mod said;
+mod used;
 
 pub use at_once::at_once;
+pub use calls::{Calls, Place};
 pub use fields::{Fields, cannot, wrong};
 pub use message::{
     Audio, CalledFunction, Content, ExtraContent, File, GoogleExtra, ImageUrl, Message, Part, Role, ToolCall,
@@ -27,4 +30,5 @@ pub use request::{
     AllowedTools, ChatRequest, Effort, EmbeddingRequest, EncodingFormat, Function, JsonSchema, Mode, Named,
     ResponseFormat, Sampling, Tool, ToolChoice, wants_base64,
 };
-pub use said::{CallPiece, RawMessage, Said, is_text_or_null};
+pub use said::{Answer, CallPiece, RawMessage, Said, is_text_or_null};
+pub use used::Used;

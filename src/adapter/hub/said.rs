@@ -3,27 +3,50 @@
 //! Permissive where compatible servers differ: a content may come in parts, arguments as an object, calls without
 //! numbers, and a missing list as `null`.
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::message::Content;
+use super::message::{Content, ExtraContent};
+use super::used::Used;
 use crate::adapter::Invalid;
 use crate::api::error::ErrorObject;
 
-/// What the first answer says, all of it or in a stream what is new. Other answers (`n`) are passed over.
+/// What a model says: all of it, or in a stream what is new.
 #[derive(Debug, Default, PartialEq)]
 pub struct Said {
+    /// The answer's id.
+    pub id: Option<String>,
     /// The model that the provider says it used.
     pub model: Option<String>,
-    /// Text, or a refusal in its place.
-    pub text: Option<String>,
-    /// Calls of tools, or pieces of them.
-    pub calls: Vec<CallPiece>,
-    /// Why the model stopped, once it has.
-    pub finish_reason: Option<String>,
+    /// The answers (`n`); in a stream those of which something is new.
+    pub answers: Vec<Answer>,
+    /// What was used, where it is said.
+    pub used: Option<Used>,
     /// The error that ends a stream.
     pub error: Option<ErrorObject>,
+}
+
+/// One answer, or what is new in it.
+#[derive(Debug, Default, PartialEq)]
+pub struct Answer {
+    /// Its number.
+    pub index: u32,
+    /// Text.
+    pub text: Option<String>,
+    /// The model's refusal.
+    pub refusal: Option<String>,
+    /// Its thoughts.
+    pub reasoning: Option<String>,
+    /// Calls of tools, or pieces of them.
+    pub calls: Vec<CallPiece>,
+    /// What the provider wants back with this message.
+    pub extra_content: Option<ExtraContent>,
+    /// The tokens' probabilities, as OpenAI writes them.
+    pub logprobs: Option<Value>,
+    /// Why the model stopped, once it has.
+    pub finish_reason: Option<String>,
 }
 
 /// A call of a tool, or a piece of one.
@@ -37,6 +60,8 @@ pub struct CallPiece {
     pub name: Option<String>,
     /// JSON as text, or more of it.
     pub arguments: String,
+    /// What the provider wants back with the call.
+    pub extra_content: Option<ExtraContent>,
 }
 
 impl Said {
@@ -49,26 +74,43 @@ impl Said {
             return Err(Invalid("it is no JSON object".into()));
         }
         let body: Body<'_> = serde_json::from_slice(data).map_err(|error| Invalid(error.to_string()))?;
-        // Neither decides whether there is an answer.
+        // None of these decides whether there is an answer.
         let model = body.model.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let id = body.id.and_then(|raw| serde_json::from_str(raw.get()).ok());
         let error = body.error.and_then(|raw| serde_json::from_str(raw.get()).ok());
-        let mut said = Self { model, error, ..Self::default() };
-        let Some(first) = body.choices.unwrap_or_default().into_iter().find(|choice| choice.index.unwrap_or(0) == 0)
-        else {
-            return Ok(said);
+        let used = body.usage.and_then(Used::read);
+        let answers = (0..).zip(body.choices.unwrap_or_default()).map(|(place, choice)| choice.answer(place)).collect();
+        Ok(Self { id, model, answers, used, error })
+    }
+
+    /// The first answer, where any is said.
+    pub fn first(self) -> Answer {
+        self.answers.into_iter().find(|answer| answer.index == 0).unwrap_or_default()
+    }
+}
+
+impl Choice<'_> {
+    fn answer(self, place: u32) -> Answer {
+        let mut answer = Answer {
+            index: self.index.unwrap_or(place),
+            finish_reason: self.finish_reason.filter(|reason| !reason.is_empty()),
+            logprobs: self.logprobs.filter(|logprobs| !logprobs.is_null()),
+            ..Answer::default()
         };
-        said.finish_reason = first.finish_reason.filter(|reason| !reason.is_empty());
-        let whole = first.message.is_some();
-        let Some(message) = first.message.or(first.delta) else { return Ok(said) };
-        said.text = message.content.and_then(text).or(message.refusal);
-        said.calls = message.tool_calls.unwrap_or_default().into_iter().map(CallPiece::from).collect();
+        let whole = self.message.is_some();
+        let Some(message) = self.message.or(self.delta) else { return answer };
+        answer.text = message.content.and_then(text);
+        answer.refusal = message.refusal;
+        answer.reasoning = message.reasoning_content.or(message.reasoning);
+        answer.extra_content = message.extra_content;
+        answer.calls = message.tool_calls.unwrap_or_default().into_iter().map(CallPiece::from).collect();
         if whole {
             // A whole message's calls are told apart by where they stand.
-            for (position, call) in (0..).zip(&mut said.calls) {
+            for (position, call) in (0..).zip(&mut answer.calls) {
                 call.index = Some(position);
             }
         }
-        Ok(said)
+        answer
     }
 }
 
@@ -120,6 +162,10 @@ fn text(content: Content<'_>) -> Option<String> {
 #[derive(Deserialize)]
 struct Body<'a> {
     #[serde(default, borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(default, borrow)]
     model: Option<&'a RawValue>,
     #[serde(default, borrow)]
     choices: Option<Vec<Choice<'a>>>,
@@ -137,6 +183,8 @@ struct Choice<'a> {
     delta: Option<Message<'a>>,
     #[serde(default)]
     finish_reason: Option<String>,
+    #[serde(default)]
+    logprobs: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -147,6 +195,18 @@ struct Message<'a> {
     refusal: Option<String>,
     #[serde(default)]
     tool_calls: Option<Vec<Call>>,
+    #[serde(default, deserialize_with = "lenient")]
+    reasoning_content: Option<String>,
+    /// OpenRouter's word for it.
+    #[serde(default, deserialize_with = "lenient")]
+    reasoning: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    extra_content: Option<ExtraContent>,
+}
+
+/// What stands beside the answer may be of any shape: what does not read as expected is passed over.
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Value::deserialize(deserializer).map(|value| serde_json::from_value(value).ok())
 }
 
 #[derive(Deserialize)]
@@ -157,6 +217,8 @@ struct Call {
     id: Option<String>,
     #[serde(default)]
     function: Option<Function>,
+    #[serde(default, deserialize_with = "lenient")]
+    extra_content: Option<ExtraContent>,
 }
 
 #[derive(Default, Deserialize)]
@@ -174,6 +236,7 @@ impl From<Call> for CallPiece {
         Self {
             index: call.index,
             id: call.id.filter(some),
+            extra_content: call.extra_content,
             name: function.name.filter(some),
             arguments: match function.arguments {
                 None | Some(Value::Null) => String::new(),
@@ -197,13 +260,18 @@ mod tests {
         let said = read(
             r#"{"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}"#,
         );
-        assert_eq!((said.model.as_deref(), said.text.as_deref()), (Some("m"), Some("hi")));
-        assert_eq!((said.finish_reason.as_deref(), said.calls.len()), (Some("stop"), 0));
+        assert_eq!(said.model.as_deref(), Some("m"));
+        let first = said.first();
+        assert_eq!((first.text.as_deref(), first.finish_reason.as_deref()), (Some("hi"), Some("stop")));
+        assert_eq!(first.calls.len(), 0);
     }
 
     #[test]
     fn a_refusal_and_parts_are_text_and_thoughts_are_not() {
-        let text = |message: &str| read(&format!(r#"{{"choices":[{{"message":{message}}}]}}"#)).text;
+        let text = |message: &str| {
+            let first = read(&format!(r#"{{"choices":[{{"message":{message}}}]}}"#)).first();
+            first.text.or(first.refusal)
+        };
         assert_eq!(text(r#"{"content":null,"refusal":"no"}"#).as_deref(), Some("no"));
         let parts =
             r#"{"content":[{"type":"thinking","thinking":[]},{"type":"text","text":"a"},{"type":"text","text":"b"}]}"#;
@@ -214,7 +282,7 @@ mod tests {
     #[test]
     fn calls_are_read_whole_and_in_pieces() {
         let whole = r#"{"choices":[{"message":{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}},{"function":{"name":"g","arguments":{"x":1}}}]}}]}"#;
-        let calls = read(whole).calls;
+        let calls = read(whole).first().calls;
         assert_eq!((calls[0].index, calls[0].id.as_deref(), calls[0].arguments.as_str()), (Some(0), Some("a"), "{}"));
         assert_eq!(
             (calls[1].index, calls[1].id.as_deref(), calls[1].arguments.as_str()),
@@ -222,13 +290,14 @@ mod tests {
         );
         let piece =
             read(r#"{"choices":[{"delta":{"tool_calls":[{"index":3,"id":null,"function":{"arguments":"{"}}]}}]}"#);
-        assert_eq!(piece.calls, [CallPiece { index: Some(3), arguments: "{".into(), ..CallPiece::default() }]);
+        assert_eq!(piece.first().calls, [CallPiece { index: Some(3), arguments: "{".into(), ..CallPiece::default() }]);
     }
 
     #[test]
     fn chunks_without_an_answer_say_nothing_and_an_error_is_an_error() {
-        assert_eq!(read(r#"{"choices":[],"usage":{}}"#), Said::default());
-        assert_eq!(read(r#"{"choices":[{"index":1,"delta":{"content":"other"}}],"error":null}"#), Said::default());
+        assert_eq!(read(r#"{"choices":[],"usage":{}}"#).first(), Answer::default());
+        let other = read(r#"{"choices":[{"index":1,"delta":{"content":"other"}}],"error":null}"#);
+        assert_eq!((other.error.clone(), other.first()), (None, Answer::default()));
         let error =
             read(r#"{"error":{"message":"cut","type":"server_error","param":null,"code":"upstream_cut"}}"#).error;
         assert_eq!(error.unwrap().code.as_deref(), Some("upstream_cut"));

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use crate::adapter::hub::{CallPiece, Said};
+use crate::adapter::hub::{CallPiece, Calls, Said};
 use crate::api::execute::{
     Attempt, ExecuteEvent, ExecuteReply, ExecuteUsage, Output, TextDelta, ToolCall, ToolCallDelta,
 };
@@ -29,22 +29,16 @@ pub(super) struct Gathered {
     id: RequestId,
     model: Option<String>,
     text: Option<String>,
-    calls: Vec<Gathering>,
+    begun: Calls,
+    calls: Vec<ToolCall>,
     finish_reason: Option<String>,
     bytes: usize,
-}
-
-/// A call that is being put together.
-struct Gathering {
-    /// The provider's number for it.
-    index: Option<u32>,
-    call: ToolCall,
 }
 
 impl Gathered {
     /// Nothing yet.
     pub(super) fn new(id: RequestId) -> Self {
-        Self { id, model: None, text: None, calls: Vec::new(), finish_reason: None, bytes: 0 }
+        Self { id, model: None, text: None, begun: Calls::default(), calls: Vec::new(), finish_reason: None, bytes: 0 }
     }
 
     /// All of it at once.
@@ -59,18 +53,19 @@ impl Gathered {
     ///
     /// # Errors
     /// When it is more than a reply may hold.
-    pub(super) fn add(&mut self, said: Said) -> Result<Vec<ExecuteEvent>, Failure> {
+    pub(super) fn add(&mut self, mut said: Said) -> Result<Vec<ExecuteEvent>, Failure> {
         let mut events = Vec::new();
-        self.model = said.model.or_else(|| self.model.take());
-        self.finish_reason = said.finish_reason.or_else(|| self.finish_reason.take());
-        if let Some(delta) = said.text {
+        self.model = said.model.take().or_else(|| self.model.take());
+        let answer = said.first();
+        self.finish_reason = answer.finish_reason.or_else(|| self.finish_reason.take());
+        if let Some(delta) = answer.text.or(answer.refusal) {
             self.count(delta.len())?;
             self.text.get_or_insert_default().push_str(&delta);
             if !delta.is_empty() {
                 events.push(ExecuteEvent::Text(TextDelta { delta }));
             }
         }
-        for piece in said.calls {
+        for piece in answer.calls {
             events.push(ExecuteEvent::ToolCall(self.add_piece(piece)?));
         }
         Ok(events)
@@ -78,29 +73,21 @@ impl Gathered {
 
     fn add_piece(&mut self, piece: CallPiece) -> Result<ToolCallDelta, Failure> {
         self.count(piece.arguments.len())?;
-        if let Some((place, call)) = self.begun(&piece) {
+        let place = self.begun.place(&piece);
+        let index = number(place.call);
+        if let (Some(call), false) = (self.calls.get_mut(place.call), place.begins) {
             call.arguments.push_str(&piece.arguments);
-            return Ok(ToolCallDelta { index: place, id: None, name: None, arguments_delta: piece.arguments });
+            return Ok(ToolCallDelta { index, id: None, name: None, arguments_delta: piece.arguments });
         }
         if self.calls.len() >= bounds::REPLY_CALLS_MAX {
             let most = bounds::REPLY_CALLS_MAX;
             return Err(Failure::new(Code::UpstreamTooLarge, format!("the reply calls more than {most} tools")));
         }
-        let place = number(self.calls.len());
         // A tool's answer has to name its call, so one without an id is given one.
-        let id = piece.id.unwrap_or_else(|| format!("call_{:x}_{place}", self.id.as_u128()));
+        let id = piece.id.unwrap_or_else(|| format!("call_{:x}_{index}", self.id.as_u128()));
         let name = piece.name.unwrap_or_default();
-        let call = ToolCall { id: id.clone(), name: name.clone(), arguments: piece.arguments.clone() };
-        self.calls.push(Gathering { index: piece.index, call });
-        Ok(ToolCallDelta { index: place, id: Some(id), name: Some(name), arguments_delta: piece.arguments })
-    }
-
-    /// The call that a piece goes on with. Some providers give calls that are made side by side the same number, or
-    /// none: then another id begins another call.
-    fn begun(&mut self, piece: &CallPiece) -> Option<(u32, &mut ToolCall)> {
-        let (place, last) = self.calls.iter_mut().enumerate().rfind(|(_, one)| one.index == piece.index)?;
-        let same = piece.id.as_ref().is_none_or(|id| *id == last.call.id);
-        same.then_some((number(place), &mut last.call))
+        self.calls.push(ToolCall { id: id.clone(), name: name.clone(), arguments: piece.arguments.clone() });
+        Ok(ToolCallDelta { index, id: Some(id), name: Some(name), arguments_delta: piece.arguments })
     }
 
     fn count(&mut self, bytes: usize) -> Result<(), Failure> {
@@ -128,7 +115,7 @@ impl Gathered {
     }
 
     fn output(&mut self) -> Output {
-        let tool_calls: Vec<ToolCall> = mem::take(&mut self.calls).into_iter().map(|one| one.call).collect();
+        let tool_calls: Vec<ToolCall> = mem::take(&mut self.calls);
         // Beside calls an empty text is no text.
         let text = self.text.take().filter(|text| !text.is_empty() || tool_calls.is_empty());
         Output { text, tool_calls, finish_reason: self.finish_reason.take() }
@@ -152,6 +139,7 @@ fn attempts(ledger: &Ledger) -> Vec<Attempt> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapter::hub::Answer;
 
     fn gathered() -> Gathered {
         Gathered::new(RequestId::from_parts(1, 2))
@@ -159,13 +147,17 @@ mod tests {
 
     fn piece(index: Option<u32>, id: Option<&str>, arguments: &str) -> CallPiece {
         let name = id.map(|_| "f".to_owned());
-        CallPiece { index, id: id.map(str::to_owned), name, arguments: arguments.into() }
+        CallPiece { index, id: id.map(str::to_owned), name, arguments: arguments.into(), extra_content: None }
+    }
+
+    fn said(answer: Answer) -> Said {
+        Said { answers: vec![answer], ..Said::default() }
     }
 
     fn calls(pieces: Vec<CallPiece>) -> Vec<(String, String)> {
         let mut gathered = gathered();
         for piece in pieces {
-            gathered.add(Said { calls: vec![piece], ..Said::default() }).unwrap();
+            gathered.add(said(Answer { calls: vec![piece], ..Answer::default() })).unwrap();
         }
         gathered.output().tool_calls.into_iter().map(|call| (call.id, call.arguments)).collect()
     }
@@ -179,7 +171,7 @@ mod tests {
         let mut gathered = gathered();
         let mut deltas = Vec::new();
         for text in ["", "a", "b"] {
-            deltas.extend(gathered.add(Said { text: Some(text.into()), ..Said::default() }).unwrap());
+            deltas.extend(gathered.add(said(Answer { text: Some(text.into()), ..Answer::default() })).unwrap());
         }
         let delta = |text: &str| ExecuteEvent::Text(TextDelta { delta: text.into() });
         assert_eq!(deltas, [delta("a"), delta("b")]);
@@ -215,8 +207,9 @@ mod tests {
     #[test]
     fn beside_calls_an_empty_text_is_none() {
         let mut gathered = gathered();
-        let said = Said { text: Some(String::new()), calls: vec![piece(None, Some("a"), "{}")], ..Said::default() };
-        gathered.add(said).unwrap();
+        let answer =
+            Answer { text: Some(String::new()), calls: vec![piece(None, Some("a"), "{}")], ..Answer::default() };
+        gathered.add(said(answer)).unwrap();
         assert_eq!(gathered.output().text, None);
     }
 
@@ -224,8 +217,8 @@ mod tests {
     fn a_reply_without_end_is_refused_at_the_bound() {
         let mut gathered = gathered();
         let text = "x".repeat(bounds::REPLY_BODY_BYTES_MAX);
-        gathered.add(Said { text: Some(text), ..Said::default() }).unwrap();
-        let failure = gathered.add(Said { text: Some("x".into()), ..Said::default() }).unwrap_err();
+        gathered.add(said(Answer { text: Some(text), ..Answer::default() })).unwrap();
+        let failure = gathered.add(said(Answer { text: Some("x".into()), ..Answer::default() })).unwrap_err();
         assert_eq!(failure.code, Code::UpstreamTooLarge);
     }
 }

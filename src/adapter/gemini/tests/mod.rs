@@ -17,6 +17,8 @@ fn asked(operation: Operation, stream: bool) -> Asked {
         operation,
         model: "gemini-2.5-flash".into(),
         stream,
+        pass: false,
+        single: false,
         include_usage: true,
         usage_added: false,
         vectors_base64: false,
