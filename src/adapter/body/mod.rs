@@ -18,6 +18,7 @@ use fields::Fields;
 use members::Members;
 pub use splice::{Spliced, rewrite};
 
+use super::Dialect;
 use crate::api::{Capabilities, Operation};
 use crate::bounds;
 
@@ -54,11 +55,22 @@ pub struct Scan {
     ask_usage: (Range<usize>, Vec<u8>),
 }
 
+/// What a request's path says, where a dialect puts it there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InPath {
+    /// The model as asked for.
+    pub model: String,
+    /// Whether the reply is to be streamed.
+    pub stream: bool,
+    /// Whether one vector is asked for, and not a list of them.
+    pub single: bool,
+}
+
 /// Scans a body.
 ///
 /// # Errors
 /// When it is not one JSON object, repeats a key that Bursar reads, or has a wrong type where Bursar reads.
-pub fn scan(operation: Operation, body: &[u8]) -> Result<Scan, BodyError> {
+pub fn scan(_: Dialect, operation: Operation, _: Option<&InPath>, body: &[u8]) -> Result<Scan, BodyError> {
     let members: Members<'_> = serde_json::from_slice(body).map_err(|error| BodyError {
         message: if error.is_data() {
             "the body must be one JSON object".into()

@@ -3,10 +3,11 @@ use proptest::prelude::*;
 use bytes::Bytes;
 
 use super::*;
+use crate::adapter::Dialect;
 use crate::api::Capability;
 
 fn chat(body: &str) -> Result<Scan, BodyError> {
-    scan(Operation::Chat, body.as_bytes())
+    scan(Dialect::OpenAi, Operation::Chat, None, body.as_bytes())
 }
 
 /// What is sent, and that a large body in pieces says the same as a small one that was copied.
@@ -80,7 +81,7 @@ fn errors_name_the_field_and_help() {
     ] {
         assert_eq!(chat(body).unwrap_err().to_string(), expected, "{body}");
     }
-    assert!(scan(Operation::Chat, b"{\"model\":\"\xFF\"}").is_err());
+    assert!(scan(Dialect::OpenAi, Operation::Chat, None, b"{\"model\":\"\xFF\"}").is_err());
 }
 
 #[test]
