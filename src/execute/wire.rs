@@ -90,7 +90,8 @@ fn pass(call: &Call, candidate: &Candidate, asked: &Asked) -> Result<Vec<Bytes>,
         return Ok(call.scan.splice(&call.body, &asked.model, asked.usage_added).parts);
     }
     let rewritten = rewritten(call, candidate)?;
-    let scan = body::scan(call.operation, &rewritten).map_err(|error| unsaid(candidate, error))?;
+    let scan =
+        body::scan(Dialect::OpenAi, call.operation, None, &rewritten).map_err(|error| unsaid(candidate, error))?;
     Ok(scan.splice(&rewritten, &asked.model, asked.usage_added).parts)
 }
 

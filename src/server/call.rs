@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Context;
 use crate::access::Identity;
+use crate::adapter::Dialect;
 use crate::adapter::body::{self, BodyError};
 use crate::api::{Capabilities, Code, ConnectionId, Failure, Feature, Operation, RequestId};
 use crate::bounds;
@@ -59,7 +60,7 @@ impl Received {
     /// The call that a body in OpenAI's dialect asks for.
     pub(super) fn call(self, identity: Identity, operation: Operation, body: Bytes) -> Result<Call, Failure> {
         let said = Said::in_headers(&self.headers)?;
-        let scan = body::scan(operation, &body).map_err(invalid)?;
+        let scan = body::scan(Dialect::OpenAi, operation, None, &body).map_err(invalid)?;
         let labelled = scan.feature.as_deref().map(feature).transpose()?;
         Ok(Call {
             id: self.id,

@@ -120,7 +120,7 @@ impl Adapter for Gemini {
 }
 
 /// A model with its collection: `models/…` for a bare id, and the two collections of Google's as they are.
-fn resource(model: &str, written: impl Fn(&str) -> String) -> String {
+pub(super) fn resource(model: &str, written: impl Fn(&str) -> String) -> String {
     match model.strip_prefix("tunedModels/") {
         Some(id) => format!("tunedModels/{}", written(id)),
         None => format!("models/{}", written(model.strip_prefix("models/").unwrap_or(model))),

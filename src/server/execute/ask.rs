@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::access::Identity;
-use crate::adapter::body;
+use crate::adapter::{Dialect, body};
 use crate::api::execute::{ExecuteRequest, Input, Options};
 use crate::api::{Code, Failure, Operation};
 use crate::bounds;
@@ -77,8 +77,8 @@ pub(super) fn call(request: ExecuteRequest, received: Received, identity: Identi
     let model = request.wanted_model()?;
     let by = if request.route.is_some() { "route" } else { "model" };
     let body = counted(Bytes::from(chat(model, request.input, request.options).to_string()))?;
-    let scan =
-        body::scan(Operation::Chat, &body).map_err(|error| Failure { param: Some(by.into()), ..invalid(error) })?;
+    let scan = body::scan(Dialect::OpenAi, Operation::Chat, None, &body)
+        .map_err(|error| Failure { param: Some(by.into()), ..invalid(error) })?;
     Ok(Call {
         id: received.id,
         began: received.began,
