@@ -20,6 +20,8 @@ pub const REQUEST_BODY_BYTES_FREE: usize = 64 * KIB;
 pub const SPLICE_COPIED_BYTES_MAX: usize = 16 * KIB;
 /// Bytes of an admin request's body: a connection with its settings is small.
 pub const ADMIN_BODY_BYTES_MAX: usize = MIB;
+/// Fields of a form: OpenAI's largest has a dozen, and may repeat one for each of a few files.
+pub const FORM_FIELDS_MAX: usize = 256;
 /// Bytes of a reply that is not streamed, after decoding: generous for embeddings in batches.
 pub const REPLY_BODY_BYTES_MAX: usize = 32 * MIB;
 /// Bytes of one frame of a stream: image models put whole pictures into one.

@@ -76,6 +76,8 @@ pub struct Facts {
 pub struct Asked {
     /// What kind of call.
     pub operation: Operation,
+    /// The path, where an operation has several: those of OpenAI that make or change pictures, or write speech down.
+    pub endpoint: Option<&'static str>,
     /// The model to ask the provider for.
     pub model: String,
     /// Whether the reply is to be streamed.
@@ -102,6 +104,7 @@ impl Asked {
     pub fn for_model(model: &str) -> Self {
         Self {
             operation: Operation::Models,
+            endpoint: None,
             model: model.into(),
             stream: false,
             include_usage: false,

@@ -63,6 +63,7 @@ fn asked() -> Asked {
         operation: Operation::Chat,
         model: openai::MODEL.into(),
         stream: true,
+        endpoint: None,
         pass: false,
         single: false,
         include_usage: true,

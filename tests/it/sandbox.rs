@@ -16,6 +16,7 @@ fn asked(operation: Operation) -> Asked {
         operation,
         model: "echo".into(),
         stream: false,
+        endpoint: None,
         pass: false,
         single: false,
         include_usage: true,

@@ -18,6 +18,7 @@ fn asked(operation: Operation, stream: bool) -> Asked {
         operation,
         model: "gemini-2.5-flash".into(),
         stream,
+        endpoint: None,
         pass: false,
         single: false,
         include_usage: true,
