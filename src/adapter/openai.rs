@@ -129,7 +129,7 @@ impl Adapter for OpenAi {
 }
 
 /// The ids of `{"data": [{"id": …}]}`, or of the bare list that some servers give.
-fn model_ids(body: &[u8]) -> Result<Vec<String>, Invalid> {
+pub(super) fn model_ids(body: &[u8]) -> Result<Vec<String>, Invalid> {
     #[derive(Deserialize)]
     struct Model {
         id: String,

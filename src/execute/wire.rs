@@ -42,6 +42,7 @@ pub(super) fn asked(call: &Call, candidate: &Candidate, created_s: i64) -> Asked
         usage_added,
         pass: false,
         single: false,
+        max_output_tokens: candidate.provider.model(&candidate.model).and_then(|model| model.max_output_tokens),
         vectors_base64: call.operation == Operation::Embeddings && !same_dialect && hub::wants_base64(&call.body),
         seed: format!("{:x}", call.id.as_u128()),
         created_s,

@@ -65,6 +65,7 @@ fn asked() -> Asked {
         stream: true,
         pass: false,
         single: false,
+        max_output_tokens: None,
         include_usage: true,
         usage_added: false,
         vectors_base64: false,
