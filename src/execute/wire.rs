@@ -42,6 +42,7 @@ pub(super) fn asked(call: &Call, candidate: &Candidate, created_s: i64) -> Asked
         usage_added: by_openai && provider == Dialect::OpenAi && asks_usage(candidate, &said.scan),
         pass: !by_openai && said.dialect == provider,
         single: said.single(),
+        max_output_tokens: candidate.facts.as_ref().and_then(|facts| facts.max_output_tokens),
         vectors_base64: call.operation == Operation::Embeddings
             && by_openai
             && provider != Dialect::OpenAi

@@ -66,6 +66,7 @@ fn asked() -> Asked {
         endpoint: None,
         pass: false,
         single: false,
+        max_output_tokens: None,
         include_usage: true,
         usage_added: false,
         vectors_base64: false,

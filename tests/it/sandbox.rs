@@ -19,6 +19,7 @@ fn asked(operation: Operation) -> Asked {
         endpoint: None,
         pass: false,
         single: false,
+        max_output_tokens: None,
         include_usage: true,
         usage_added: false,
         vectors_base64: false,

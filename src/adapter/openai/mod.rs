@@ -146,7 +146,7 @@ fn complete(operation: Operation, read: &Body<'_>) -> Result<(), Invalid> {
 }
 
 /// The ids of `{"data": [{"id": …}]}`, or of the bare list that some servers give.
-fn model_ids(body: &[u8]) -> Result<Vec<String>, Invalid> {
+pub(super) fn model_ids(body: &[u8]) -> Result<Vec<String>, Invalid> {
     #[derive(Deserialize)]
     struct Model {
         id: String,

@@ -59,7 +59,7 @@ fn add(facts: &mut Map<String, Value>, status: u16, class: &str, tokens: Tokens)
 }
 
 /// The facts of a whole chat reply.
-pub(super) fn of_reply(body: &[u8], seen: &Seen) -> Map<String, Value> {
+pub(in crate::adapter) fn of_reply(body: &[u8], seen: &Seen) -> Map<String, Value> {
     let body: Value = serde_json::from_slice(body).unwrap();
     assert_eq!((&body["object"], &body["created"]), (&json!("chat.completion"), &json!(1_700_000_000)));
     let answer = |choice: &Value| {
@@ -73,7 +73,7 @@ pub(super) fn of_reply(body: &[u8], seen: &Seen) -> Map<String, Value> {
 }
 
 /// The facts of a streamed chat reply. It must end as OpenAI's do, unless it was cut.
-pub(super) fn of_stream(streamed: &super::Streamed) -> Map<String, Value> {
+pub(in crate::adapter) fn of_stream(streamed: &super::Streamed) -> Map<String, Value> {
     let text = std::str::from_utf8(&streamed.out).unwrap();
     let mut answers: Vec<Answer> = Vec::new();
     for data in text.split_terminator("\n\n").map(|frame| frame.strip_prefix("data: ").unwrap()) {
@@ -103,7 +103,7 @@ pub(super) fn of_stream(streamed: &super::Streamed) -> Map<String, Value> {
 }
 
 /// The facts of an embeddings reply.
-pub(super) fn of_embeddings(body: &[u8], seen: &Seen) -> Map<String, Value> {
+pub(in crate::adapter) fn of_embeddings(body: &[u8], seen: &Seen) -> Map<String, Value> {
     let body: Value = serde_json::from_slice(body).unwrap();
     let vectors = body["data"].as_array().unwrap();
     let first = vectors[0]["embedding"].as_array().unwrap();
@@ -117,14 +117,14 @@ pub(super) fn of_embeddings(body: &[u8], seen: &Seen) -> Map<String, Value> {
 }
 
 /// The facts of a model list.
-pub(super) fn of_models(ids: &[String]) -> Map<String, Value> {
+pub(in crate::adapter) fn of_models(ids: &[String]) -> Map<String, Value> {
     let mut facts = Map::from_iter([("models".into(), json!(ids))]);
     add(&mut facts, 200, "none", Tokens::default());
     facts
 }
 
 /// The facts of an error, alone and with nothing to fall back to.
-pub(super) fn of_error(error: &ProviderError) -> Map<String, Value> {
+pub(in crate::adapter) fn of_error(error: &ProviderError) -> Map<String, Value> {
     let mut facts = Map::new();
     add(&mut facts, error.status, error.outcome.name(), Tokens::default());
     facts.insert("error_message".into(), error.message.clone().into());

@@ -1,4 +1,4 @@
-//! Real replies of Google's, against the facts that stand beside them. The folder is `BURSAR_RECORDED`.
+//! Real replies of providers, against the facts that stand beside them. The folder is `BURSAR_RECORDED`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,9 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Map, Value, json};
 
-use super::super::GEMINI;
-use super::{asked, facts, stream};
-use crate::adapter::Adapter;
+use super::{Tested, facts};
 use crate::adapter::text::sanitise;
 use crate::api::Operation;
 
@@ -18,29 +16,6 @@ fn folder() -> PathBuf {
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
-
-/// What the adapter makes of a case.
-fn seen(case: &Path, expected: &Value) -> Map<String, Value> {
-    let operation: Operation = expected["operation"].as_str().unwrap().parse().unwrap();
-    let status = json(&case.join("headers.json"))["response"]["status"].as_u64().unwrap() as u16;
-    if let Ok(bytes) = std::fs::read(case.join("response.sse")) {
-        return facts::of_stream(&stream(&asked(operation, true), &[&bytes]));
-    }
-    let body = Bytes::from(std::fs::read(case.join("response.json")).unwrap());
-    if status >= 400 {
-        return facts::of_error(&GEMINI.error(status, &HeaderMap::new(), &body));
-    }
-    if operation == Operation::Models {
-        return facts::of_models(&GEMINI.models(&body).unwrap());
-    }
-    let reply = GEMINI.reply(&asked(operation, false), &body).unwrap();
-    match (reply.seen.error.as_ref(), reply.body.as_ref()) {
-        (Some(error), _) => facts::of_error(error),
-        (None, Some(body)) if operation == Operation::Embeddings => facts::of_embeddings(body, &reply.seen),
-        (None, Some(body)) => facts::of_reply(body, &reply.seen),
-        (None, None) => panic!("a reply in another dialect must not pass as it is"),
-    }
 }
 
 /// Whether a fact is as it should be, or as it may be as well.
@@ -105,30 +80,55 @@ fn alternatives(expected: &Value) -> Vec<Value> {
     all
 }
 
-#[test]
-fn recorded_replies_say_what_they_should() {
-    let Ok(cases) = std::fs::read_dir(folder().join("gemini")) else {
-        println!("skipped: no recorded traffic at {}", folder().display());
-        return;
-    };
-    let mut cases: Vec<PathBuf> = cases.map(|case| case.unwrap().path()).filter(|path| path.is_dir()).collect();
-    cases.sort();
-    let (mut passed, mut skipped, mut failed) = (0, 0, Vec::new());
-    for case in cases {
-        let expected = json(&case.join("expected.json"));
-        if expected.get("skip").is_some() || expected["kind"] != "gemini" {
-            skipped += 1;
-            continue;
+impl Tested {
+    /// What the adapter makes of a case.
+    fn seen(&self, case: &Path, expected: &Value) -> Map<String, Value> {
+        let operation: Operation = expected["operation"].as_str().unwrap().parse().unwrap();
+        let status = json(&case.join("headers.json"))["response"]["status"].as_u64().unwrap() as u16;
+        if let Ok(bytes) = std::fs::read(case.join("response.sse")) {
+            return facts::of_stream(&self.stream(&self.asked(operation, true), &[&bytes]));
         }
-        let found = seen(&case, &expected);
-        let wrong =
-            alternatives(&expected).iter().map(|facts| differences(facts, &found)).min_by_key(Vec::len).unwrap();
-        if wrong.is_empty() {
-            passed += 1;
-        } else {
-            failed.push(format!("{}: {}", case.file_name().unwrap().display(), wrong.join("; ")));
+        let body = Bytes::from(std::fs::read(case.join("response.json")).unwrap());
+        if status >= 400 {
+            return facts::of_error(&self.adapter.error(status, &HeaderMap::new(), &body));
+        }
+        if operation == Operation::Models {
+            return facts::of_models(&self.adapter.models(&body).unwrap());
+        }
+        let reply = self.adapter.reply(&self.asked(operation, false), &body).unwrap();
+        match (reply.seen.error.as_ref(), reply.body.as_ref()) {
+            (Some(error), _) => facts::of_error(error),
+            (None, Some(body)) if operation == Operation::Embeddings => facts::of_embeddings(body, &reply.seen),
+            (None, Some(body)) => facts::of_reply(body, &reply.seen),
+            (None, None) => panic!("a reply in another dialect must not pass as it is"),
         }
     }
-    println!("{passed} passed, {skipped} skipped, {} failed", failed.len());
-    assert!(failed.is_empty(), "\n{}", failed.join("\n"));
+
+    /// Every recorded reply of this format says what it should.
+    pub(in crate::adapter) fn recorded_replies_say_what_they_should(&self) {
+        let Ok(cases) = std::fs::read_dir(folder().join(self.format)) else {
+            println!("skipped: no recorded traffic at {}", folder().display());
+            return;
+        };
+        let mut cases: Vec<PathBuf> = cases.map(|case| case.unwrap().path()).filter(|path| path.is_dir()).collect();
+        cases.sort();
+        let (mut passed, mut skipped, mut failed) = (0, 0, Vec::new());
+        for case in cases {
+            let expected = json(&case.join("expected.json"));
+            if expected.get("skip").is_some() || expected["kind"] != self.format {
+                skipped += 1;
+                continue;
+            }
+            let found = self.seen(&case, &expected);
+            let wrong =
+                alternatives(&expected).iter().map(|facts| differences(facts, &found)).min_by_key(Vec::len).unwrap();
+            if wrong.is_empty() {
+                passed += 1;
+            } else {
+                failed.push(format!("{}: {}", case.file_name().unwrap().display(), wrong.join("; ")));
+            }
+        }
+        println!("{passed} passed, {skipped} skipped, {} failed", failed.len());
+        assert!(failed.is_empty(), "\n{}", failed.join("\n"));
+    }
 }
