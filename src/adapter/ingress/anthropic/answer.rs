@@ -27,20 +27,20 @@ pub(super) fn stop_reason(finish_reason: Option<&str>, refused: bool, calls: boo
     }
 }
 
-/// What was used. Anthropic counts what came from the cache apart. Its apps read whole numbers for the two main
-/// figures, where unknown has to be 0; the others may be null.
+/// What was used, at the end of a stream. Anthropic counts what came from the cache apart. Its apps read a whole number
+/// of output tokens, where unknown has to be 0.
 pub(super) fn usage(tokens: Tokens) -> Value {
-    let fresh = tokens.input.map(|input| input.saturating_sub(tokens.cached.unwrap_or(0)));
     json!({
-        "input_tokens": fresh.unwrap_or(0),
+        "input_tokens": tokens.input.map(|input| input.saturating_sub(tokens.cached.unwrap_or(0))),
         "cache_creation_input_tokens": null,
         "cache_read_input_tokens": tokens.cached,
         "output_tokens": tokens.output.unwrap_or(0),
     })
 }
 
-/// A message.
+/// A message. Its input tokens have to be a whole number too.
 pub(super) fn message(id: &str, model: &str, content: Vec<Value>, stop_reason: Option<&str>, tokens: Tokens) -> Value {
+    let tokens = Tokens { input: tokens.input.or(Some(0)), ..tokens };
     json!({
         "id": id,
         "type": "message",
