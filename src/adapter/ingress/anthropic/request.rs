@@ -152,8 +152,8 @@ fn thinking(mut asked: Object<'_>, effort: Option<String>) -> Result<String, Ref
 /// "OpenAI compatibility", "Thinking").
 fn of_budget(tokens: u64) -> &'static str {
     match tokens {
-        ..=4_608 => "low",
-        ..=16_384 => "medium",
+        0..=4_608 => "low",
+        4_609..=16_384 => "medium",
         _ => "high",
     }
 }
