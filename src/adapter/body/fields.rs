@@ -127,8 +127,7 @@ pub(super) fn chat(stream: bool) -> Capabilities {
 
 /// The parts of a content, where it is an array of them.
 pub(super) fn parts(content: &RawValue) -> Vec<Part<'_>> {
-    let is_array = content.get().starts_with('[');
-    is_array.then(|| serde_json::from_str(content.get()).unwrap_or_default()).unwrap_or_default()
+    if content.get().starts_with('[') { serde_json::from_str(content.get()).unwrap_or_default() } else { Vec::new() }
 }
 
 #[derive(Deserialize)]
