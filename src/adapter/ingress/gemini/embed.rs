@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::object::Object;
 use super::{answer, parts};
-use crate::adapter::hub::{Used, wrong};
+use crate::adapter::hub::Used;
 use crate::adapter::{Asked, Invalid, Refusal};
 use crate::api::Tokens;
 
@@ -23,10 +23,12 @@ pub(super) fn request(asked: &Asked, body: &[u8]) -> Result<Vec<u8>, Refusal> {
         let all = request.list("requests")?.into_iter().map(one).collect::<Result<Vec<_>, _>>()?;
         request.forget(&["model"]);
         request.refuse_rest()?;
-        let dimensions = all.first().and_then(|(_, dimensions)| *dimensions);
+        let Some(dimensions) = all.first().map(|(_, dimensions)| *dimensions) else {
+            return Err(request.wrong("requests", "is empty: it must hold at least one text"));
+        };
         if all.iter().any(|(_, other)| *other != dimensions) {
             let message = "must have one outputDimensionality: elsewhere all vectors of a request are of one length";
-            return Err(wrong("requests", format!("requests {message}")));
+            return Err(request.cannot("requests", message));
         }
         let texts: Vec<Value> = all.into_iter().map(|(text, _)| text.into()).collect();
         said.insert("input".into(), texts.into());

@@ -88,7 +88,8 @@ impl Chunks {
         if !candidates.is_empty() {
             self.write(candidates, None, out);
         }
-        if self.used.is_some() && !self.open.is_empty() && self.open.iter().all(|open| open.finish.is_some()) {
+        let all_finished = !self.open.is_empty() && self.open.iter().all(|open| open.finish.is_some());
+        if all_finished && self.used != self.told {
             self.close(out);
         }
     }
