@@ -5,6 +5,7 @@
 //! how it listens to apps. Like adapters, these do no I/O, see no clock, and never log.
 
 pub mod anthropic;
+pub mod gemini;
 
 use super::{Asked, Dialect, Invalid, Refusal, sse};
 use crate::api::{ErrorBody, Failure};
@@ -79,7 +80,7 @@ pub trait StreamWriter: Send {
 }
 
 /// Every dialect that apps may speak beside OpenAI's.
-pub static INGRESSES: &[&dyn Ingress] = &[&anthropic::ANTHROPIC];
+pub static INGRESSES: &[&dyn Ingress] = &[&anthropic::ANTHROPIC, &gemini::GEMINI];
 
 /// The ingress of a dialect; none for OpenAI's, in which everything is said.
 pub fn of(dialect: Dialect) -> Option<&'static dyn Ingress> {
