@@ -13,6 +13,7 @@ pub mod hub;
 pub mod ingress;
 pub mod openai;
 pub mod openrouter;
+pub mod segment;
 pub mod sse;
 pub mod text;
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::capability::Capability;
 use super::ids::{AppName, ConnectionId, Feature, ProviderSlug, RequestId};
 use super::money::NanoUsd;
 use super::outcome::Outcome;
@@ -33,6 +34,32 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: &'static [Self] = &[
+        Self::Chat,
+        Self::Embeddings,
+        Self::Models,
+        Self::Responses,
+        Self::Images,
+        Self::Speech,
+        Self::Transcription,
+        Self::Moderation,
+    ];
+
+    /// The capability that is this kind of call; none for the list of models, which every provider has.
+    pub const fn capability(self) -> Option<Capability> {
+        Some(match self {
+            Self::Chat => Capability::Chat,
+            Self::Embeddings => Capability::Embeddings,
+            Self::Models => return None,
+            Self::Responses => Capability::Responses,
+            Self::Images => Capability::Images,
+            Self::Speech => Capability::Speech,
+            Self::Transcription => Capability::Transcription,
+            Self::Moderation => Capability::Moderation,
+        })
+    }
+
     /// The name as it stands in records and replies.
     pub const fn name(self) -> &'static str {
         match self {
@@ -58,7 +85,7 @@ impl FromStr for Operation {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        [Self::Chat, Self::Embeddings, Self::Models].into_iter().find(|op| op.name() == text).ok_or(())
+        Self::ALL.iter().copied().find(|operation| operation.name() == text).ok_or(())
     }
 }
 
