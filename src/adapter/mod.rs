@@ -15,6 +15,7 @@ pub mod ingress;
 pub mod openai;
 pub mod openrouter;
 mod passing;
+pub mod segment;
 pub mod sse;
 #[cfg(test)]
 mod testing;

@@ -6,6 +6,7 @@ mod files;
 mod layers;
 mod messages;
 mod mutations;
+mod presets;
 mod shipped;
 
 use std::path::{Path, PathBuf};

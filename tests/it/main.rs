@@ -21,6 +21,7 @@ mod layers;
 mod life;
 mod mended;
 mod operators;
+mod presets;
 mod rotation;
 mod sandbox;
 mod secrets;
