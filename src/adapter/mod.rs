@@ -17,7 +17,7 @@ pub mod openrouter;
 mod passing;
 pub mod sse;
 #[cfg(test)]
-mod testing;
+mod tests;
 pub mod text;
 
 use std::time::Duration;
