@@ -18,7 +18,7 @@ mod passing;
 pub mod segment;
 pub mod sse;
 #[cfg(test)]
-mod testing;
+mod tests;
 pub mod text;
 
 use std::time::Duration;

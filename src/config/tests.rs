@@ -40,6 +40,14 @@ const KINDS: &[&KindFacts] = &[
         bare_models: true,
     },
     &KindFacts {
+        name: "anthropic",
+        default_base_url: Some("https://api.anthropic.com/v1"),
+        needs_secret: true,
+        settings: &[],
+        stream_usage: StreamUsage::Always,
+        bare_models: true,
+    },
+    &KindFacts {
         name: "azure",
         default_base_url: None,
         needs_secret: true,

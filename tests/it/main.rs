@@ -10,6 +10,7 @@
     reason = "a test says what it expects, and its helpers belong to it"
 )]
 
+mod anthropic;
 mod basics;
 mod demo;
 mod execute;
