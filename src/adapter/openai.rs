@@ -101,8 +101,11 @@ impl Adapter for OpenAi {
         let read: Body<'_> = serde_json::from_slice(body)?;
         let choices = read.choices.as_ref().is_some_and(|choices| !choices.is_empty());
         let mut seen = Seen { content: true, terminal: true, ..Seen::default() };
+        let failed = read.choices.as_deref().and_then(failed);
         if let (Some(error), false) = (read.error, choices || read.data.is_some()) {
             seen.error = Some(in_band(error));
+        } else if failed.is_some() {
+            seen.error = failed;
         } else if asked.operation == Operation::Chat && !choices && read.choices.is_none() {
             return Err(Invalid("it has no choices".into()));
         } else if asked.operation == Operation::Chat && !read.choices.iter().flatten().all(Choice::is_readable) {
@@ -180,6 +183,9 @@ struct Choice<'a> {
     message: Option<RawMessage<'a>>,
     #[serde(default, borrow)]
     finish_reason: Option<&'a RawValue>,
+    /// OpenRouter's, of an answer that failed at the provider behind it.
+    #[serde(default, borrow)]
+    error: Option<&'a RawValue>,
 }
 
 impl Choice<'_> {
@@ -221,6 +227,24 @@ impl Delta<'_> {
         .into_iter()
         .any(is_something)
     }
+}
+
+/// What went wrong where every answer ended in an error (openrouter.ai, "Errors": the finish reason `error`, with or
+/// without an object that says more). One that came through is an answer.
+fn failed(choices: &[Choice<'_>]) -> Option<ProviderError> {
+    let says_error = |choice: &Choice<'_>| {
+        choice.finish_reason.is_some_and(|reason| reason.get() == "\"error\"") || is_something(choice.error)
+    };
+    if choices.is_empty() || !choices.iter().all(says_error) {
+        return None;
+    }
+    let error = choices.iter().find_map(|choice| choice.error.filter(|raw| is_something(Some(raw))));
+    Some(error.map_or_else(unfinished, in_band))
+}
+
+/// An answer that the provider itself says it could not finish.
+fn unfinished() -> ProviderError {
+    ProviderError { message: "the provider could not finish its answer".into(), ..unreadable() }
 }
 
 /// Neither missing, null, nor empty.
@@ -302,7 +326,7 @@ impl StreamReader for Chunks {
         seen.reopened = before && !seen.terminal;
         seen.model = chunk.model.and_then(text);
         count(&mut seen, chunk.usage.or_else(|| chunk.x_groq.and_then(|groq| groq.usage)));
-        seen.error = chunk.error.filter(|raw| raw.get() != "null").map(in_band);
+        seen.error = chunk.error.filter(|raw| raw.get() != "null").map(in_band).or_else(|| failed(&choices));
         let ours = self.usage_added && choices.is_empty() && chunk.usage.is_some();
         Step { forward: if ours { Forward::Withhold } else { Forward::AsIs }, seen }
     }
