@@ -43,3 +43,19 @@ fn a_passed_stream_says_the_same_and_every_frame_of_it_goes_out() {
         assert_eq!(Streamed { passed: 0, ..passed }, Streamed { out: Vec::new(), ..translated }, "{name}");
     }
 }
+
+#[test]
+fn a_picture_is_content_where_it_passes() {
+    let picture = |reason: &str| {
+        let part = r#"{"inlineData":{"mimeType":"image/png","data":"QQ=="}}"#;
+        format!(
+            r#"{{"candidates":[{{"content":{{"parts":[{part}]}}{reason}}}],"usageMetadata":{{"promptTokenCount":1}}}}"#
+        )
+    };
+    let passed = stream(&passing(Operation::Chat, true), &[format!("data: {}\n\n", picture("")).as_bytes()]);
+    assert!(passed.content && !passed.terminal && passed.error.is_none(), "{passed:?}");
+    let body = Bytes::from(picture(r#","finishReason":"OTHER""#));
+    let reply = GEMINI.reply(&passing(Operation::Chat, false), &body).unwrap();
+    // What it was counted as is not known, and so not zero.
+    assert_eq!((reply.seen.error, reply.seen.tokens.input, reply.seen.tokens.output), (None, Some(1), None));
+}
