@@ -118,13 +118,32 @@ impl Pace {
         if times == 0 {
             tracing::warn!(%provider, error, "the provider's list of models could not be fetched; it is tried again");
         }
-        let pause = bounds::MODEL_LIST_RETRY_PAUSE.saturating_mul(2_u32.saturating_pow(times));
-        let next = now + pause.min(bounds::MODEL_LIST_INTERVAL);
+        let next = now + pause(times);
         self.failed.insert(provider.clone(), Failing { with, times: times.saturating_add(1), next });
     }
+}
+
+/// How long to wait after so many failures before.
+fn pause(times: u32) -> Duration {
+    let pause = bounds::MODEL_LIST_RETRY_PAUSE.saturating_mul(2_u32.saturating_pow(times));
+    pause.min(bounds::MODEL_LIST_INTERVAL)
 }
 
 fn with(listing: &Listing) -> (ConnectionId, Generation) {
     let connection = &listing.candidate.connection;
     (connection.id.clone(), connection.generation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_day_and_the_jitter_stays_within_its_bound() {
+        let seconds: Vec<_> = [0, 1, 2, 10, 11, 99].map(|times| pause(times).as_secs()).into();
+        assert_eq!(seconds, [60, 120, 240, 61_440, 86_400, 86_400]);
+        for random in [0, 1, u64::MAX] {
+            assert!(Pace::new(random).jitter < bounds::MODEL_LIST_JITTER_MAX);
+        }
+    }
 }
