@@ -11,6 +11,7 @@
 )]
 
 mod basics;
+mod corpora;
 mod demo;
 mod execute;
 mod fake;
