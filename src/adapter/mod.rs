@@ -127,6 +127,12 @@ pub struct Refusal {
     pub param: Option<String>,
 }
 
+impl From<body::BodyError> for Refusal {
+    fn from(error: body::BodyError) -> Self {
+        Self { code: Code::InvalidRequest, message: error.message, param: error.param }
+    }
+}
+
 /// A reply that does not read as what its status and type say it is.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("the provider's reply cannot be read: {0}")]

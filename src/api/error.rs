@@ -180,21 +180,21 @@ pub struct ErrorObject {
 impl ErrorBody {
     /// The error object of a failure.
     pub fn of(failure: &Failure) -> Self {
-        let kind = match failure.code.status() {
+        let code = Some(failure.code.name());
+        Self::new(failure.code.status(), &failure.message, failure.param.as_deref(), code)
+    }
+
+    /// The error object of an error with a status.
+    pub fn new(status: u16, message: &str, param: Option<&str>, code: Option<&str>) -> Self {
+        let kind = match status {
             401 => "authentication_error",
             403 => "permission_error",
             429 => "rate_limit_error",
             400..=499 => "invalid_request_error",
             _ => "server_error",
         };
-        Self {
-            error: ErrorObject {
-                message: failure.message.clone(),
-                kind: kind.into(),
-                param: failure.param.clone(),
-                code: Some(failure.code.name().into()),
-            },
-        }
+        let (param, code) = (param.map(str::to_owned), code.map(str::to_owned));
+        Self { error: ErrorObject { message: message.into(), kind: kind.into(), param, code } }
     }
 
     /// As JSON.

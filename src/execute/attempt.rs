@@ -7,10 +7,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::failure::{self, Failed};
 use super::ledger::Ledger;
+use super::outlet::Outlet;
 use super::tap::{Tap, TapError};
 use super::wire::{self, WireError};
 use super::{Call, Worker};
-use crate::adapter::{Asked, Invalid, ProviderError};
+use crate::adapter::{Asked, Invalid, ProviderError, hub, ingress};
 use crate::api::{Code, Outcome};
 use crate::bounds;
 use crate::config::Timeouts;
@@ -23,6 +24,11 @@ pub(super) enum Success {
     Whole {
         /// The body.
         body: Bytes,
+    },
+    /// The same in the frames of the stream that was asked for.
+    Frames {
+        /// The frames.
+        frames: Bytes,
     },
     /// A stream that has begun to say something.
     Begun {
@@ -66,7 +72,7 @@ pub(super) async fn attempt(
     };
     ledger.head(reply.status.as_u16());
     let headers = wire::given_back(candidate, &reply.headers);
-    let reading = Reading { asked: &asked, candidate, timeouts: &timeouts, deadline };
+    let reading = Reading { call, asked: &asked, candidate, timeouts: &timeouts, deadline };
     let success = reading.read(reply, ledger).await?;
     Ok(Answered { success, headers, timeouts, deadline })
 }
@@ -104,6 +110,7 @@ fn unsayable(error: WireError) -> Failed {
 
 /// Reads one reply.
 struct Reading<'a> {
+    call: &'a Call,
     asked: &'a Asked,
     candidate: &'a Candidate,
     timeouts: &'a Timeouts,
@@ -155,17 +162,34 @@ impl Reading<'_> {
             Ok(Ok(Some(body))) => body,
             Ok(Err(error)) => return Err(Failed::transport(&error)),
         };
-        let read = self.candidate.provider.adapter.reply(self.asked, &body).map_err(|error| Failed::invalid(&error))?;
+        // A stream that came at once is told in frames, and those are made of OpenAI's words.
+        let asked = Asked { pass: self.asked.pass && !self.asked.stream, ..self.asked.clone() };
+        let read = self.candidate.provider.adapter.reply(&asked, &body).map_err(|error| Failed::invalid(&error))?;
         ledger.note(&read.seen);
-        match read.seen.error {
-            Some(error) => Err(in_band(error, ledger)),
-            None => Ok(Success::Whole { body: read.body.unwrap_or(body) }),
+        if let Some(error) = read.seen.error {
+            return Err(in_band(error, ledger));
+        }
+        self.told(&asked, read.body.unwrap_or(body)).map_err(|error| Failed::invalid(&error))
+    }
+
+    /// A whole answer as the app wants it.
+    fn told(&self, asked: &Asked, body: Bytes) -> Result<Success, Invalid> {
+        if asked.stream {
+            let mut out = Outlet::of(self.call, asked);
+            out.put(&hub::at_once(&body, asked.include_usage)?);
+            out.end();
+            return Ok(Success::Frames { frames: out.take().unwrap_or_default() });
+        }
+        match ingress::of(self.call.said.dialect).filter(|_| !asked.pass) {
+            Some(ingress) => Ok(Success::Whole { body: ingress.reply(asked, &body)?.into() }),
+            None => Ok(Success::Whole { body }),
         }
     }
 
     /// Holds the head and the first frames back until there is content, or for as long as an app may be kept waiting.
     async fn begin(&self, reply: Reply, ledger: &mut Ledger) -> Result<Success, Failed> {
-        let mut tap = Box::new(Tap::new(reply, self.candidate.provider.adapter.stream(self.asked)));
+        let reader = self.candidate.provider.adapter.stream(self.asked);
+        let mut tap = Box::new(Tap::new(reply, reader, Outlet::of(self.call, self.asked)));
         let commit_at = Instant::now() + self.timeouts.commit_after;
         loop {
             let now = Instant::now();

@@ -42,11 +42,11 @@ pub struct ProviderAnswer {
 }
 
 impl ProviderAnswer {
-    /// The body as it came, where a caller of OpenAI's dialect may see it so: it is in that dialect, it is JSON, and
-    /// nothing in it looks like a key.
-    pub fn unchanged(&self) -> Option<Bytes> {
+    /// The body as it came, where a caller of a dialect may see it so: it is in that dialect, it is JSON, and nothing in
+    /// it looks like a key.
+    pub fn unchanged(&self, dialect: Dialect) -> Option<Bytes> {
         let text = std::str::from_utf8(&self.body).ok()?;
-        let plain = self.dialect == Dialect::OpenAi && !crate::adapter::text::shows_key(text);
+        let plain = self.dialect == dialect && !crate::adapter::text::shows_key(text);
         let json = || serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
         (plain && json()).then(|| self.body.clone())
     }

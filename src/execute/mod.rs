@@ -1,8 +1,10 @@
 //! THE control flow of a request: select → attempt → classify → record → fall back.
 
 mod attempt;
+mod call;
 mod failure;
 mod ledger;
+mod outlet;
 mod probe;
 mod relay;
 mod tap;
@@ -15,18 +17,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderMap;
-use tokio::time::Instant;
 
+pub use call::{Call, Framing, Said};
 pub use failure::{Failed, ProviderAnswer, Refused};
 pub use ledger::{Attempted, Labels, Ledger};
 pub use probe::{Probe, probe};
 pub use relay::Relay;
 
-use crate::adapter::body::Scan;
-use crate::api::{
-    AppName, Capabilities, Code, ConnectionId, ConnectionName, Failure, Feature, Operation, Outcome, ProviderSlug,
-    RequestId, UsageRecord,
-};
+use crate::api::{Capabilities, Code, ConnectionName, Failure, Outcome, ProviderSlug, RequestId, UsageRecord};
 use crate::bounds;
 use crate::clock::Clock;
 use crate::credential::Vault;
@@ -63,36 +61,6 @@ pub struct Worker {
     pub upstream: Upstream,
 }
 
-/// A call as it came from an app, access and parsing done.
-pub struct Call {
-    /// Its id.
-    pub id: RequestId,
-    /// When its head had been read.
-    pub began: Instant,
-    /// How long its body then took to come.
-    pub body_took: Duration,
-    /// Who calls.
-    pub app: AppName,
-    /// What for.
-    pub feature: Feature,
-    /// The kind of call.
-    pub operation: Operation,
-    /// The body, in OpenAI's dialect.
-    pub body: Bytes,
-    /// What routing needs of it.
-    pub scan: Scan,
-    /// The app's headers, of which adapters' lists let a few through.
-    pub headers: HeaderMap,
-    /// Capabilities that the app asks for in addition.
-    pub require: Capabilities,
-    /// The only connection that may be used.
-    pub pin: Option<ConnectionId>,
-    /// Whether other candidates may be tried after the first.
-    pub fallback: bool,
-    /// The time for all of it.
-    pub timeout: Option<Duration>,
-}
-
 /// An answered call.
 pub struct Answer {
     /// Who answered.
@@ -111,10 +79,13 @@ pub struct Answer {
     pub body: AnswerBody,
 }
 
-/// The body of an answer, in OpenAI's dialect.
+/// The body of an answer, in the app's dialect.
 pub enum AnswerBody {
     /// All of it, and the closed account.
     Whole(Bytes, Box<Ledger>),
+    /// All of it in the frames of a stream, from a provider that was asked for one and answered at once, and the closed
+    /// account.
+    Frames(Bytes, Box<Ledger>),
     /// A stream.
     Stream(Box<Relay>),
 }
@@ -162,7 +133,7 @@ pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> 
         }
     }
     let outcome = if ledger.attempts().is_empty() { Outcome::Unavailable } else { Outcome::Transient };
-    let refused = failures.verdict(candidates.skipped(), &call.scan.model);
+    let refused = failures.verdict(candidates.skipped(), &call.said.scan.model);
     Err(give_up(ledger, outcome, refused).await)
 }
 
@@ -227,6 +198,10 @@ async fn answer(candidate: Candidate, answered: Answered, mut ledger: Ledger) ->
             ledger.close_durably(Outcome::Ok, None).await;
             AnswerBody::Whole(body, Box::new(ledger))
         }
+        Success::Frames { frames } => {
+            ledger.close_durably(Outcome::Ok, None).await;
+            AnswerBody::Frames(frames, Box::new(ledger))
+        }
         Success::Begun { tap, terminal } => {
             AnswerBody::Stream(Box::new(Relay::new(tap, terminal, ledger, timeouts, deadline)))
         }
@@ -247,16 +222,16 @@ fn labels(call: &Call) -> Labels {
         request_id: call.id,
         app: call.app.clone(),
         feature: call.feature.clone(),
-        model: call.scan.model.clone(),
+        model: call.said.scan.model.clone(),
         operation: call.operation,
-        stream: call.scan.stream,
+        stream: call.said.scan.stream,
     }
 }
 
 fn wanted(call: &Call) -> Wanted {
     Wanted {
-        model: call.scan.model.clone(),
-        needs: call.require.iter().fold(call.scan.needs, Capabilities::with),
+        model: call.said.scan.model.clone(),
+        needs: call.require.iter().fold(call.said.scan.needs, Capabilities::with),
         pin: call.pin.clone(),
         tokens: None,
     }

@@ -9,8 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::failure::noted;
 use super::ledger::Ledger;
 use super::tap::{Tap, TapError};
-use crate::adapter::sse;
-use crate::api::{Code, ErrorBody, Failure, Outcome};
+use crate::api::{Code, Failure, Outcome};
 use crate::bounds;
 use crate::config::Timeouts;
 
@@ -54,7 +53,7 @@ impl Relay {
         Arc::clone(&self.unread)
     }
 
-    /// The next bytes for the app, whole frames of OpenAI's dialect; none at the end.
+    /// The next bytes for the app, whole frames of its dialect; none at the end.
     pub async fn next(&mut self) -> Option<Bytes> {
         match self.state {
             State::Ended => None,
@@ -120,16 +119,15 @@ impl Relay {
 
     async fn end(&mut self, failure: Option<(Failure, &str)>) -> Option<Bytes> {
         self.state = State::Ended;
-        let last = self.tap.take();
         let (outcome, text) = match &failure {
             None => (Outcome::Ok, None),
             Some((_, noted)) => (Outcome::Cut, Some(*noted)),
         };
         self.ledger.close_durably(outcome, text).await;
-        let Some((failure, _)) = failure else { return last };
-        let mut bytes = last.map(Vec::from).unwrap_or_default();
-        sse::write_data(&mut bytes, &ErrorBody::of(&failure).to_json());
-        Some(bytes.into())
+        if let Some((failure, _)) = failure {
+            self.tap.fail(&failure);
+        }
+        self.tap.take()
     }
 
     /// Breaks the stream off and hangs up on the provider. What comes back is the last for the app: why.

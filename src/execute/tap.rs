@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 
+use super::outlet::Outlet;
 use crate::adapter::sse::{self, TooLong};
 use crate::adapter::{Forward, ProviderError, Seen, Step, StreamReader};
+use crate::api::Failure;
 use crate::bounds;
 use crate::upstream::{Reply, TransportError};
 
@@ -22,18 +24,18 @@ pub(super) struct Tap {
     reply: Reply,
     frames: sse::Reader,
     reader: Box<dyn StreamReader>,
-    out: Vec<u8>,
+    out: Outlet,
     seen: Seen,
     closed: bool,
 }
 
 impl Tap {
-    pub(super) fn new(reply: Reply, reader: Box<dyn StreamReader>) -> Self {
+    pub(super) fn new(reply: Reply, reader: Box<dyn StreamReader>, out: Outlet) -> Self {
         Self {
             reply,
             frames: sse::Reader::new(bounds::STREAM_FRAME_BYTES_MAX),
             reader,
-            out: Vec::new(),
+            out,
             seen: Seen::default(),
             closed: false,
         }
@@ -68,12 +70,9 @@ impl Tap {
     fn end(&mut self) -> Result<(), TapError> {
         if let Some(frame) = self.frames.last_frame() {
             let step = self.reader.frame(&frame);
-            let complete = matches!(step.forward, Forward::AsIs);
-            take_in(&mut self.out, &mut self.seen, step, frame.raw)?;
-            if complete {
-                // The provider left the blank line out; the app shall not miss the frame.
-                self.out.extend_from_slice(b"\n\n");
-            }
+            // The provider left the blank line out; the app shall not miss the frame.
+            let whole = [frame.raw, b"\n\n"].concat();
+            take_in(&mut self.out, &mut self.seen, step, &whole)?;
         }
         self.close()
     }
@@ -86,7 +85,14 @@ impl Tap {
             return Ok(());
         }
         let step = self.reader.end();
-        take_in(&mut self.out, &mut self.seen, step, b"")
+        take_in(&mut self.out, &mut self.seen, step, b"")?;
+        self.out.end();
+        Ok(())
+    }
+
+    /// Ends the app's stream in an error.
+    pub(super) fn fail(&mut self, failure: &Failure) {
+        self.out.fail(failure);
     }
 
     /// What the frames said since the last time this was asked.
@@ -96,7 +102,7 @@ impl Tap {
 
     /// What has gathered for the app.
     pub(super) fn take(&mut self) -> Option<Bytes> {
-        (!self.out.is_empty()).then(|| std::mem::take(&mut self.out).into())
+        self.out.take()
     }
 
     /// How much has gathered.
@@ -106,11 +112,11 @@ impl Tap {
 }
 
 /// Takes in one frame. An error frame is not forwarded as it came: the app gets Bursar's word for it.
-fn take_in(out: &mut Vec<u8>, all: &mut Seen, step: Step, raw: &[u8]) -> Result<(), TapError> {
+fn take_in(out: &mut Outlet, all: &mut Seen, step: Step, raw: &[u8]) -> Result<(), TapError> {
     let Step { forward, seen } = step;
     match forward {
-        Forward::AsIs if seen.error.is_none() => out.extend_from_slice(raw),
-        Forward::Replace(bytes) => out.extend_from_slice(&bytes),
+        Forward::AsIs if seen.error.is_none() => out.put(raw),
+        Forward::Replace(bytes) => out.put(&bytes),
         Forward::AsIs | Forward::Withhold => {}
     }
     all.content |= seen.content;

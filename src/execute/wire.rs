@@ -5,8 +5,9 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use zeroize::Zeroizing;
 
-use super::Call;
-use crate::adapter::{Asked, Auth, Dialect, ProviderError, Refusal, body, hub};
+use super::{Call, Said};
+use crate::adapter::body::{self, BodyError, Scan};
+use crate::adapter::{Asked, Auth, Dialect, ProviderError, Refusal, hub};
 use crate::api::Operation;
 use crate::bounds;
 use crate::config::StreamUsage;
@@ -29,23 +30,29 @@ pub(super) enum WireError {
 
 /// What the adapter needs to know of a call to this candidate.
 pub(super) fn asked(call: &Call, candidate: &Candidate, created_s: i64) -> Asked {
-    let same_dialect = candidate.provider.adapter.facts().dialect == Dialect::OpenAi;
-    let usage_added = call.scan.stream
-        && !call.scan.include_usage
-        && candidate.provider.stream_usage == StreamUsage::Ask
-        && same_dialect;
+    let (said, provider) = (&call.said, candidate.provider.adapter.facts().dialect);
+    let by_openai = said.dialect == Dialect::OpenAi;
     Asked {
         operation: call.operation,
         model: candidate.model.to_string(),
-        stream: call.scan.stream,
-        include_usage: call.scan.include_usage,
-        usage_added,
-        pass: false,
-        single: false,
-        vectors_base64: call.operation == Operation::Embeddings && !same_dialect && hub::wants_base64(&call.body),
+        stream: said.scan.stream,
+        // Whoever says a stream in another dialect says its usage too.
+        include_usage: said.scan.include_usage || !by_openai,
+        usage_added: by_openai && provider == Dialect::OpenAi && asks_usage(candidate, &said.scan),
+        pass: !by_openai && said.dialect == provider,
+        single: said.single(),
+        vectors_base64: call.operation == Operation::Embeddings
+            && by_openai
+            && provider != Dialect::OpenAi
+            && hub::wants_base64(&said.body),
         seed: format!("{:x}", call.id.as_u128()),
         created_s,
     }
+}
+
+/// Whether usage has to be asked for in a stream that does not say it otherwise.
+fn asks_usage(candidate: &Candidate, scan: &Scan) -> bool {
+    scan.stream && !scan.include_usage && candidate.provider.stream_usage == StreamUsage::Ask
 }
 
 /// Builds the request of one attempt.
@@ -63,10 +70,7 @@ pub(super) fn request(call: &Call, candidate: &Candidate, asked: &Asked, vault: 
     let accept = if asked.stream { "text/event-stream" } else { "application/json" };
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
     authorise(&mut headers, candidate, vault)?;
-    let body = match facts.dialect {
-        Dialect::OpenAi => pass(call, candidate, asked)?,
-        Dialect::Anthropic | Dialect::Gemini => vec![translate(call, candidate, asked)?],
-    };
+    let body = body_of(call, candidate, asked)?;
     let url = provider.url(asked).ok_or(WireError::Url)?;
     Ok(Request { method: Method::POST, url, headers, body })
 }
@@ -83,36 +87,45 @@ pub(super) fn models_request(candidate: &Candidate, vault: &Vault) -> Result<(Re
     Ok((Request { method: Method::GET, url, headers, body: Vec::new() }, asked))
 }
 
-/// The app's own bytes, with the model changed and what must be said in addition.
-fn pass(call: &Call, candidate: &Candidate, asked: &Asked) -> Result<Vec<Bytes>, WireError> {
+/// The body in the candidate's dialect: the app's own bytes where it speaks the same, else by way of OpenAI's.
+fn body_of(call: &Call, candidate: &Candidate, asked: &Asked) -> Result<Vec<Bytes>, WireError> {
+    let adapter = candidate.provider.adapter;
+    let dialect = adapter.facts().dialect;
+    let own = &call.said;
+    let said = if own.dialect == dialect { own } else { own.in_openai(asked).map_err(WireError::Refused)? };
+    if said.dialect == dialect {
+        return pass(said, candidate, asked);
+    }
+    // What the operator drops is gone before the adapter could refuse it.
+    let body = rewritten(&said.body, candidate)?.unwrap_or_else(|| said.body.clone());
+    adapter.encode(asked, &body).map(|body| vec![Bytes::from(body)]).map_err(WireError::Refused)
+}
+
+/// A body that stays as it is, with the model changed, what the operator drops and renames, and what must be said in
+/// addition.
+fn pass(said: &Said, candidate: &Candidate, asked: &Asked) -> Result<Vec<Bytes>, WireError> {
+    let ask_usage = said.dialect == Dialect::OpenAi && asks_usage(candidate, &said.scan);
+    let Some(body) = rewritten(&said.body, candidate)? else {
+        return Ok(said.scan.splice(&said.body, &asked.model, ask_usage).parts);
+    };
+    let scan = body::scan(said.dialect, asked.operation, said.path.as_ref(), &body);
+    let scan = scan.map_err(|error| unsaid(candidate, error))?;
+    Ok(scan.splice(&body, &asked.model, ask_usage).parts)
+}
+
+/// The body with the parameters that the operator drops and renames for this provider, where there are any.
+fn rewritten(body: &Bytes, candidate: &Candidate) -> Result<Option<Bytes>, WireError> {
     let provider = &candidate.provider;
     if provider.drop.is_empty() && provider.rename.is_empty() {
-        return Ok(call.scan.splice(&call.body, &asked.model, asked.usage_added).parts);
+        return Ok(None);
     }
-    let rewritten = rewritten(call, candidate)?;
-    let scan = body::scan(call.operation, &rewritten).map_err(|error| unsaid(candidate, error))?;
-    Ok(scan.splice(&rewritten, &asked.model, asked.usage_added).parts)
+    let body = body::rewrite(body, &provider.drop, &provider.rename).map_err(|error| unsaid(candidate, error))?;
+    Ok(Some(Bytes::from(body)))
 }
 
-/// The call in the candidate's own dialect. What the operator drops is gone before the adapter could refuse it.
-fn translate(call: &Call, candidate: &Candidate, asked: &Asked) -> Result<Bytes, WireError> {
-    let body = rewritten(call, candidate)?;
-    candidate.provider.adapter.encode(asked, &body).map(Bytes::from).map_err(WireError::Refused)
-}
-
-/// The app's body with the parameters that the operator drops and renames for this provider.
-fn rewritten(call: &Call, candidate: &Candidate) -> Result<Bytes, WireError> {
-    let provider = &candidate.provider;
-    if provider.drop.is_empty() && provider.rename.is_empty() {
-        return Ok(call.body.clone());
-    }
-    let body = body::rewrite(&call.body, &provider.drop, &provider.rename).map_err(|error| unsaid(candidate, error))?;
-    Ok(Bytes::from(body))
-}
-
-fn unsaid(candidate: &Candidate, error: body::BodyError) -> WireError {
+fn unsaid(candidate: &Candidate, error: BodyError) -> WireError {
     let message = format!("with the parameters that provider {} renames: {error}", candidate.provider.slug);
-    WireError::Refused(Refusal { code: crate::api::Code::InvalidRequest, message, param: error.param })
+    WireError::Refused(Refusal { message, ..Refusal::from(error) })
 }
 
 /// Opens the credential and puts it where the provider wants it. The plain bytes live until the header is built; the

@@ -8,21 +8,22 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::Context;
+use super::ask::Asks;
 use crate::access::Identity;
-use crate::adapter::body::{self, BodyError};
-use crate::api::{Capabilities, Code, ConnectionId, Failure, Feature, Operation, RequestId};
+use crate::adapter::body::BodyError;
+use crate::api::{Capabilities, Code, ConnectionId, Failure, Feature, RequestId};
 use crate::bounds;
-use crate::execute::Call;
+use crate::execute::{Call, Said};
 
 /// What an app says beside the body.
-pub(super) struct Said {
+pub(super) struct Beside {
     pub(super) feature: Option<Feature>,
     pub(super) pin: Option<ConnectionId>,
     pub(super) fallback: bool,
     pub(super) timeout: Option<Duration>,
 }
 
-impl Said {
+impl Beside {
     /// Reads the headers that are Bursar's.
     pub(super) fn in_headers(headers: &HeaderMap) -> Result<Self, Failure> {
         Ok(Self {
@@ -56,25 +57,25 @@ impl Received {
         body
     }
 
-    /// The call that a body in OpenAI's dialect asks for.
-    pub(super) fn call(self, identity: Identity, operation: Operation, body: Bytes) -> Result<Call, Failure> {
-        let said = Said::in_headers(&self.headers)?;
-        let scan = body::scan(operation, &body).map_err(invalid)?;
-        let labelled = scan.feature.as_deref().map(feature).transpose()?;
+    /// The call that a body asks for.
+    pub(super) fn call(self, identity: Identity, asks: Asks, body: Bytes) -> Result<Call, Failure> {
+        let beside = Beside::in_headers(&self.headers)?;
+        let Asks { dialect, operation, path, framing } = asks;
+        let said = Said::read(dialect, operation, path, framing, body).map_err(invalid)?;
+        let labelled = said.scan.feature.as_deref().map(feature).transpose()?;
         Ok(Call {
             id: self.id,
             began: self.began,
             body_took: self.body_took,
             app: identity.app,
-            feature: said.feature.or(labelled).unwrap_or(identity.feature),
+            feature: beside.feature.or(labelled).unwrap_or(identity.feature),
             operation,
-            body,
-            scan,
+            said,
             headers: self.headers,
             require: Capabilities::NONE,
-            pin: said.pin,
-            fallback: said.fallback,
-            timeout: said.timeout,
+            pin: beside.pin,
+            fallback: beside.fallback,
+            timeout: beside.timeout,
         })
     }
 }

@@ -1,32 +1,61 @@
-//! Which dialect of error a path's callers read.
+//! Which dialect a path's callers read: of its errors, and of its lists.
+
+use http::{Method, Request, StatusCode};
 
 use super::reply::{self, Reply};
-use crate::api::{ErrorBody, Failure};
+use crate::adapter::Dialect;
+use crate::adapter::ingress::{self, ErrorSaid};
+use crate::api::Failure;
+
+/// Headers that Google's SDKs send and no other.
+const GOOGLES: [&str; 2] = ["x-goog-api-key", "x-goog-api-client"];
 
 /// A family of paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Surface {
-    /// OpenAI's paths, and Bursar's own for apps.
-    OpenAi,
+    /// What apps ask, in a dialect. Bursar's own paths for apps speak OpenAI's.
+    App(Dialect),
     /// The admin plane.
     Admin,
 }
 
 impl Surface {
-    /// The surface of a path, of one that does not exist too.
-    pub(super) fn of(path: &str) -> Self {
-        if path.starts_with("/admin/") || path == "/metrics" { Self::Admin } else { Self::OpenAi }
+    /// The surface of a request, to a path that does not exist too. A path that several dialects have is told by the
+    /// headers that their SDKs send.
+    pub(super) fn of<T>(request: &Request<T>) -> Self {
+        let path = request.uri().path();
+        if path.starts_with("/admin/") || path == "/metrics" {
+            return Self::Admin;
+        }
+        let google = |name| request.headers().contains_key(name);
+        Self::App(match path {
+            "/v1/messages" => Dialect::Anthropic,
+            path if path.starts_with("/v1beta/") => Dialect::Gemini,
+            path if path.starts_with("/v1/models") => {
+                // Google's SDKs say `/v1/models/{model}:generateContent` to an address that is not Google's.
+                if request.method() == Method::POST || GOOGLES.into_iter().any(google) {
+                    Dialect::Gemini
+                } else if request.headers().contains_key("anthropic-version") {
+                    Dialect::Anthropic
+                } else {
+                    Dialect::OpenAi
+                }
+            }
+            _ => Dialect::OpenAi,
+        })
     }
 
     /// A failure in this surface's dialect.
     pub(super) fn failure(self, failure: &Failure) -> Reply {
-        match self {
-            Self::Admin => reply::problem(failure),
-            Self::OpenAi => {
-                let mut reply = reply::json(reply::status(failure.code.status()), &ErrorBody::of(failure));
-                reply::with_retry(&mut reply, failure);
-                reply
-            }
-        }
+        let Self::App(dialect) = self else { return reply::problem(failure) };
+        let status = reply::status(failure.code.status());
+        let mut reply = error(dialect, status, &ErrorSaid::of(failure, None));
+        reply::with_retry(&mut reply, failure);
+        reply
     }
+}
+
+/// An error in a dialect.
+pub(super) fn error(dialect: Dialect, status: StatusCode, said: &ErrorSaid<'_>) -> Reply {
+    reply::json_bytes(status, ingress::error(dialect, said))
 }

@@ -7,19 +7,19 @@ mod ask;
 mod events;
 mod gather;
 
-use bytes::Bytes;
 use futures_util::stream;
 use http::StatusCode;
 use http_body::Frame;
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 
 use self::events::Events;
 use self::gather::{Gathered, Who};
+use super::answer::{Described, at_once, event_stream, refused};
 use super::call::Received;
 use super::dialect::Surface;
-use super::openai::{Described, event_stream, refused};
 use super::reply::{self, Reply};
 use super::routes::Admitted;
+use crate::adapter::Dialect;
 use crate::adapter::hub::Said;
 use crate::api::{Code, Failure};
 use crate::execute::{self, Answer, AnswerBody, Call, Refused};
@@ -37,49 +37,43 @@ pub(super) async fn execute(admitted: Admitted) -> Reply {
     });
     let mut reply = match asked {
         Ok((call, by_route)) => carry_out(&context.worker, call, by_route).await,
-        Err(failure) => Surface::OpenAi.failure(&failure),
+        Err(failure) => Surface::App(Dialect::OpenAi).failure(&failure),
     };
     reply::with_id(reply.headers_mut(), id);
     reply
 }
 
 async fn carry_out(worker: &execute::Worker, call: Call, by_route: bool) -> Reply {
-    let (id, stream) = (call.id, call.scan.stream);
+    let id = call.id;
     match execute::execute(worker, call).await {
         Ok(answer) => {
             let described = Described::of(&answer);
-            described.put_on(answered(answer, Gathered::new(id), stream))
+            described.put_on(answered(answer, Gathered::new(id)))
         }
         Err(mut unanswered) => {
             if let (Refused::Bursar(failure), true) = (&mut unanswered.refused, by_route) {
                 // The caller knows no field `model`.
                 failure.param = failure.param.take().map(|param| if param == "model" { "route".into() } else { param });
             }
-            refused(unanswered)
+            refused(Dialect::OpenAi, unanswered)
         }
     }
 }
 
 /// An answer, whole or as it comes.
-fn answered(answer: Answer, gathered: Gathered, stream: bool) -> Reply {
+fn answered(answer: Answer, gathered: Gathered) -> Reply {
     let who = Who::of(&answer);
-    let (body, ledger) = match answer.body {
+    let told = match answer.body {
         AnswerBody::Stream(relay) => return running(Events::new(who, relay, gathered)),
-        AnswerBody::Whole(body, ledger) => (body, ledger),
+        AnswerBody::Frames(frames, ledger) => {
+            events::all_at_once(&who, gathered, &frames, &ledger).map(|events| event_stream(at_once(events.into())))
+        }
+        AnswerBody::Whole(body, ledger) => Said::read(&body)
+            .map_err(|invalid| Failure::new(Code::UpstreamInvalid, invalid.to_string()))
+            .and_then(|said| gathered.whole(said))
+            .map(|mut gathered| reply::json(StatusCode::OK, &gathered.reply(&who, &ledger))),
     };
-    let said = Said::read(&body).map_err(|invalid| Failure::new(Code::UpstreamInvalid, invalid.to_string()));
-    match said {
-        Err(failure) => Surface::OpenAi.failure(&failure),
-        // A provider that was asked for a stream may answer at once: its whole answer is one piece of a stream.
-        Ok(said) if stream => match events::all_at_once(&who, gathered, said, &ledger) {
-            Ok(events) => event_stream(Full::new(Bytes::from(events)).map_err(|never| match never {}).boxed_unsync()),
-            Err(failure) => Surface::OpenAi.failure(&failure),
-        },
-        Ok(said) => match gathered.whole(said) {
-            Ok(mut gathered) => reply::json(StatusCode::OK, &gathered.reply(&who, &ledger)),
-            Err(failure) => Surface::OpenAi.failure(&failure),
-        },
-    }
+    told.unwrap_or_else(|failure| Surface::App(Dialect::OpenAi).failure(&failure))
 }
 
 fn running(events: Events) -> Reply {

@@ -5,6 +5,8 @@
 
 mod accept;
 mod admin;
+mod answer;
+mod ask;
 mod body;
 mod call;
 mod dialect;
@@ -13,7 +15,6 @@ mod io;
 mod link;
 mod listen;
 mod models;
-mod openai;
 mod reply;
 pub mod routes;
 mod seats;

@@ -16,7 +16,7 @@ use super::admin::{self, connections, openapi, providers};
 use super::dialect::Surface;
 use super::listen::Plane;
 use super::reply::{self, Reply};
-use super::{Context, execute, models, openai};
+use super::{Context, ask, execute, models};
 use crate::access::{Identity, Person, Role};
 use crate::api::{Code, Failure};
 
@@ -73,10 +73,15 @@ pub static ROUTES: &[Route] = routes! {
     GET "/healthz" Access::Anyone => models::alive;
     GET "/readyz" Access::Anyone => models::alive;
     POST "/v1/execute" Access::App(Role::Client) => execute::execute;
-    POST "/v1/chat/completions" Access::App(Role::Client) => openai::chat;
-    POST "/v1/embeddings" Access::App(Role::Client) => openai::embeddings;
+    POST "/v1/chat/completions" Access::App(Role::Client) => ask::chat;
+    POST "/v1/embeddings" Access::App(Role::Client) => ask::embeddings;
+    POST "/v1/messages" Access::App(Role::Client) => ask::messages;
+    POST "/v1beta/models/{*id}" Access::App(Role::Client) => ask::google;
+    POST "/v1/models/{*id}" Access::App(Role::Client) => ask::google;
     GET "/v1/models" Access::App(Role::Client) => models::list;
     GET "/v1/models/{*id}" Access::App(Role::Client) => models::one;
+    GET "/v1beta/models" Access::App(Role::Client) => models::list;
+    GET "/v1beta/models/{*id}" Access::App(Role::Client) => models::one;
     GET "/admin/v1/status" Access::Operator(Role::Viewer) => admin::status;
     POST "/admin/v1/reload" Access::Operator(Role::Admin) => admin::reload;
     GET "/admin/v1/config/plan" Access::Operator(Role::Viewer) => admin::plan;
@@ -117,7 +122,7 @@ static PATHS: LazyLock<matchit::Router<Vec<&'static Route>>> = LazyLock::new(|| 
 /// Takes one request through the door: the route, the caller, the role, the handler. A handler that panics fails its own
 /// request and no other.
 pub(super) async fn dispatch(context: Context, caller: Caller, plane: Plane, request: Request<Incoming>) -> Reply {
-    let surface = Surface::of(request.uri().path());
+    let surface = Surface::of(&request);
     match admit(context, caller, plane, request).await {
         Ok((handler, admitted)) => match AssertUnwindSafe(handler(admitted)).catch_unwind().await {
             Ok(reply) => reply,
@@ -135,7 +140,7 @@ async fn admit(
     plane: Plane,
     request: Request<Incoming>,
 ) -> Result<(Handler, Admitted), Box<Reply>> {
-    let surface = Surface::of(request.uri().path());
+    let surface = Surface::of(&request);
     let refuse = |failure: &Failure| Box::new(surface.failure(failure));
     let (route, rest) = find(request.method(), request.uri().path(), surface)?;
     let person = identify(&context, caller).await;

@@ -8,26 +8,23 @@ use serde_json::value::RawValue;
 
 use super::members::{Members, Text};
 use super::{BodyError, range_of, wrong};
-use crate::api::{Capabilities, Capability, Operation};
+use crate::api::{Capabilities, Capability};
+
+/// The name under which Bursar reads a key, where it does: some dialects spell a key in two ways.
+pub(super) type Names = fn(&str) -> Option<&'static str>;
 
 /// The fields that Bursar reads, as they stand in the body.
-#[derive(Default)]
 pub(super) struct Fields<'a> {
-    pub(super) model: Option<&'a RawValue>,
-    pub(super) stream: Option<&'a RawValue>,
-    pub(super) stream_options: Option<&'a RawValue>,
-    pub(super) max_tokens: Option<&'a RawValue>,
-    pub(super) max_completion_tokens: Option<&'a RawValue>,
-    pub(super) metadata: Option<&'a RawValue>,
-    /// From the end of the member before `metadata` to the value's end.
-    metadata_at: Range<usize>,
-    metadata_first: bool,
-    pub(super) messages: Option<&'a RawValue>,
-    pub(super) input: Option<&'a RawValue>,
-    pub(super) tools: Option<&'a RawValue>,
-    pub(super) response_format: Option<&'a RawValue>,
-    pub(super) logprobs: Option<&'a RawValue>,
-    body: &'a [u8],
+    pub(super) body: &'a [u8],
+    found: Vec<Found<'a>>,
+}
+
+struct Found<'a> {
+    name: &'static str,
+    value: &'a RawValue,
+    /// From the end of the member before it to the value's end.
+    at: Range<usize>,
+    first: bool,
 }
 
 pub(super) struct Label {
@@ -37,139 +34,101 @@ pub(super) struct Label {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn of(members: &Members<'a>, body: &'a [u8]) -> Result<Self, BodyError> {
-        let mut fields = Fields { body, ..Fields::default() };
+    pub(super) fn of(members: &Members<'a>, body: &'a [u8], names: Names) -> Result<Self, BodyError> {
+        let mut fields = Fields { body, found: Vec::new() };
         let mut before = inside(body);
         for (position, (key, value)) in members.0.iter().enumerate() {
-            let at = range_of(body, value.get());
-            let slot = match &**key {
-                "model" => &mut fields.model,
-                "stream" => &mut fields.stream,
-                "stream_options" => &mut fields.stream_options,
-                "max_tokens" => &mut fields.max_tokens,
-                "max_completion_tokens" => &mut fields.max_completion_tokens,
-                "messages" => &mut fields.messages,
-                "input" => &mut fields.input,
-                "tools" => &mut fields.tools,
-                "response_format" => &mut fields.response_format,
-                "logprobs" => &mut fields.logprobs,
-                "metadata" => {
-                    fields.metadata_at = before..at.end;
-                    fields.metadata_first = position == 0;
-                    &mut fields.metadata
+            let end = range_of(body, value.get()).end;
+            if let Some(name) = names(key) {
+                if fields.get(name).is_some() {
+                    return Err(wrong(key, format!("the key {key:?} stands twice: send it once")));
                 }
-                _ => {
-                    before = at.end;
-                    continue;
-                }
-            };
-            if slot.replace(value).is_some() {
-                return Err(wrong(key, format!("the key {key:?} stands twice: send it once")));
+                fields.found.push(Found { name, value, at: before..end, first: position == 0 });
             }
-            before = at.end;
+            before = end;
         }
         Ok(fields)
     }
 
-    pub(super) fn optional<T: Deserialize<'a>>(
-        &self,
-        key: &str,
-        raw: Option<&'a RawValue>,
-        what: &str,
-    ) -> Result<Option<T>, BodyError> {
-        let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Ok(None) };
-        serde_json::from_str(raw.get()).map(Some).map_err(|_| wrong(key, format!("{key} must be {what}")))
+    fn found(&self, name: &str) -> Option<&Found<'a>> {
+        self.found.iter().find(|found| found.name == name)
     }
 
-    pub(super) fn required(&self, key: &str, raw: Option<&'a RawValue>, what: &str) -> Result<Cow<'a, str>, BodyError> {
-        let text: Option<Text<'a>> = self.optional(key, raw, what)?;
-        text.map(|text| text.0).ok_or_else(|| wrong(key, format!("{key} is missing: it must be {what}")))
+    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.found(name).map(|found| found.value)
+    }
+
+    /// Whether it is there, and more than null or an empty list.
+    pub(super) fn says_something(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|raw| !matches!(raw.get(), "null" | "[]"))
+    }
+
+    pub(super) fn optional<T: Deserialize<'a>>(&self, name: &str, what: &str) -> Result<Option<T>, BodyError> {
+        let Some(raw) = self.get(name).filter(|raw| raw.get() != "null") else { return Ok(None) };
+        serde_json::from_str(raw.get()).map(Some).map_err(|_| wrong(name, format!("{name} must be {what}")))
+    }
+
+    pub(super) fn required(&self, name: &str, what: &str) -> Result<Cow<'a, str>, BodyError> {
+        let text: Option<Text<'a>> = self.optional(name, what)?;
+        text.map(|text| text.0).ok_or_else(|| wrong(name, format!("{name} is missing: it must be {what}")))
+    }
+
+    /// Where a value stands; at the very beginning where there is none.
+    pub(super) fn range(&self, name: &str) -> Range<usize> {
+        self.get(name).map_or(0..0, |raw| range_of(self.body, raw.get()))
     }
 
     /// `metadata.bursar_feature`, and the metadata without it.
     pub(super) fn label(&self) -> Result<Option<Label>, BodyError> {
-        let Some(raw) = self.metadata else { return Ok(None) };
-        let Ok(serde_json::Value::Object(mut rest)) = serde_json::from_str(raw.get()) else { return Ok(None) };
+        let Some(found) = self.found("metadata") else { return Ok(None) };
+        let Ok(serde_json::Value::Object(mut rest)) = serde_json::from_str(found.value.get()) else { return Ok(None) };
         let Some(label) = rest.shift_remove("bursar_feature") else { return Ok(None) };
         let serde_json::Value::String(feature) = label else {
             return Err(wrong("metadata.bursar_feature", "metadata.bursar_feature must be a string"));
         };
         if !rest.is_empty() {
-            let at = range_of(self.body, raw.get());
+            let at = range_of(self.body, found.value.get());
             return Ok(Some(Label { feature, at, rest: serde_json::Value::Object(rest).to_string().into_bytes() }));
         }
-        let mut at = self.metadata_at.clone();
-        if self.metadata_first {
+        let mut at = found.at.clone();
+        if found.first {
             at.end = after_comma(self.body, at.end);
         }
         Ok(Some(Label { feature, at, rest: Vec::new() }))
     }
 
-    /// Where and how `stream_options.include_usage` is set.
-    pub(super) fn ask_usage(
+    /// What a list of messages needs, `part` saying it of one part of a content.
+    pub(super) fn needs_of_messages(
         &self,
-        body: &[u8],
-        options: Option<serde_json::Map<String, serde_json::Value>>,
-    ) -> (Range<usize>, Vec<u8>) {
-        match self.stream_options {
-            Some(raw) => {
-                let mut options = options.unwrap_or_default();
-                options.insert("include_usage".into(), true.into());
-                (range_of(body, raw.get()), serde_json::Value::Object(options).to_string().into_bytes())
-            }
-            None => {
-                // Behind the model's value, which is always there.
-                let end = range_of(body, self.model.map_or("", RawValue::get)).end;
-                (end..end, br#","stream_options":{"include_usage":true}"#.to_vec())
-            }
-        }
-    }
-
-    pub(super) fn needs(&self, operation: Operation, stream: bool) -> Result<Capabilities, BodyError> {
-        if operation == Operation::Embeddings {
-            if self.input.is_none() {
-                return Err(wrong("input", "input is missing: it must be a text or a list of texts"));
-            }
-            return Ok(Capabilities::NONE.with(Capability::Embeddings));
-        }
-        let messages = self.messages.ok_or_else(|| wrong("messages", "messages is missing: it must be an array"))?;
-        let messages: Vec<Message<'_>> = serde_json::from_str(messages.get())
+        stream: bool,
+        part: fn(Capabilities, &Part<'a>) -> Capabilities,
+    ) -> Result<Capabilities, BodyError> {
+        let messages =
+            self.get("messages").ok_or_else(|| wrong("messages", "messages is missing: it must be an array"))?;
+        let messages: Vec<Message<'a>> = serde_json::from_str(messages.get())
             .map_err(|_| wrong("messages", "messages must be an array of objects, each with a role and a content"))?;
         if messages.is_empty() {
             return Err(wrong("messages", "messages is empty: it must hold at least one message"));
         }
-        let mut needs = Capabilities::NONE.with(Capability::Chat);
-        if stream {
-            needs = needs.with(Capability::Stream);
-        }
-        if self.tools.is_some_and(|tools| !matches!(tools.get(), "null" | "[]")) {
+        let mut needs = chat(stream);
+        if self.says_something("tools") {
             needs = needs.with(Capability::Tools);
         }
-        if self.logprobs.is_some_and(|logprobs| logprobs.get() == "true") {
-            needs = needs.with(Capability::Logprobs);
-        }
-        if let Some(Kind { kind: Some(Text(kind)) }) =
-            self.response_format.and_then(|raw| serde_json::from_str(raw.get()).ok())
-            && kind == "json_schema"
-        {
-            needs = needs.with(Capability::JsonSchema);
-        }
-        Ok(messages.iter().filter_map(|message| message.content).fold(needs, with_parts))
+        let contents = messages.iter().filter_map(|message| message.content);
+        Ok(contents.flat_map(parts).fold(needs, |needs, one| part(needs, &one)))
     }
 }
 
-/// The needs of a message's parts, where its content is an array of them.
-fn with_parts(needs: Capabilities, content: &RawValue) -> Capabilities {
-    if !content.get().starts_with('[') {
-        return needs;
-    }
-    let parts: Vec<Kind<'_>> = serde_json::from_str(content.get()).unwrap_or_default();
-    parts.iter().filter_map(|part| part.kind.as_ref()).fold(needs, |needs, Text(kind)| match &**kind {
-        "image_url" => needs.with(Capability::Vision),
-        "input_audio" => needs.with(Capability::AudioInput),
-        "file" => needs.with(Capability::Pdf),
-        _ => needs,
-    })
+/// What every chat needs.
+pub(super) fn chat(stream: bool) -> Capabilities {
+    let needs = Capabilities::NONE.with(Capability::Chat);
+    if stream { needs.with(Capability::Stream) } else { needs }
+}
+
+/// The parts of a content, where it is an array of them.
+pub(super) fn parts(content: &RawValue) -> Vec<Part<'_>> {
+    let is_array = content.get().starts_with('[');
+    is_array.then(|| serde_json::from_str(content.get()).unwrap_or_default()).unwrap_or_default()
 }
 
 #[derive(Deserialize)]
@@ -178,10 +137,20 @@ struct Message<'a> {
     content: Option<&'a RawValue>,
 }
 
+/// One part of a content, as OpenAI and Anthropic write them.
 #[derive(Deserialize)]
-struct Kind<'a> {
+pub(super) struct Part<'a> {
     #[serde(default, borrow, rename = "type")]
-    kind: Option<Text<'a>>,
+    pub(super) kind: Option<Text<'a>>,
+    /// Of a tool's result: parts again, or a text.
+    #[serde(default, borrow)]
+    pub(super) content: Option<&'a RawValue>,
+}
+
+/// Whether an object's `type` is this one.
+pub(super) fn is_of_type(raw: &RawValue, kind: &str) -> bool {
+    let read: Option<Part<'_>> = serde_json::from_str(raw.get()).ok();
+    read.and_then(|read| read.kind).is_some_and(|Text(found)| found == kind)
 }
 
 /// The place behind the opening brace.

@@ -1,23 +1,25 @@
-//! A request body of the OpenAI dialect, scanned once, and sent on with only the bytes changed that must be.
+//! A request body, scanned once, and sent on with only the bytes changed that must be. One file a dialect.
 //!
 //! The scan is a full JSON validation of one UTF-8 object. It looks at keys of the first level only, compared
 //! unescaped; a key that Bursar reads may stand there once. What it yields are byte ranges, so that everything that
 //! Bursar does not know passes through as the app wrote it.
 
+mod anthropic;
 mod fields;
+mod gemini;
 mod members;
+mod openai;
 mod splice;
 
-use std::borrow::Cow;
 use std::ops::Range;
 
-use serde_json::value::RawValue;
 use thiserror::Error;
 
 use fields::Fields;
 use members::Members;
 pub use splice::{Spliced, rewrite};
 
+use crate::adapter::Dialect;
 use crate::api::{Capabilities, Operation};
 use crate::bounds;
 
@@ -29,6 +31,17 @@ pub struct BodyError {
     pub message: String,
     /// The field.
     pub param: Option<String>,
+}
+
+/// What a request's path says, where a dialect puts it there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InPath {
+    /// The model as asked for.
+    pub model: String,
+    /// Whether the reply is to be streamed.
+    pub stream: bool,
+    /// Whether one vector is asked for, and not a list of them.
+    pub single: bool,
 }
 
 /// What routing needs to know of a body, and where in it the fields stand that may have to change.
@@ -46,19 +59,39 @@ pub struct Scan {
     pub max_output_tokens: Option<u64>,
     /// What the request needs of a model.
     pub needs: Capabilities,
-    /// The model's value, quotes included.
-    model_at: Range<usize>,
+    /// The body's own dialect.
+    dialect: Dialect,
+    /// The values that name the model, quotes included.
+    models_at: Vec<Range<usize>>,
     /// Where the label goes out, and what stays in its place.
     label: Option<(Range<usize>, Vec<u8>)>,
-    /// Where usage is asked for, and the text that asks.
-    ask_usage: (Range<usize>, Vec<u8>),
+    /// Where usage is asked for, and the text that asks, in a dialect that has words for it.
+    ask_usage: Option<(Range<usize>, Vec<u8>)>,
 }
 
-/// Scans a body.
+impl Scan {
+    /// Of a body that says nothing but a model.
+    fn of(dialect: Dialect, model: String) -> Self {
+        Self {
+            model,
+            stream: false,
+            include_usage: false,
+            feature: None,
+            max_output_tokens: None,
+            needs: Capabilities::NONE,
+            dialect,
+            models_at: Vec::new(),
+            label: None,
+            ask_usage: None,
+        }
+    }
+}
+
+/// Scans a body of a dialect; `path` is what the request's path said, where the dialect says anything there.
 ///
 /// # Errors
 /// When it is not one JSON object, repeats a key that Bursar reads, or has a wrong type where Bursar reads.
-pub fn scan(operation: Operation, body: &[u8]) -> Result<Scan, BodyError> {
+pub fn scan(dialect: Dialect, operation: Operation, path: Option<&InPath>, body: &[u8]) -> Result<Scan, BodyError> {
     let members: Members<'_> = serde_json::from_slice(body).map_err(|error| BodyError {
         message: if error.is_data() {
             "the body must be one JSON object".into()
@@ -67,28 +100,33 @@ pub fn scan(operation: Operation, body: &[u8]) -> Result<Scan, BodyError> {
         },
         param: None,
     })?;
-    let fields = Fields::of(&members, body)?;
-    let model: Cow<'_, str> = fields.required("model", fields.model, "a string that names a model or a route")?;
+    match dialect {
+        Dialect::OpenAi => openai::scan(operation, &Fields::of(&members, body, openai::name)?),
+        Dialect::Anthropic => anthropic::scan(&Fields::of(&members, body, anthropic::name)?),
+        Dialect::Gemini => gemini::scan(operation, path, &Fields::of(&members, body, gemini::name)?),
+    }
+}
+
+/// The scan of a body that itself says which model, whether streamed, and under which label.
+fn in_body(dialect: Dialect, fields: &Fields<'_>) -> Result<Scan, BodyError> {
+    let model = fields.required("model", "a string that names a model or a route")?;
+    check_model(&model)?;
+    let stream = fields.optional("stream", "true or false")?.unwrap_or(false);
+    let label = fields.label()?;
+    Ok(Scan {
+        stream,
+        feature: label.as_ref().map(|label| label.feature.clone()),
+        models_at: vec![fields.range("model")],
+        label: label.map(|label| (label.at, label.rest)),
+        ..Scan::of(dialect, model.into_owned())
+    })
+}
+
+fn check_model(model: &str) -> Result<(), BodyError> {
     if model.is_empty() || model.len() > bounds::MODEL_BYTES_MAX {
         return Err(wrong("model", format!("model must have 1 to {} bytes", bounds::MODEL_BYTES_MAX)));
     }
-    let stream = fields.optional("stream", fields.stream, "true or false")?.unwrap_or(false);
-    let options: Option<serde_json::Map<String, serde_json::Value>> =
-        fields.optional("stream_options", fields.stream_options, "an object")?;
-    let limit = fields.max_completion_tokens.or(fields.max_tokens);
-    let label = fields.label()?;
-    Ok(Scan {
-        model: model.into_owned(),
-        stream: stream && operation == Operation::Chat,
-        include_usage: options.as_ref().and_then(|all| all.get("include_usage")).and_then(serde_json::Value::as_bool)
-            == Some(true),
-        feature: label.as_ref().map(|label| label.feature.clone()),
-        max_output_tokens: fields.optional("max_tokens", limit, "a whole number")?,
-        needs: fields.needs(operation, stream)?,
-        model_at: range_of(body, fields.model.map_or("", RawValue::get)),
-        label: label.map(|label| (label.at, label.rest)),
-        ask_usage: fields.ask_usage(body, options),
-    })
+    Ok(())
 }
 
 fn wrong(param: &str, message: impl Into<String>) -> BodyError {

@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use super::members::Members;
 use super::{BodyError, Scan};
+use crate::adapter::Dialect;
+use crate::adapter::gemini::resource;
 use crate::bounds;
 
 /// A body on its way out: pieces of what came in, with the changed bytes between them.
@@ -33,14 +35,16 @@ impl Spliced {
 }
 
 impl Scan {
-    /// The body with another model in it, without Bursar's own label, and asking for usage if it must.
+    /// The body with another model wherever it names one, without Bursar's own label, and asking for usage if it must.
     pub fn splice(&self, body: &Bytes, model: &str, ask_usage: bool) -> Spliced {
-        let quoted = serde_json::Value::from(model).to_string().into_bytes();
-        let mut edits = vec![(self.model_at.clone(), quoted)];
+        let written = match self.dialect {
+            Dialect::OpenAi | Dialect::Anthropic => model.into(),
+            Dialect::Gemini => resource(model, str::to_owned),
+        };
+        let quoted = serde_json::Value::from(written).to_string().into_bytes();
+        let mut edits: Vec<_> = self.models_at.iter().map(|at| (at.clone(), quoted.clone())).collect();
         edits.extend(self.label.clone());
-        if ask_usage {
-            edits.push(self.ask_usage.clone());
-        }
+        edits.extend(self.ask_usage.clone().filter(|_| ask_usage));
         // What is put in at a place stands before what is cut out behind it.
         edits.sort_by_key(|(at, _)| (at.start, at.end));
         if body.len() <= bounds::SPLICE_COPIED_BYTES_MAX {

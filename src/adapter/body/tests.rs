@@ -3,10 +3,11 @@ use proptest::prelude::*;
 use bytes::Bytes;
 
 use super::*;
+use crate::adapter::Dialect;
 use crate::api::Capability;
 
 fn chat(body: &str) -> Result<Scan, BodyError> {
-    scan(Operation::Chat, body.as_bytes())
+    scan(Dialect::OpenAi, Operation::Chat, None, body.as_bytes())
 }
 
 /// What is sent, and that a large body in pieces says the same as a small one that was copied.
@@ -80,7 +81,7 @@ fn errors_name_the_field_and_help() {
     ] {
         assert_eq!(chat(body).unwrap_err().to_string(), expected, "{body}");
     }
-    assert!(scan(Operation::Chat, b"{\"model\":\"\xFF\"}").is_err());
+    assert!(scan(Dialect::OpenAi, Operation::Chat, None, b"{\"model\":\"\xFF\"}").is_err());
 }
 
 #[test]
@@ -96,6 +97,91 @@ fn deep_nesting_is_no_danger() {
     let deep =
         format!("{{\"model\":\"m\",\"messages\":[{{\"content\":{}1{}}}]}}", "[".repeat(100_000), "]".repeat(100_000));
     let _ = chat(&deep);
+}
+
+#[test]
+fn anthropics_bodies_are_read_in_their_own_words() {
+    let body = r#"{"model":"claude","max_tokens":9,"stream":true,"metadata":{"bursar_feature":"f","user_id":"u"},
+        "thinking":{"type":"enabled"},"tools":[{}],"output_config":{"effort":"low","format":{"type":"json_schema"}},
+        "messages":[{"content":"image"},{"content":[{"type":"document"},
+        {"type":"tool_result","content":[{"type":"image"}]},{"type":"file"},{"type":"tool_result","content":"x"}]}]}"#;
+    let scan = scan(Dialect::Anthropic, Operation::Chat, None, body.as_bytes()).unwrap();
+    assert_eq!((&*scan.model, scan.stream, scan.max_output_tokens), ("claude", true, Some(9)));
+    assert_eq!(scan.feature.as_deref(), Some("f"));
+    assert_eq!(names(&scan), ["chat", "stream", "tools", "vision", "pdf", "json_schema"]);
+    let sent = scan.splice(&Bytes::from(body), "other", true).to_vec();
+    let expected = body.replace(r#""claude""#, r#""other""#).replace(r#""bursar_feature":"f","#, "");
+    assert_eq!(String::from_utf8(sent).unwrap(), expected);
+}
+
+fn names(scan: &Scan) -> Vec<&'static str> {
+    scan.needs.iter().map(Capability::name).collect()
+}
+
+fn gemini(operation: Operation, single: bool, body: &str) -> Result<Scan, BodyError> {
+    let path = InPath { model: "fast".into(), stream: operation == Operation::Chat, single };
+    scan(Dialect::Gemini, operation, Some(&path), body.as_bytes())
+}
+
+#[test]
+fn geminis_path_names_the_model_and_its_chat_bodies_pass_unchanged() {
+    let body = r#"{"contents":[{"parts":[{"text":"image/png"},{"inlineData":{"mimeType":"image/png","data":"x"}}]},
+        {"parts":{"file_data":{"mime_type":"application/pdf"}}}],"tools":[{"googleSearch":{}}],
+        "generation_config":{"max_output_tokens":"7","response_json_schema":{},"responseLogprobs":true}}"#;
+    let scan = gemini(Operation::Chat, false, body).unwrap();
+    assert_eq!((&*scan.model, scan.stream, scan.max_output_tokens), ("fast", true, Some(7)));
+    assert_eq!(names(&scan), ["chat", "stream", "tools", "vision", "pdf", "json_schema", "logprobs"]);
+    assert_eq!(scan.splice(&Bytes::from(body), "m", true).to_vec(), body.as_bytes());
+    let one = r#"{"contents":{"role":"user","parts":{"inline_data":{"mimeType":"audio/wav"}}},"generationConfig":{"responseSchema":{}}}"#;
+    assert_eq!(names(&gemini(Operation::Chat, false, one).unwrap()), ["chat", "stream", "audio_input", "json_schema"]);
+}
+
+#[test]
+fn every_model_of_geminis_embeddings_is_changed() {
+    let sent = |single, body: &'static str, model| {
+        let scan = gemini(Operation::Embeddings, single, body).unwrap();
+        assert_eq!((names(&scan), scan.stream), (vec!["embeddings"], false));
+        String::from_utf8(scan.splice(&Bytes::from(body), model, false).to_vec()).unwrap()
+    };
+    let one = r#"{"model": "models/fast", "content":{"parts":[{"text":"model"}]}}"#;
+    assert_eq!(sent(true, one, "g"), one.replace("models/fast", "models/g"));
+    assert_eq!(sent(true, one, "tunedModels/g"), one.replace("models/fast", "tunedModels/g"));
+    let many =
+        r#"{"requests":[{"model":"models/fast","content":{}},{"content":{},"mod\u0065l":"fast"},{"content":{}}]}"#;
+    let expected =
+        r#"{"requests":[{"model":"models/g","content":{}},{"content":{},"mod\u0065l":"models/g"},{"content":{}}]}"#;
+    assert_eq!(sent(false, many, "g"), expected);
+}
+
+#[test]
+fn errors_of_the_other_dialects_name_their_fields() {
+    let anthropic = |body: &str| scan(Dialect::Anthropic, Operation::Chat, None, body.as_bytes()).unwrap_err();
+    assert_eq!(anthropic(r#"{"model":"m"}"#).param.as_deref(), Some("messages"));
+    assert_eq!(anthropic(r#"{"messages":[{}]}"#).param.as_deref(), Some("model"));
+    for (operation, single, body, param) in [
+        (Operation::Chat, false, "{}", "contents"),
+        (Operation::Chat, false, r#"{"contents":[]}"#, "contents"),
+        (Operation::Chat, false, r#"{"contents":7}"#, "contents"),
+        (Operation::Chat, false, r#"{"contents":[{}],"generationConfig":7}"#, "generationConfig"),
+        (
+            Operation::Chat,
+            false,
+            r#"{"contents":[{}],"generationConfig":{},"generation_config":{}}"#,
+            "generation_config",
+        ),
+        (
+            Operation::Chat,
+            false,
+            r#"{"contents":[{}],"generationConfig":{"maxOutputTokens":-1}}"#,
+            "generationConfig.maxOutputTokens",
+        ),
+        (Operation::Embeddings, true, "{}", "content"),
+        (Operation::Embeddings, false, r#"{"content":{}}"#, "requests"),
+        (Operation::Embeddings, false, r#"{"requests":[7]}"#, "requests"),
+    ] {
+        assert_eq!(gemini(operation, single, body).unwrap_err().param.as_deref(), Some(param), "{body}");
+    }
+    assert!(scan(Dialect::Gemini, Operation::Chat, None, b"{}").is_err());
 }
 
 proptest! {

@@ -41,6 +41,9 @@ pub(super) fn read(asked: &Asked, body: &Bytes) -> Result<Reply, Invalid> {
     // Newer models alone count, and there is no output to be counted.
     let input = read.usage_metadata.and_then(|usage| usage::tokens(&usage)).and_then(|tokens| tokens.input);
     seen.tokens = Tokens { input, ..Tokens::default() };
+    if asked.pass {
+        return Ok(Reply { body: None, seen });
+    }
     let written = if asked.vectors_base64 { base64 } else { Vector::Floats };
     let embedding = |(index, one): (usize, super::wire::Values)| Embedding {
         object: "embedding",

@@ -5,7 +5,8 @@
 //!
 //! One file a concern: `request` and its parts say an OpenAI body in Google's words, `reply` and `stream` say
 //! Google's answer in OpenAI's, both through `answer`, which knows what a candidate's parts mean, so that a stream
-//! and a whole reply cannot come to differ. `error` classes what went wrong. All of it is pure.
+//! and a whole reply cannot come to differ. `error` classes what went wrong. Where the app speaks Google's dialect too,
+//! replies are read all the same, for what they say of the call, and their bytes pass. All of it is pure.
 //!
 //! Source: the Gemini API reference (ai.google.dev/api), and recorded traffic where that is silent.
 
@@ -74,6 +75,7 @@ impl Adapter for Gemini {
         match asked.operation {
             Operation::Chat if asked.stream => format!("/{model}:streamGenerateContent?alt=sse"),
             Operation::Chat => format!("/{model}:generateContent"),
+            Operation::Embeddings if asked.pass && asked.single => format!("/{model}:embedContent"),
             Operation::Embeddings => format!("/{model}:batchEmbedContents"),
             // The largest page there is: more models than that are read by nobody.
             _ => "/models?pageSize=1000".into(),
@@ -120,7 +122,7 @@ impl Adapter for Gemini {
 }
 
 /// A model with its collection: `models/…` for a bare id, and the two collections of Google's as they are.
-fn resource(model: &str, written: impl Fn(&str) -> String) -> String {
+pub(super) fn resource(model: &str, written: impl Fn(&str) -> String) -> String {
     match model.strip_prefix("tunedModels/") {
         Some(id) => format!("tunedModels/{}", written(id)),
         None => format!("models/{}", written(model.strip_prefix("models/").unwrap_or(model))),

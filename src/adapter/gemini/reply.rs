@@ -44,7 +44,7 @@ pub(super) fn read(asked: &Asked, body: &Bytes) -> Result<Reply, Invalid> {
     } else if all_failed(&answers) {
         seen.error = Some(nothing(&answers));
     }
-    if seen.error.is_some() {
+    if seen.error.is_some() || asked.pass {
         return Ok(Reply { body: None, seen });
     }
     choices.sort_by_key(|choice| choice.index);

@@ -22,6 +22,8 @@ pub(super) struct Chunks {
     made_up_id: String,
     created_s: i64,
     include_usage: bool,
+    /// The app speaks Google's dialect: every frame goes out as it came.
+    pass: bool,
     ids: Ids,
     answers: Vec<Answer>,
     /// Answers whose role has been said.
@@ -41,6 +43,7 @@ impl Chunks {
             made_up_id: made_up_id(asked),
             created_s: asked.created_s,
             include_usage: asked.include_usage,
+            pass: asked.pass,
             ids: Ids::new(asked),
             answers: Vec::new(),
             begun: Vec::new(),
@@ -116,7 +119,7 @@ impl Chunks {
 
     fn write_added(&mut self, index: u32, added: Added, out: &mut Vec<u8>) {
         let Added { mut delta, logprobs } = added;
-        if delta == Delta::default() && logprobs.is_none() {
+        if self.pass || (delta == Delta::default() && logprobs.is_none()) {
             return;
         }
         delta.role = self.role(index);
@@ -178,8 +181,8 @@ impl Chunks {
     }
 }
 
-impl StreamReader for Chunks {
-    fn frame(&mut self, frame: &sse::Frame<'_>) -> Step {
+impl Chunks {
+    fn read(&mut self, frame: &sse::Frame<'_>) -> Step {
         if self.broken {
             return Step { forward: Forward::Withhold, seen: Seen::default() };
         }
@@ -195,7 +198,7 @@ impl StreamReader for Chunks {
         }
     }
 
-    fn end(&mut self) -> Step {
+    fn close(&mut self) -> Step {
         let mut seen = Seen { tokens: self.final_tokens(), ..Seen::default() };
         if self.broken {
             return Step { forward: Forward::Withhold, seen };
@@ -210,6 +213,18 @@ impl StreamReader for Chunks {
         (seen.content, seen.terminal) = (true, true);
         let out = self.write_end(seen.tokens);
         Step { forward: Forward::Replace(out), seen }
+    }
+}
+
+impl StreamReader for Chunks {
+    fn frame(&mut self, frame: &sse::Frame<'_>) -> Step {
+        let step = self.read(frame);
+        if self.pass { Step { forward: Forward::AsIs, ..step } } else { step }
+    }
+
+    fn end(&mut self) -> Step {
+        let step = self.close();
+        if self.pass { Step { forward: Forward::Withhold, ..step } } else { step }
     }
 }
 

@@ -4,7 +4,8 @@
 //! The other half of a wire format: an [`Adapter`](super::Adapter) is how Bursar speaks to a provider, an [`Ingress`] is
 //! how it listens to apps. Like adapters, these do no I/O, see no clock, and never log.
 
-use super::{Asked, Dialect, Invalid, Refusal};
+use super::{Asked, Dialect, Invalid, Refusal, sse};
+use crate::api::{ErrorBody, Failure};
 
 /// An error on its way to an app: what every dialect has a place for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,20 @@ pub struct ErrorSaid<'a> {
     pub request_id: Option<&'a str>,
     /// Seconds after which another try may help.
     pub retry_after_s: Option<u64>,
+}
+
+impl<'a> ErrorSaid<'a> {
+    /// A failure of Bursar's own.
+    pub fn of(failure: &'a Failure, request_id: Option<&'a str>) -> Self {
+        Self {
+            status: failure.code.status(),
+            code: failure.code.name(),
+            message: &failure.message,
+            param: failure.param.as_deref(),
+            request_id,
+            retry_after_s: failure.retry_after_s,
+        }
+    }
 }
 
 /// One dialect that apps speak.
@@ -67,4 +82,24 @@ pub static INGRESSES: &[&dyn Ingress] = &[];
 /// The ingress of a dialect; none for OpenAI's, in which everything is said.
 pub fn of(dialect: Dialect) -> Option<&'static dyn Ingress> {
     INGRESSES.iter().copied().find(|ingress| ingress.dialect() == dialect)
+}
+
+/// The body of an error in a dialect.
+pub fn error(dialect: Dialect, error: &ErrorSaid<'_>) -> Vec<u8> {
+    match of(dialect) {
+        Some(ingress) => ingress.error(error),
+        None => ErrorBody::new(error.status, error.message, error.param, Some(error.code)).to_json(),
+    }
+}
+
+/// The frames that end a stream in an error.
+pub fn error_frames(dialect: Dialect, error: &ErrorSaid<'_>) -> Vec<u8> {
+    match of(dialect) {
+        Some(ingress) => ingress.error_frames(error),
+        None => {
+            let mut frames = Vec::new();
+            sse::write_data(&mut frames, &self::error(dialect, error));
+            frames
+        }
+    }
 }

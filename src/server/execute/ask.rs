@@ -6,13 +6,13 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::access::Identity;
-use crate::adapter::body;
+use crate::adapter::Dialect;
 use crate::api::execute::{ExecuteRequest, Input, Options};
 use crate::api::{Code, Failure, Operation};
 use crate::bounds;
-use crate::execute::Call;
+use crate::execute::{Call, Framing, Said};
 use crate::server::body::counted;
-use crate::server::call::{Received, Said, invalid};
+use crate::server::call::{Beside, Received, invalid};
 
 /// The name of the schema that a reply must keep to: OpenAI wants one, and it means nothing to anybody.
 const SCHEMA_NAME: &str = "reply";
@@ -72,27 +72,26 @@ fn check(request: &ExecuteRequest) -> Result<(), Failure> {
 
 /// The call that a request asks for. Headers count where the body says nothing; either can switch fallback off.
 pub(super) fn call(request: ExecuteRequest, received: Received, identity: Identity) -> Result<Call, Failure> {
-    let said = Said::in_headers(&received.headers)?;
+    let beside = Beside::in_headers(&received.headers)?;
     let timeout = request.options.timeout_ms.map(Duration::from_millis);
     let model = request.wanted_model()?;
     let by = if request.route.is_some() { "route" } else { "model" };
     let body = counted(Bytes::from(chat(model, request.input, request.options).to_string()))?;
-    let scan =
-        body::scan(Operation::Chat, &body).map_err(|error| Failure { param: Some(by.into()), ..invalid(error) })?;
+    let said = Said::read(Dialect::OpenAi, Operation::Chat, None, Framing::Events, body)
+        .map_err(|error| Failure { param: Some(by.into()), ..invalid(error) })?;
     Ok(Call {
         id: received.id,
         began: received.began,
         body_took: received.body_took,
         app: identity.app,
-        feature: request.feature.or(said.feature).unwrap_or(identity.feature),
+        feature: request.feature.or(beside.feature).unwrap_or(identity.feature),
         operation: Operation::Chat,
-        body,
-        scan,
+        said,
         headers: received.headers,
         require: request.require.into_iter().collect(),
-        pin: request.connection.or(said.pin),
-        fallback: request.fallback && said.fallback,
-        timeout: timeout.or(said.timeout),
+        pin: request.connection.or(beside.pin),
+        fallback: request.fallback && beside.fallback,
+        timeout: timeout.or(beside.timeout),
     })
 }
 

@@ -56,18 +56,7 @@ impl Events {
 
     /// Says frames of OpenAI's dialect in events.
     fn translate(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
-        let too_long = |error: sse::TooLong| Failure::new(Code::UpstreamTooLarge, error.to_string());
-        self.frames.push(bytes);
-        while let Some(frame) = self.frames.next_frame().map_err(too_long)? {
-            let Some(data) = frame.data.filter(|data| data.trim_ascii() != b"[DONE]") else { continue };
-            let mut said =
-                Said::read(&data).map_err(|invalid| Failure::new(Code::UpstreamInvalid, invalid.to_string()))?;
-            if let Some(error) = said.error.take() {
-                self.end(out, &ExecuteEvent::Error(ErrorBody { error }));
-                return Ok(());
-            }
-            self.gathered.add(said)?.iter().for_each(|event| write(out, event));
-        }
+        self.ended = translate(&mut self.frames, &mut self.gathered, bytes, out)?;
         Ok(())
     }
 
@@ -77,13 +66,41 @@ impl Events {
     }
 }
 
-/// The events of an answer that came whole.
+/// Says frames of OpenAI's dialect in events; true where an error ended them.
+fn translate(
+    frames: &mut sse::Reader,
+    gathered: &mut Gathered,
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<bool, Failure> {
+    let too_long = |error: sse::TooLong| Failure::new(Code::UpstreamTooLarge, error.to_string());
+    frames.push(bytes);
+    while let Some(frame) = frames.next_frame().map_err(too_long)? {
+        let Some(data) = frame.data.filter(|data| data.trim_ascii() != b"[DONE]") else { continue };
+        let mut said = Said::read(&data).map_err(|invalid| Failure::new(Code::UpstreamInvalid, invalid.to_string()))?;
+        if let Some(error) = said.error.take() {
+            write(out, &ExecuteEvent::Error(ErrorBody { error }));
+            return Ok(true);
+        }
+        gathered.add(said)?.iter().for_each(|event| write(out, event));
+    }
+    Ok(false)
+}
+
+/// The events of an answer whose frames are all there.
 ///
 /// # Errors
 /// As [`Gathered::add`].
-pub(super) fn all_at_once(who: &Who, mut gathered: Gathered, said: Said, ledger: &Ledger) -> Result<Vec<u8>, Failure> {
+pub(super) fn all_at_once(
+    who: &Who,
+    mut gathered: Gathered,
+    frames: &[u8],
+    ledger: &Ledger,
+) -> Result<Vec<u8>, Failure> {
     let mut out = Vec::new();
-    gathered.add(said)?.iter().for_each(|event| write(&mut out, event));
+    // One frame may hold all of an answer.
+    let mut reader = sse::Reader::new(bounds::REPLY_BODY_BYTES_MAX.saturating_add(bounds::STREAM_FRAME_BYTES_MAX));
+    translate(&mut reader, &mut gathered, frames, &mut out)?;
     write(&mut out, &ExecuteEvent::Done(Box::new(gathered.reply(who, ledger))));
     Ok(out)
 }

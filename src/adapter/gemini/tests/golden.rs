@@ -97,6 +97,7 @@ fn streams_are_decoded() {
         let streamed = stream(&asked(Operation::Chat, true), &[&read(&path)]);
         let golden = read(&path.with_file_name(format!("{name}.openai.sse")));
         let ends = golden.ends_with(b"data: [DONE]\n\n");
+        assert_eq!(streamed.passed, 0, "{name}: Google's bytes must not reach the app");
         if streamed.out != golden || streamed.terminal != ends || streamed.content == golden.is_empty() {
             wrong.push(format!("{name}: {streamed:?}\n{}", String::from_utf8_lossy(&streamed.out)));
         }

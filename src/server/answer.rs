@@ -1,4 +1,4 @@
-//! OpenAI's surface: chat completions and embeddings.
+//! What apps are answered: whole, as it comes, or why not.
 
 use std::io;
 
@@ -9,71 +9,28 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 
-use super::call::Received;
-use super::dialect::Surface;
+use super::dialect::{self, Surface};
 use super::reply::{self, Reply};
-use super::routes::Admitted;
 use super::unread::Patience;
-use crate::adapter::hub;
-use crate::api::{Code, Failure, Operation, RequestId};
-use crate::execute::{self, Answer, AnswerBody, ProviderAnswer, Refused, Relay, Unanswered};
-
-/// `POST /v1/chat/completions`.
-pub(super) async fn chat(admitted: Admitted) -> Reply {
-    serve(admitted, Operation::Chat).await
-}
-
-/// `POST /v1/embeddings`.
-pub(super) async fn embeddings(admitted: Admitted) -> Reply {
-    serve(admitted, Operation::Embeddings).await
-}
-
-async fn serve(admitted: Admitted, operation: Operation) -> Reply {
-    let Admitted { context, identity, request, .. } = admitted;
-    let (head, body) = request.into_parts();
-    let mut received = Received::now(&context, head.headers);
-    let id = received.id;
-    let body = received.body(body).await;
-    let call = match body.and_then(|body| received.call(identity, operation, body)) {
-        Ok(call) => call,
-        Err(failure) => return with_request_id(Surface::OpenAi.failure(&failure), id),
-    };
-    let streamed = Streamed { wanted: call.scan.stream, with_usage: call.scan.include_usage };
-    let reply = match execute::execute(&context.worker, call).await {
-        Ok(answer) => answered(answer, streamed),
-        Err(unanswered) => refused(unanswered),
-    };
-    with_request_id(reply, id)
-}
-
-fn with_request_id(mut reply: Reply, id: RequestId) -> Reply {
-    reply::with_id(reply.headers_mut(), id);
-    reply
-}
-
-/// Whether an app wants its answer as a stream, and in it the usage.
-#[derive(Clone, Copy)]
-struct Streamed {
-    wanted: bool,
-    with_usage: bool,
-}
+use crate::adapter::ingress::ErrorSaid;
+use crate::adapter::{Dialect, ProviderError};
+use crate::api::Code;
+use crate::execute::{Answer, AnswerBody, ProviderAnswer, Refused, Relay, Unanswered};
 
 /// An answer, whole or as it comes.
-fn answered(answer: Answer, streamed: Streamed) -> Reply {
+pub(super) fn answered(answer: Answer) -> Reply {
     let described = Described::of(&answer);
     let reply = match answer.body {
-        // A provider that was asked for a stream may answer at once.
-        AnswerBody::Whole(body, _) if streamed.wanted => match hub::at_once(&body, streamed.with_usage) {
-            Ok(frames) => {
-                let body = Full::new(Bytes::from(frames)).map_err(|never| match never {});
-                event_stream(body.boxed_unsync())
-            }
-            Err(invalid) => Surface::OpenAi.failure(&Failure::new(Code::UpstreamInvalid, invalid.to_string())),
-        },
         AnswerBody::Whole(body, _) => reply::json_bytes(StatusCode::OK, body),
+        AnswerBody::Frames(frames, _) => event_stream(at_once(frames)),
         AnswerBody::Stream(relay) => stream_reply(relay),
     };
     described.put_on(reply)
+}
+
+/// Bytes that are there as a body of pieces.
+pub(super) fn at_once(bytes: Bytes) -> reply::Pieces {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// The headers that say how an answer came about.
@@ -123,12 +80,12 @@ pub(super) fn event_stream(body: reply::Pieces) -> Reply {
     reply
 }
 
-/// What the app is told of a call that nobody answered.
-pub(super) fn refused(unanswered: Unanswered) -> Reply {
+/// What the app is told, in its dialect, of a call that nobody answered.
+pub(super) fn refused(dialect: Dialect, unanswered: Unanswered) -> Reply {
     let mut reply = match unanswered.refused {
-        Refused::Bursar(failure) => Surface::OpenAi.failure(&failure),
+        Refused::Bursar(failure) => Surface::App(dialect).failure(&failure),
         Refused::Provider(answer) => {
-            let mut reply = passed_on(answer);
+            let mut reply = passed_on(dialect, &answer);
             // The same request would be refused again; SDKs come again by themselves after a 408, 409 or 429.
             reply::with_no_retry(&mut reply);
             reply
@@ -139,8 +96,8 @@ pub(super) fn refused(unanswered: Unanswered) -> Reply {
 }
 
 /// A provider's answer to the app's own fault: unchanged in the same dialect, if it is JSON and shows no key; else its
-/// text in OpenAI's.
-fn passed_on(answer: ProviderAnswer) -> Reply {
+/// text in the app's.
+fn passed_on(dialect: Dialect, answer: &ProviderAnswer) -> Reply {
     let status = match answer.status {
         // With these an app is told that Bursar refuses it; a provider that flags a prompt uses them too.
         401..=403 => StatusCode::BAD_REQUEST,
@@ -148,11 +105,18 @@ fn passed_on(answer: ProviderAnswer) -> Reply {
         429 => StatusCode::PAYLOAD_TOO_LARGE,
         other => reply::status(other),
     };
-    if let Some(body) = answer.unchanged() {
+    if let Some(body) = answer.unchanged(dialect) {
         return reply::json_bytes(status, body);
     }
-    let mut body = crate::api::ErrorBody::of(&Failure::new(Code::InvalidRequest, answer.error.message));
-    body.error.code = answer.error.code.or(answer.error.kind);
-    body.error.param = answer.error.param;
-    reply::json(status, &body)
+    let ProviderError { message, kind, code, param, .. } = &answer.error;
+    let code = code.as_deref().or(kind.as_deref()).unwrap_or(Code::InvalidRequest.name());
+    let said = ErrorSaid {
+        status: status.as_u16(),
+        code,
+        message,
+        param: param.as_deref(),
+        request_id: None,
+        retry_after_s: None,
+    };
+    dialect::error(dialect, status, &said)
 }

@@ -1,0 +1,108 @@
+//! A call as it came from an app, and the same in OpenAI's dialect for providers of another.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::time::Instant;
+
+use crate::adapter::body::{self, BodyError, InPath, Scan};
+use crate::adapter::ingress::{self, Ingress};
+use crate::adapter::{Asked, Dialect, Refusal};
+use crate::api::{AppName, Capabilities, ConnectionId, Feature, Operation, RequestId};
+
+/// A call, access and parsing done.
+pub struct Call {
+    /// Its id.
+    pub id: RequestId,
+    /// When its head had been read.
+    pub began: Instant,
+    /// How long its body then took to come.
+    pub body_took: Duration,
+    /// Who calls.
+    pub app: AppName,
+    /// What for.
+    pub feature: Feature,
+    /// The kind of call.
+    pub operation: Operation,
+    /// What is asked, in the app's own words.
+    pub said: Said,
+    /// The app's headers, of which adapters' lists let a few through.
+    pub headers: HeaderMap,
+    /// Capabilities that the app asks for in addition.
+    pub require: Capabilities,
+    /// The only connection that may be used.
+    pub pin: Option<ConnectionId>,
+    /// Whether other candidates may be tried after the first.
+    pub fallback: bool,
+    /// The time for all of it.
+    pub timeout: Option<Duration>,
+}
+
+/// A request's body with what routing needs of it.
+pub struct Said {
+    /// The dialect that the app speaks.
+    pub dialect: Dialect,
+    /// What its path says, where its dialect puts it there.
+    pub path: Option<InPath>,
+    /// How its stream is framed, where it wants one.
+    pub framing: Framing,
+    /// The body as it came.
+    pub body: Bytes,
+    /// What routing needs of it.
+    pub scan: Scan,
+    /// The same in OpenAI's dialect, once a candidate of another dialect has asked for it.
+    in_openai: OnceLock<Result<Box<Said>, Refusal>>,
+}
+
+/// How a stream is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Framing {
+    /// Server-sent events.
+    #[default]
+    Events,
+    /// One JSON array, piece by piece: Google's form for apps that do not ask for events (`alt=sse`).
+    Array,
+}
+
+impl Said {
+    /// Reads a body, for what routing needs of it.
+    ///
+    /// # Errors
+    /// When it cannot be served.
+    pub fn read(
+        dialect: Dialect,
+        operation: Operation,
+        path: Option<InPath>,
+        framing: Framing,
+        body: Bytes,
+    ) -> Result<Self, BodyError> {
+        let scan = body::scan(dialect, operation, path.as_ref(), &body)?;
+        Ok(Self { dialect, path, framing, body, scan, in_openai: OnceLock::new() })
+    }
+
+    /// Whether one vector is asked for, and not a list of them.
+    pub fn single(&self) -> bool {
+        self.path.as_ref().is_some_and(|path| path.single)
+    }
+
+    /// The same in OpenAI's dialect; translated once, however many candidates are tried.
+    ///
+    /// # Errors
+    /// When something in it cannot be said there.
+    pub fn in_openai(&self, asked: &Asked) -> Result<&Self, Refusal> {
+        match ingress::of(self.dialect) {
+            None => Ok(self),
+            Some(ingress) => {
+                let said = self.in_openai.get_or_init(|| translated(ingress, asked, &self.body).map(Box::new));
+                said.as_deref().map_err(Refusal::clone)
+            }
+        }
+    }
+}
+
+fn translated(ingress: &dyn Ingress, asked: &Asked, body: &[u8]) -> Result<Said, Refusal> {
+    let body = Bytes::from(ingress.request(asked, body)?);
+    Said::read(Dialect::OpenAi, asked.operation, None, Framing::Events, body).map_err(Refusal::from)
+}
