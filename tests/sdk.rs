@@ -29,6 +29,8 @@ mod fake;
 #[path = "it/harness/mod.rs"]
 #[allow(unused_imports, reason = "it has other users")]
 mod harness;
+#[path = "sdk/litellm.rs"]
+mod litellm;
 #[path = "sdk/operations.rs"]
 mod operations;
 #[path = "sdk/upstreams.rs"]
@@ -123,7 +125,14 @@ async fn run(command: &[&str], socket: &Path) -> BTreeMap<String, Value> {
     let [program, script, arguments @ ..] = command else { panic!("a command has a program and a script") };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(script);
     let mut command = Command::new(program);
-    command.env("PYTHONDONTWRITEBYTECODE", "1").arg(script).args(arguments).arg(socket).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg(script)
+        .args(arguments)
+        .arg(socket)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let child = command.spawn().expect("the client starts");
     let pid = rustix::process::Pid::from_child(&child);
     let ended = tokio::task::spawn_blocking(move || child.wait_with_output());

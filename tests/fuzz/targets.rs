@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use bursar::adapter::body::{self, InPath};
 use bursar::adapter::hub::{ChatRequest, EmbeddingRequest, Said, at_once, wants_base64};
 use bursar::adapter::ingress::{ErrorSaid, INGRESSES, Ingress};
 use bursar::adapter::sse::{Frame, Reader};
-use bursar::adapter::{ADAPTERS, Adapter, Asked, Dialect, Forward, Refusal, body};
+use bursar::adapter::{ADAPTERS, Adapter, Asked, Dialect, Forward, Refusal};
 use bursar::api::{Operation, Tokens};
 use bursar::bounds;
 use bytes::Bytes;
@@ -73,19 +74,26 @@ pub fn sse(data: &[u8]) {
 pub fn scan(data: &[u8]) {
     let Some(picked) = Picked::read(data) else { return };
     let operation = *picked.of(OPERATIONS);
+    let dialect = [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini][usize::from(picked.flags >> 5) % 3];
     let _ = body::rewrite(picked.rest, &["user".into()], &[("max_tokens".into(), "max_completion_tokens".into())])
         .inspect(|out| assert_object(out));
-    let Ok(scan) = body::scan(operation, picked.rest) else { return };
+    let path = |model: &str| InPath { model: model.into(), stream: picked.flag(1), single: picked.flag(2) };
+    let scan = |model: &str, body: &[u8]| body::scan(dialect, operation, Some(&path(model)), body);
+    let Ok(scanned) = scan("a-model", picked.rest) else { return };
     assert_object(picked.rest);
-    let sent = scan.splice(&Bytes::copy_from_slice(picked.rest), "another \"model\"", picked.flag(0));
+    let other = "another \"model\"";
+    let sent = scanned.splice(&Bytes::copy_from_slice(picked.rest), other, picked.flag(0));
     assert_eq!(sent.len(), sent.to_vec().len());
     let sent = sent.to_vec();
     assert_object(&sent);
-    let again = body::scan(operation, &sent).expect("what is sent is a body too");
-    assert_eq!(again.model, "another \"model\"");
-    assert_eq!((again.stream, again.max_output_tokens, again.needs), (scan.stream, scan.max_output_tokens, scan.needs));
+    let again = scan(other, &sent).expect("what is sent is a body too");
+    assert_eq!(again.model, other);
+    assert_eq!(
+        (again.stream, again.max_output_tokens, again.needs),
+        (scanned.stream, scanned.max_output_tokens, scanned.needs)
+    );
     assert!(again.feature.is_none(), "the label is Bursar's, and stays here");
-    assert!(again.include_usage || !picked.flag(0), "usage was asked for");
+    assert!(again.include_usage || !picked.flag(0) || dialect != Dialect::OpenAi, "usage was asked for");
 }
 
 /// OpenAI's dialect is read or refused, and what reads is an object.

@@ -128,7 +128,8 @@ async fn check(client: &Client, command: &[&str]) {
     for upstream in DIALECTS {
         let slug = format!("{upstream}-stream");
         let of = |provider: &str| provider == slug;
-        let finals: Vec<_> = records.iter().filter(|one| one.provider.as_ref().is_some_and(|slug| of(slug.as_str()))).collect();
+        let finals: Vec<_> =
+            records.iter().filter(|one| one.provider.as_ref().is_some_and(|slug| of(slug.as_str()))).collect();
         let [streamed] = finals[..] else { panic!("{slug}: one record") };
         assert!(streamed.stream && streamed.is_final, "{slug}");
         assert_eq!((streamed.tokens.input, streamed.tokens.output), (Some(9), Some(2)), "{slug}");

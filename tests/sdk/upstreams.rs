@@ -81,12 +81,7 @@ impl<'a> Upstreams<'a> {
     }
 
     /// A provider of any kind, with one connection.
-    pub fn of_kind<B: Into<Behaviour>>(
-        &mut self,
-        kind: &str,
-        slug: &str,
-        behaviours: impl IntoIterator<Item = B>,
-    ) {
+    pub fn of_kind<B: Into<Behaviour>>(&mut self, kind: &str, slug: &str, behaviours: impl IntoIterator<Item = B>) {
         let version = if kind == "gemini" { "v1beta" } else { "v1" };
         let base = format!("{}/{version}", self.fake.url());
         self.setup = std::mem::take(&mut self.setup).provider_of(kind, slug, &base, "");
@@ -151,14 +146,20 @@ fn gemini_call_body() -> Value {
 }
 
 pub fn anthropic_call() -> Reply {
-    anthropic::message(&json!([{"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "Oslo"}}]), "tool_use")
+    anthropic::message(
+        &json!([{"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "Oslo"}}]),
+        "tool_use",
+    )
 }
 
 pub fn anthropic_streamed_call() -> Events {
     let piece = |json: &str| json!({"type": "input_json_delta", "partial_json": json});
     let (first, rest) = CALL_ARGUMENTS.split_at(5);
     let block = json!({"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {}});
-    anthropic::end(anthropic::block_of(anthropic::opening(), 0, &block, &[piece(""), piece(first), piece(rest)]), "tool_use")
+    anthropic::end(
+        anthropic::block_of(anthropic::opening(), 0, &block, &[piece(""), piece(first), piece(rest)]),
+        "tool_use",
+    )
 }
 
 /// In base64, as all clients here ask for it.

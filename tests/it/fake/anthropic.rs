@@ -32,7 +32,8 @@ pub fn stream(texts: &[&str]) -> Events {
 
 /// A stream's beginning: the message without content.
 pub fn opening() -> Events {
-    Events::new().event("message_start", &json!({"type": "message_start", "message": begun()}))
+    Events::new()
+        .event("message_start", &json!({"type": "message_start", "message": begun()}))
         .event("ping", &json!({"type": "ping"}))
 }
 
