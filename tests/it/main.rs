@@ -13,6 +13,7 @@
 mod basics;
 mod corpora;
 mod demo;
+mod dialects;
 mod execute;
 mod fake;
 mod fake_tests;
