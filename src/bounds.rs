@@ -20,6 +20,8 @@ pub const REQUEST_BODY_BYTES_FREE: usize = 64 * KIB;
 pub const SPLICE_COPIED_BYTES_MAX: usize = 16 * KIB;
 /// Bytes of an admin request's body: a connection with its settings is small.
 pub const ADMIN_BODY_BYTES_MAX: usize = MIB;
+/// Fields of a form: OpenAI's largest has a dozen, and may repeat one for each of a few files.
+pub const FORM_FIELDS_MAX: usize = 256;
 /// Bytes of a reply that is not streamed, after decoding: generous for embeddings in batches.
 pub const REPLY_BODY_BYTES_MAX: usize = 32 * MIB;
 /// Bytes of one frame of a stream: image models put whole pictures into one.
@@ -34,6 +36,8 @@ pub const HELD_FRAMES_BYTES_MAX: usize = 256 * KIB;
 pub const STREAM_ANSWERS_MAX: usize = 128;
 /// Bytes that the arguments of one call may grow to where they come in pieces: a call is a message, not a file.
 pub const CALL_ARGUMENTS_BYTES_MAX: usize = 8 * MIB;
+/// Bytes that one thought of a streamed answer may grow to: no model writes more tokens in a whole answer.
+pub const THOUGHT_BYTES_MAX: usize = 8 * MIB;
 /// Calls of tools in one reply that is gathered: an app may name 128 tools, and models call few of them at once.
 pub const REPLY_CALLS_MAX: usize = 1_024;
 /// Steps of a path to a piece of arguments: deeper than any schema, and no deeper than recursion may go.

@@ -44,7 +44,10 @@ const TOO_LARGE_WORDS: &[&str] = &["context_length_exceeded", "request_too_large
 const STATUS_WORDS: &[(&str, u16)] = &[
     ("invalid_request_error", 400),
     ("authentication_error", 401),
+    ("billing_error", 402),
     ("permission_error", 403),
+    ("not_found_error", 404),
+    ("request_too_large", 413),
     ("rate_limit_exceeded", 429),
     ("rate_limit_error", 429),
     ("slow_down", 429),
@@ -52,6 +55,7 @@ const STATUS_WORDS: &[(&str, u16)] = &[
     ("api_error", 500),
     ("internal_server_error", 500),
     ("service_unavailable", 503),
+    ("timeout_error", 504),
     ("overloaded_error", 529),
 ];
 /// The status that an error counts as having where nothing names one.

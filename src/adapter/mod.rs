@@ -6,6 +6,7 @@
 //!
 //! A new format is one file here and one line in [`ADAPTERS`]; tests walk that table.
 
+pub mod anthropic;
 pub mod body;
 pub mod classify;
 pub mod gemini;
@@ -13,7 +14,10 @@ pub mod hub;
 pub mod ingress;
 pub mod openai;
 pub mod openrouter;
+mod passing;
 pub mod sse;
+#[cfg(test)]
+mod testing;
 pub mod text;
 
 use std::time::Duration;
@@ -76,6 +80,8 @@ pub struct Facts {
 pub struct Asked {
     /// What kind of call.
     pub operation: Operation,
+    /// The path, where an operation has several: those of OpenAI that make or change pictures, or write speech down.
+    pub endpoint: Option<&'static str>,
     /// The model to ask the provider for.
     pub model: String,
     /// Whether the reply is to be streamed.
@@ -89,6 +95,8 @@ pub struct Asked {
     pub pass: bool,
     /// Whether the app asked for one vector, where its dialect tells that from a list of one (Gemini's `embedContent`).
     pub single: bool,
+    /// The most tokens that the model can answer with, where that is known: some formats must name a figure.
+    pub max_output_tokens: Option<u64>,
     /// Whether the app asked for vectors as base64 (`encoding_format`), where the provider only gives lists.
     pub vectors_base64: bool,
     /// Unique text from which ids are made where the provider gives none.
@@ -102,16 +110,23 @@ impl Asked {
     pub fn for_model(model: &str) -> Self {
         Self {
             operation: Operation::Models,
+            endpoint: None,
             model: model.into(),
             stream: false,
             include_usage: false,
             usage_added: false,
             pass: false,
             single: false,
+            max_output_tokens: None,
             vectors_base64: false,
             seed: String::new(),
             created_s: 0,
         }
+    }
+
+    /// An id for a chat's answer, where the provider gives none.
+    pub fn made_up_id(&self) -> String {
+        format!("chatcmpl-{}", self.seed)
     }
 }
 
@@ -164,6 +179,21 @@ pub struct ProviderError {
     pub param: Option<String>,
     /// How long the provider wants to be left alone.
     pub retry_after: Option<Duration>,
+}
+
+impl ProviderError {
+    /// An error that a provider's answer is, rather than names: what was sent cannot be read, or is none.
+    pub fn broken(message: &str) -> Self {
+        Self {
+            outcome: Outcome::Transient,
+            status: 502,
+            message: text::sanitise(message),
+            kind: None,
+            code: None,
+            param: None,
+            retry_after: None,
+        }
+    }
 }
 
 /// What a reply or a part of it says about the call.
@@ -258,7 +288,8 @@ pub trait Adapter: Send + Sync {
 }
 
 /// Every wire format there is.
-pub static ADAPTERS: &[&dyn Adapter] = &[&openai::OPENAI, &openai::SANDBOX, &openrouter::OPENROUTER, &gemini::GEMINI];
+pub static ADAPTERS: &[&dyn Adapter] =
+    &[&openai::OPENAI, &openai::SANDBOX, &openrouter::OPENROUTER, &gemini::GEMINI, &anthropic::ANTHROPIC];
 
 /// The adapter of a kind.
 #[doc(alias = "AiProviderInterface")]

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::capability::Capability;
 use super::ids::{AppName, ConnectionId, Feature, ProviderSlug, RequestId};
 use super::money::NanoUsd;
 use super::outcome::Outcome;
@@ -33,6 +34,18 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self::Chat,
+        Self::Embeddings,
+        Self::Models,
+        Self::Responses,
+        Self::Images,
+        Self::Speech,
+        Self::Transcription,
+        Self::Moderation,
+    ];
+
     /// The name as it stands in records and replies.
     pub const fn name(self) -> &'static str {
         match self {
@@ -48,6 +61,22 @@ impl Operation {
     }
 }
 
+impl Operation {
+    /// What a model must be able to do to be asked this; none where every provider can be.
+    pub const fn capability(self) -> Option<Capability> {
+        Some(match self {
+            Self::Chat => Capability::Chat,
+            Self::Embeddings => Capability::Embeddings,
+            Self::Responses => Capability::Responses,
+            Self::Images => Capability::Images,
+            Self::Speech => Capability::Speech,
+            Self::Transcription => Capability::Transcription,
+            Self::Moderation => Capability::Moderation,
+            Self::Models => return None,
+        })
+    }
+}
+
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
@@ -58,7 +87,7 @@ impl FromStr for Operation {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        [Self::Chat, Self::Embeddings, Self::Models].into_iter().find(|op| op.name() == text).ok_or(())
+        Self::ALL.iter().copied().find(|op| op.name() == text).ok_or(())
     }
 }
 

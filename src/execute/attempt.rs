@@ -12,7 +12,7 @@ use super::tap::{Tap, TapError};
 use super::wire::{self, WireError};
 use super::{Call, Worker};
 use crate::adapter::{Asked, Invalid, ProviderError, hub, ingress};
-use crate::api::{Code, Outcome};
+use crate::api::{Code, Operation, Outcome};
 use crate::bounds;
 use crate::config::Timeouts;
 use crate::rotation::Candidate;
@@ -71,9 +71,15 @@ pub(super) async fn attempt(
         Ok(Ok(reply)) => reply,
     };
     ledger.head(reply.status.as_u16());
-    let headers = wire::given_back(candidate, &reply.headers);
+    let mut headers = wire::given_back(candidate, &reply.headers);
+    let media_type = reply.headers.get(CONTENT_TYPE).cloned();
     let reading = Reading { call, asked: &asked, candidate, timeouts: &timeouts, deadline };
     let success = reading.read(reply, ledger).await?;
+    if let (Success::Begun { tap, .. }, Some(media_type)) = (&success, media_type)
+        && tap.is_plain()
+    {
+        headers.insert(CONTENT_TYPE, media_type);
+    }
     Ok(Answered { success, headers, timeouts, deadline })
 }
 
@@ -126,9 +132,14 @@ impl Reading<'_> {
         if reply.headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
             return Err(Failed::invalid(&Invalid("it is compressed, which was not asked for".into())));
         }
+        let plain = matches!(self.asked.operation, Operation::Speech | Operation::Transcription);
         match (self.asked.stream, kind) {
+            (true, Kind::Events) => self.begin(self.events(reply), ledger).await,
+            (_, Kind::Other | Kind::Unknown | Kind::Events) if plain => {
+                self.begin(Tap::plain(reply, Outlet::of(self.call, self.asked)), ledger).await
+            }
             (_, Kind::Other) => Err(Failed::invalid(&Invalid("it is neither JSON nor a stream of events".into()))),
-            (true, Kind::Events | Kind::Unknown) => self.begin(reply, ledger).await,
+            (true, Kind::Unknown) => self.begin(self.events(reply), ledger).await,
             // A provider that was asked for a stream may still answer at once.
             (true | false, _) => self.whole(&mut reply, ledger).await,
         }
@@ -174,7 +185,8 @@ impl Reading<'_> {
 
     /// A whole answer as the app wants it.
     fn told(&self, asked: &Asked, body: Bytes) -> Result<Success, Invalid> {
-        if asked.stream {
+        // Other calls than a chat are answered in JSON then: only a chat's frames can be made up.
+        if asked.stream && asked.operation == Operation::Chat {
             let mut out = Outlet::of(self.call, asked);
             out.put(&hub::at_once(&body, asked.include_usage)?);
             out.end();
@@ -186,10 +198,15 @@ impl Reading<'_> {
         }
     }
 
-    /// Holds the head and the first frames back until there is content, or for as long as an app may be kept waiting.
-    async fn begin(&self, reply: Reply, ledger: &mut Ledger) -> Result<Success, Failed> {
+    /// A stream of events.
+    fn events(&self, reply: Reply) -> Tap {
         let reader = self.candidate.provider.adapter.stream(self.asked);
-        let mut tap = Box::new(Tap::new(reply, reader, Outlet::of(self.call, self.asked)));
+        Tap::events(reply, reader, Outlet::of(self.call, self.asked))
+    }
+
+    /// Holds the head and the first frames back until there is content, or for as long as an app may be kept waiting.
+    async fn begin(&self, tap: Tap, ledger: &mut Ledger) -> Result<Success, Failed> {
+        let mut tap = Box::new(tap);
         let commit_at = Instant::now() + self.timeouts.commit_after;
         loop {
             let now = Instant::now();

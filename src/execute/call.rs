@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
 use crate::adapter::body::{self, BodyError, InPath, Scan};
@@ -44,16 +44,27 @@ pub struct Call {
 pub struct Said {
     /// The dialect that the app speaks.
     pub dialect: Dialect,
-    /// What its path says, where its dialect puts it there.
-    pub path: Option<InPath>,
-    /// How its stream is framed, where it wants one.
-    pub framing: Framing,
+    /// How it was asked.
+    pub manner: Manner,
+    /// The content type, where the body is a form.
+    pub form: Option<HeaderValue>,
     /// The body as it came.
     pub body: Bytes,
     /// What routing needs of it.
     pub scan: Scan,
     /// The same in OpenAI's dialect, once a candidate of another dialect has asked for it.
     in_openai: OnceLock<Result<Box<Said>, Refusal>>,
+}
+
+/// How a call is asked beside its body.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Manner {
+    /// What its path says, where its dialect puts it there.
+    pub path: Option<InPath>,
+    /// The path itself, where an operation has several.
+    pub endpoint: Option<&'static str>,
+    /// How its stream is framed, where it wants one.
+    pub framing: Framing,
 }
 
 /// How a stream is written.
@@ -67,24 +78,34 @@ pub enum Framing {
 }
 
 impl Said {
-    /// Reads a body, for what routing needs of it.
+    /// Reads a JSON body, for what routing needs of it.
     ///
     /// # Errors
     /// When it cannot be served.
-    pub fn read(
-        dialect: Dialect,
+    pub fn json(dialect: Dialect, operation: Operation, manner: Manner, body: Bytes) -> Result<Self, BodyError> {
+        let scan = body::scan(dialect, operation, manner.path.as_ref(), &body)?;
+        Ok(Self { dialect, manner, form: None, body, scan, in_openai: OnceLock::new() })
+    }
+
+    /// Reads a form of OpenAI's dialect, whose content type names this boundary.
+    ///
+    /// # Errors
+    /// When it cannot be served.
+    pub fn form(
         operation: Operation,
-        path: Option<InPath>,
-        framing: Framing,
+        manner: Manner,
+        content_type: HeaderValue,
+        boundary: &str,
         body: Bytes,
     ) -> Result<Self, BodyError> {
-        let scan = body::scan(dialect, operation, path.as_ref(), &body)?;
-        Ok(Self { dialect, path, framing, body, scan, in_openai: OnceLock::new() })
+        let scan = body::scan_form(operation, boundary, &body)?;
+        let form = Some(content_type);
+        Ok(Self { dialect: Dialect::OpenAi, manner, form, body, scan, in_openai: OnceLock::new() })
     }
 
     /// Whether one vector is asked for, and not a list of them.
     pub fn single(&self) -> bool {
-        self.path.as_ref().is_some_and(|path| path.single)
+        self.manner.path.as_ref().is_some_and(|path| path.single)
     }
 
     /// The same in OpenAI's dialect; translated once, however many candidates are tried.
@@ -104,5 +125,5 @@ impl Said {
 
 fn translated(ingress: &dyn Ingress, asked: &Asked, body: &[u8]) -> Result<Said, Refusal> {
     let body = Bytes::from(ingress.request(asked, body)?);
-    Said::read(Dialect::OpenAi, asked.operation, None, Framing::Events, body).map_err(Refusal::from)
+    Said::json(Dialect::OpenAi, asked.operation, Manner::default(), body).map_err(Refusal::from)
 }

@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderMap;
 
-pub use call::{Call, Framing, Said};
+pub use call::{Call, Framing, Manner, Said};
 pub use failure::{Failed, ProviderAnswer, Refused};
 pub use ledger::{Attempted, Labels, Ledger};
 pub use probe::{Probe, probe};

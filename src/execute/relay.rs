@@ -24,6 +24,8 @@ pub struct Relay {
     /// Set by whoever ends the stream because the app does not read it.
     unread: Arc<AtomicBool>,
     state: State,
+    /// Whether it broke off and could not say so in words.
+    broken: bool,
 }
 
 enum State {
@@ -35,7 +37,7 @@ enum State {
 
 impl Relay {
     pub(super) fn new(tap: Box<Tap>, terminal: bool, ledger: Ledger, timeouts: Timeouts, deadline: Instant) -> Self {
-        Self { tap, ledger, timeouts, deadline, terminal, unread: Arc::default(), state: State::Held }
+        Self { tap, ledger, timeouts, deadline, terminal, unread: Arc::default(), state: State::Held, broken: false }
     }
 
     /// The account, for what goes with the reply.
@@ -51,6 +53,11 @@ impl Relay {
     /// What to set before the stream is dropped because the app does not read it.
     pub fn unread(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.unread)
+    }
+
+    /// Whether it ended before it was whole and had no words to say so: the app's connection must break off too.
+    pub fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// The next bytes for the app, whole frames of its dialect; none at the end.
@@ -125,6 +132,7 @@ impl Relay {
         };
         self.ledger.close_durably(outcome, text).await;
         if let Some((failure, _)) = failure {
+            self.broken = self.tap.is_plain();
             self.tap.fail(&failure);
         }
         self.tap.take()

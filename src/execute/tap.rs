@@ -22,23 +22,35 @@ pub(super) enum TapError {
 /// A stream being read.
 pub(super) struct Tap {
     reply: Reply,
-    frames: sse::Reader,
-    reader: Box<dyn StreamReader>,
+    source: Source,
     out: Outlet,
     seen: Seen,
     closed: bool,
 }
 
+/// What its bytes are.
+enum Source {
+    /// Server-sent events.
+    Events { frames: sse::Reader, reader: Box<dyn StreamReader> },
+    /// Sound or text that nobody here reads. It is over where its bytes are.
+    Plain { begun: bool },
+}
+
 impl Tap {
-    pub(super) fn new(reply: Reply, reader: Box<dyn StreamReader>, out: Outlet) -> Self {
-        Self {
-            reply,
-            frames: sse::Reader::new(bounds::STREAM_FRAME_BYTES_MAX),
-            reader,
-            out,
-            seen: Seen::default(),
-            closed: false,
-        }
+    /// Events, read by an adapter's reader.
+    pub(super) fn events(reply: Reply, reader: Box<dyn StreamReader>, out: Outlet) -> Self {
+        let frames = sse::Reader::new(bounds::STREAM_FRAME_BYTES_MAX);
+        Self { reply, source: Source::Events { frames, reader }, out, seen: Seen::default(), closed: false }
+    }
+
+    /// Bytes of any other kind.
+    pub(super) fn plain(reply: Reply, out: Outlet) -> Self {
+        Self { reply, source: Source::Plain { begun: false }, out, seen: Seen::default(), closed: false }
+    }
+
+    /// Whether its bytes pass unread.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.source, Source::Plain { .. })
     }
 
     /// Waits for the next bytes and takes in every frame that they complete. Frames of one read leave together. False at
@@ -59,17 +71,28 @@ impl Tap {
             self.end()?;
             return Ok(false);
         };
-        self.frames.push(&bytes);
-        while let Some(frame) = self.frames.next_frame().map_err(TapError::TooLong)? {
-            let step = self.reader.frame(&frame);
-            take_in(&mut self.out, &mut self.seen, step, frame.raw)?;
+        match &mut self.source {
+            Source::Events { frames, reader } => {
+                frames.push(&bytes);
+                while let Some(frame) = frames.next_frame().map_err(TapError::TooLong)? {
+                    let step = reader.frame(&frame);
+                    take_in(&mut self.out, &mut self.seen, step, frame.raw)?;
+                }
+            }
+            Source::Plain { begun } => {
+                *begun |= !bytes.is_empty();
+                self.seen.content |= *begun;
+                self.out.put(&bytes);
+            }
         }
         Ok(true)
     }
 
     fn end(&mut self) -> Result<(), TapError> {
-        if let Some(frame) = self.frames.last_frame() {
-            let step = self.reader.frame(&frame);
+        if let Source::Events { frames, reader } = &mut self.source
+            && let Some(frame) = frames.last_frame()
+        {
+            let step = reader.frame(&frame);
             // The provider left the blank line out; the app shall not miss the frame.
             let whole = [frame.raw, b"\n\n"].concat();
             take_in(&mut self.out, &mut self.seen, step, &whole)?;
@@ -84,15 +107,19 @@ impl Tap {
         if std::mem::replace(&mut self.closed, true) {
             return Ok(());
         }
-        let step = self.reader.end();
-        take_in(&mut self.out, &mut self.seen, step, b"")?;
+        match &mut self.source {
+            Source::Events { reader, .. } => take_in(&mut self.out, &mut self.seen, reader.end(), b"")?,
+            Source::Plain { begun } => self.seen.terminal |= *begun,
+        }
         self.out.end();
         Ok(())
     }
 
-    /// Ends the app's stream in an error.
+    /// Ends the app's stream in an error, where it has words for one.
     pub(super) fn fail(&mut self, failure: &Failure) {
-        self.out.fail(failure);
+        if !self.is_plain() {
+            self.out.fail(failure);
+        }
     }
 
     /// What the frames said since the last time this was asked.

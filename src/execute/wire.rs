@@ -34,6 +34,7 @@ pub(super) fn asked(call: &Call, candidate: &Candidate, created_s: i64) -> Asked
     let by_openai = said.dialect == Dialect::OpenAi;
     Asked {
         operation: call.operation,
+        endpoint: said.manner.endpoint,
         model: candidate.model.to_string(),
         stream: said.scan.stream,
         // Whoever says a stream in another dialect says its usage too.
@@ -41,6 +42,7 @@ pub(super) fn asked(call: &Call, candidate: &Candidate, created_s: i64) -> Asked
         usage_added: by_openai && provider == Dialect::OpenAi && asks_usage(candidate, &said.scan),
         pass: !by_openai && said.dialect == provider,
         single: said.single(),
+        max_output_tokens: candidate.facts.as_ref().and_then(|facts| facts.max_output_tokens),
         vectors_base64: call.operation == Operation::Embeddings
             && by_openai
             && provider != Dialect::OpenAi
@@ -52,7 +54,7 @@ pub(super) fn asked(call: &Call, candidate: &Candidate, created_s: i64) -> Asked
 
 /// Whether usage has to be asked for in a stream that does not say it otherwise.
 fn asks_usage(candidate: &Candidate, scan: &Scan) -> bool {
-    scan.stream && !scan.include_usage && candidate.provider.stream_usage == StreamUsage::Ask
+    scan.may_ask_usage() && candidate.provider.stream_usage == StreamUsage::Ask
 }
 
 /// Builds the request of one attempt.
@@ -66,13 +68,23 @@ pub(super) fn request(call: &Call, candidate: &Candidate, asked: &Asked, vault: 
             headers.insert(HeaderName::from_static(name), value.clone());
         }
     }
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let accept = if asked.stream { "text/event-stream" } else { "application/json" };
-    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(CONTENT_TYPE, call.said.form.clone().unwrap_or(json));
+    headers.insert(ACCEPT, HeaderValue::from_static(accepted(asked)));
     authorise(&mut headers, candidate, vault)?;
     let body = body_of(call, candidate, asked)?;
     let url = provider.url(asked).ok_or(WireError::Url)?;
     Ok(Request { method: Method::POST, url, headers, body })
+}
+
+/// What a reply may be.
+fn accepted(asked: &Asked) -> &'static str {
+    match asked.operation {
+        _ if asked.stream => "text/event-stream",
+        // Sound, and subtitles.
+        Operation::Speech | Operation::Transcription => "*/*",
+        _ => "application/json",
+    }
 }
 
 /// The request for a provider's list of models: what tests a connection, at no cost.
@@ -105,10 +117,12 @@ fn body_of(call: &Call, candidate: &Candidate, asked: &Asked) -> Result<Vec<Byte
 /// addition.
 fn pass(said: &Said, candidate: &Candidate, asked: &Asked) -> Result<Vec<Bytes>, WireError> {
     let ask_usage = said.dialect == Dialect::OpenAi && asks_usage(candidate, &said.scan);
-    let Some(body) = rewritten(&said.body, candidate)? else {
+    // Parameters are dropped and renamed in JSON alone.
+    let rewritten = if said.form.is_some() { None } else { rewritten(&said.body, candidate)? };
+    let Some(body) = rewritten else {
         return Ok(said.scan.splice(&said.body, &asked.model, ask_usage).parts);
     };
-    let scan = body::scan(said.dialect, asked.operation, said.path.as_ref(), &body);
+    let scan = body::scan(said.dialect, asked.operation, said.manner.path.as_ref(), &body);
     let scan = scan.map_err(|error| unsaid(candidate, error))?;
     Ok(scan.splice(&body, &asked.model, ask_usage).parts)
 }

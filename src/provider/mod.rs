@@ -128,7 +128,8 @@ impl Provider {
 
     /// The URL of a call. Those that do not depend on the model were worked out beforehand.
     pub fn url(&self, asked: &Asked) -> Option<Url> {
-        let ready = self.endpoints.iter().find(|(call, _)| *call == (asked.operation, asked.stream));
+        let same = |call: &(Operation, bool)| asked.endpoint.is_none() && *call == (asked.operation, asked.stream);
+        let ready = self.endpoints.iter().find(|(call, _)| same(call));
         ready.map(|(_, url)| url.clone()).or_else(|| below(&self.base_url, &self.adapter.path(asked)))
     }
 }

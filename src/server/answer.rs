@@ -60,15 +60,17 @@ impl Described {
 
 fn stream_reply(relay: Box<Relay>) -> Reply {
     let patience = Patience { until: relay.deadline(), unread: relay.unread() };
-    let frames =
-        stream::unfold(relay, |mut relay| async move { relay.next().await.map(|bytes| (frame(bytes), relay)) });
+    let frames = stream::unfold(Some(relay), |relay| async move {
+        let mut relay = relay?;
+        match relay.next().await {
+            Some(bytes) => Some((Ok(Frame::data(bytes)), Some(relay))),
+            None if relay.is_broken() => Some((Err(io::ErrorKind::UnexpectedEof.into()), None)),
+            None => None,
+        }
+    });
     let mut reply = event_stream(StreamBody::new(frames).boxed_unsync());
     reply.extensions_mut().insert(patience);
     reply
-}
-
-fn frame(bytes: Bytes) -> Result<Frame<Bytes>, io::Error> {
-    Ok(Frame::data(bytes))
 }
 
 /// A reply of server-sent events.

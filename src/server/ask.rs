@@ -9,20 +9,19 @@ use crate::adapter::Dialect;
 use crate::adapter::body::InPath;
 use crate::adapter::text::sanitise;
 use crate::api::{Code, Failure, Operation};
-use crate::execute::{self, Framing};
+use crate::execute::{self, Framing, Manner};
 
 /// What a path asks for.
 pub(super) struct Asks {
     pub(super) dialect: Dialect,
     pub(super) operation: Operation,
-    pub(super) path: Option<InPath>,
-    pub(super) framing: Framing,
+    pub(super) manner: Manner,
 }
 
 impl Asks {
     /// A call whose body says all of it.
     pub(super) fn in_body(dialect: Dialect, operation: Operation) -> Self {
-        Self { dialect, operation, path: None, framing: Framing::Events }
+        Self { dialect, operation, manner: Manner::default() }
     }
 }
 
@@ -34,6 +33,39 @@ pub(super) async fn chat(admitted: Admitted) -> Reply {
 /// `POST /v1/embeddings`.
 pub(super) async fn embeddings(admitted: Admitted) -> Reply {
     serve(admitted, Asks::in_body(Dialect::OpenAi, Operation::Embeddings)).await
+}
+
+/// `POST /v1/responses`.
+pub(super) async fn responses(admitted: Admitted) -> Reply {
+    serve(admitted, Asks::in_body(Dialect::OpenAi, Operation::Responses)).await
+}
+
+/// `POST /v1/moderations`.
+pub(super) async fn moderations(admitted: Admitted) -> Reply {
+    serve(admitted, Asks::in_body(Dialect::OpenAi, Operation::Moderation)).await
+}
+
+/// `POST /v1/images/generations` and its siblings, which take a form.
+pub(super) async fn images(admitted: Admitted) -> Reply {
+    one_of(admitted, Operation::Images, &["/images/generations", "/images/edits", "/images/variations"]).await
+}
+
+/// `POST /v1/audio/speech`.
+pub(super) async fn speech(admitted: Admitted) -> Reply {
+    serve(admitted, Asks::in_body(Dialect::OpenAi, Operation::Speech)).await
+}
+
+/// `POST /v1/audio/transcriptions` and its sibling, in forms.
+pub(super) async fn transcriptions(admitted: Admitted) -> Reply {
+    one_of(admitted, Operation::Transcription, &["/audio/transcriptions", "/audio/translations"]).await
+}
+
+/// A call whose provider's path is the app's own.
+async fn one_of(admitted: Admitted, operation: Operation, endpoints: &'static [&'static str]) -> Reply {
+    let asked = admitted.request.uri().path();
+    let endpoint = endpoints.iter().copied().find(|endpoint| asked.strip_prefix("/v1") == Some(endpoint));
+    let manner = Manner { endpoint, ..Manner::default() };
+    serve(admitted, Asks { dialect: Dialect::OpenAi, operation, manner }).await
 }
 
 /// `POST /v1/messages`.
@@ -69,7 +101,7 @@ fn googles(rest: &str, query: &str) -> Result<Asks, Failure> {
     let events = query.split('&').any(|pair| pair == "alt=sse");
     let framing = if stream && !events { Framing::Array } else { Framing::Events };
     let path = Some(InPath { model: model.to_owned(), stream, single });
-    Ok(Asks { dialect: Dialect::Gemini, operation, path, framing })
+    Ok(Asks { dialect: Dialect::Gemini, operation, manner: Manner { path, endpoint: None, framing } })
 }
 
 async fn serve(admitted: Admitted, asks: Asks) -> Reply {
@@ -96,11 +128,11 @@ mod tests {
     #[test]
     fn googles_paths_are_split_at_the_last_colon() {
         let asks = googles("openrouter/meta/llama:free:streamGenerateContent", "key=x&alt=sse").unwrap();
-        let path = asks.path.unwrap();
+        let path = asks.manner.path.unwrap();
         assert_eq!((path.model.as_str(), path.stream, path.single), ("openrouter/meta/llama:free", true, false));
-        assert_eq!((asks.operation, asks.framing), (Operation::Chat, Framing::Events));
-        assert_eq!(googles("m:streamGenerateContent", "").unwrap().framing, Framing::Array);
-        assert!(googles("m:embedContent", "").unwrap().path.unwrap().single);
+        assert_eq!((asks.operation, asks.manner.framing), (Operation::Chat, Framing::Events));
+        assert_eq!(googles("m:streamGenerateContent", "").unwrap().manner.framing, Framing::Array);
+        assert!(googles("m:embedContent", "").unwrap().manner.path.unwrap().single);
         for rest in ["m", "m:countTokens", ":"] {
             assert_eq!(googles(rest, "").err().map(|failure| failure.code), Some(Code::NotFound), "{rest}");
         }

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::Context;
 use super::ask::Asks;
 use crate::access::Identity;
-use crate::adapter::body::BodyError;
-use crate::api::{Capabilities, Code, ConnectionId, Failure, Feature, RequestId};
+use crate::adapter::body::{BodyError, boundary};
+use crate::api::{Capabilities, Code, ConnectionId, Failure, Feature, Operation, RequestId};
 use crate::bounds;
 use crate::execute::{Call, Said};
 
@@ -60,8 +61,8 @@ impl Received {
     /// The call that a body asks for.
     pub(super) fn call(self, identity: Identity, asks: Asks, body: Bytes) -> Result<Call, Failure> {
         let beside = Beside::in_headers(&self.headers)?;
-        let Asks { dialect, operation, path, framing } = asks;
-        let said = Said::read(dialect, operation, path, framing, body).map_err(invalid)?;
+        let operation = asks.operation;
+        let said = self.said(asks, body).map_err(invalid)?;
         let labelled = said.scan.feature.as_deref().map(feature).transpose()?;
         Ok(Call {
             id: self.id,
@@ -77,6 +78,25 @@ impl Received {
             fallback: beside.fallback,
             timeout: beside.timeout,
         })
+    }
+}
+
+impl Received {
+    /// Forms come for what has a form alone: JSON does for everything else, whatever the content type says.
+    fn said(&self, asks: Asks, body: Bytes) -> Result<Said, BodyError> {
+        let Asks { dialect, operation, manner } = asks;
+        let content_type = self.headers.get(CONTENT_TYPE);
+        let form = content_type.and_then(|value| Some((value, boundary(value.to_str().ok()?)?)));
+        match form {
+            Some((value, boundary)) if manner.endpoint.is_some() => {
+                Said::form(operation, manner, value.clone(), boundary, body)
+            }
+            _ if operation == Operation::Transcription => Err(BodyError {
+                message: "a recording comes in a form: send multipart/form-data with the fields file and model".into(),
+                param: None,
+            }),
+            _ => Said::json(dialect, operation, manner, body),
+        }
     }
 }
 

@@ -5,7 +5,6 @@ use serde_json::value::RawValue;
 
 use super::fields::{Fields, Part, is_of_type, parts};
 use super::{BodyError, Scan, in_body};
-use crate::adapter::Dialect;
 use crate::api::{Capabilities, Capability};
 
 pub(super) fn name(key: &str) -> Option<&'static str> {
@@ -22,7 +21,7 @@ pub(super) fn name(key: &str) -> Option<&'static str> {
 }
 
 pub(super) fn scan(fields: &Fields<'_>) -> Result<Scan, BodyError> {
-    let scan = in_body(Dialect::Anthropic, fields)?;
+    let scan = in_body(fields)?;
     let output: Option<Output<'_>> = fields.optional("output_config", "an object")?;
     let mut needs = fields.needs_of_messages(scan.stream, part)?;
     if output.and_then(|output| output.format).is_some_and(|format| is_of_type(format, "json_schema")) {

@@ -78,6 +78,12 @@ impl<'a> Fields<'a> {
         self.get(name).map_or(0..0, |raw| range_of(self.body, raw.get()))
     }
 
+    /// The place behind the opening brace.
+    pub(super) fn inside(&self) -> Range<usize> {
+        let at = inside(self.body);
+        at..at
+    }
+
     /// `metadata.bursar_feature`, and the metadata without it.
     pub(super) fn label(&self) -> Result<Option<Label>, BodyError> {
         let Some(found) = self.found("metadata") else { return Ok(None) };
@@ -127,8 +133,7 @@ pub(super) fn chat(stream: bool) -> Capabilities {
 
 /// The parts of a content, where it is an array of them.
 pub(super) fn parts(content: &RawValue) -> Vec<Part<'_>> {
-    let is_array = content.get().starts_with('[');
-    is_array.then(|| serde_json::from_str(content.get()).unwrap_or_default()).unwrap_or_default()
+    if content.get().starts_with('[') { serde_json::from_str(content.get()).unwrap_or_default() } else { Vec::new() }
 }
 
 #[derive(Deserialize)]

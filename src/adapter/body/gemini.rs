@@ -11,8 +11,7 @@ use serde_json::value::RawValue;
 
 use super::fields::{Fields, chat};
 use super::members::{Members, Text};
-use super::{BodyError, InPath, Scan, check_model, range_of, wrong};
-use crate::adapter::Dialect;
+use super::{BodyError, InPath, Scan, Written, check_model, range_of, wrong};
 use crate::api::{Capabilities, Capability, Operation};
 
 pub(super) fn name(key: &str) -> Option<&'static str> {
@@ -30,7 +29,7 @@ pub(super) fn name(key: &str) -> Option<&'static str> {
 pub(super) fn scan(operation: Operation, path: Option<&InPath>, fields: &Fields<'_>) -> Result<Scan, BodyError> {
     let path = path.ok_or_else(|| wrong("model", "the path names no model"))?;
     check_model(&path.model)?;
-    let scan = Scan::of(Dialect::Gemini, path.model.clone());
+    let scan = Scan::of(Written::Resource, path.model.clone());
     if operation == Operation::Embeddings {
         let needs = Capabilities::NONE.with(Capability::Embeddings);
         return Ok(Scan { needs, models_at: models(path.single, fields)?, ..scan });

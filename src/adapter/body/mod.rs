@@ -6,6 +6,7 @@
 
 mod anthropic;
 mod fields;
+mod form;
 mod gemini;
 mod members;
 mod openai;
@@ -16,6 +17,7 @@ use std::ops::Range;
 use thiserror::Error;
 
 use fields::Fields;
+pub use form::{boundary, scan_form};
 use members::Members;
 pub use splice::{Spliced, rewrite};
 
@@ -59,8 +61,8 @@ pub struct Scan {
     pub max_output_tokens: Option<u64>,
     /// What the request needs of a model.
     pub needs: Capabilities,
-    /// The body's own dialect.
-    dialect: Dialect,
+    /// How the body names a model.
+    written: Written,
     /// The values that name the model, quotes included.
     models_at: Vec<Range<usize>>,
     /// Where the label goes out, and what stays in its place.
@@ -69,9 +71,27 @@ pub struct Scan {
     ask_usage: Option<(Range<usize>, Vec<u8>)>,
 }
 
+/// How a body names a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// As a JSON string.
+    Quoted,
+    /// As a JSON string with the collection before it, as Google does.
+    Resource,
+    /// Not at all: the member is put in, with a comma behind it.
+    Missing,
+    /// As plain text, in a form.
+    Plain,
+}
+
 impl Scan {
+    /// Whether usage has to be asked for in the stream that the app wants, where its provider tells it on request only.
+    pub fn may_ask_usage(&self) -> bool {
+        self.stream && !self.include_usage && self.ask_usage.is_some()
+    }
+
     /// Of a body that says nothing but a model.
-    fn of(dialect: Dialect, model: String) -> Self {
+    fn of(written: Written, model: String) -> Self {
         Self {
             model,
             stream: false,
@@ -79,7 +99,7 @@ impl Scan {
             feature: None,
             max_output_tokens: None,
             needs: Capabilities::NONE,
-            dialect,
+            written,
             models_at: Vec::new(),
             label: None,
             ask_usage: None,
@@ -101,24 +121,31 @@ pub fn scan(dialect: Dialect, operation: Operation, path: Option<&InPath>, body:
         param: None,
     })?;
     match dialect {
-        Dialect::OpenAi => openai::scan(operation, &Fields::of(&members, body, openai::name)?),
+        Dialect::OpenAi => {
+            let fields = Fields::of(&members, body, openai::name)?;
+            if operation == Operation::Chat { openai::chat(&fields) } else { openai::other(operation, &fields) }
+        }
         Dialect::Anthropic => anthropic::scan(&Fields::of(&members, body, anthropic::name)?),
         Dialect::Gemini => gemini::scan(operation, path, &Fields::of(&members, body, gemini::name)?),
     }
 }
 
 /// The scan of a body that itself says which model, whether streamed, and under which label.
-fn in_body(dialect: Dialect, fields: &Fields<'_>) -> Result<Scan, BodyError> {
+fn in_body(fields: &Fields<'_>) -> Result<Scan, BodyError> {
     let model = fields.required("model", "a string that names a model or a route")?;
-    check_model(&model)?;
+    said_in_body(fields, &model, Written::Quoted, fields.range("model"))
+}
+
+fn said_in_body(fields: &Fields<'_>, model: &str, written: Written, at: Range<usize>) -> Result<Scan, BodyError> {
+    check_model(model)?;
     let stream = fields.optional("stream", "true or false")?.unwrap_or(false);
     let label = fields.label()?;
     Ok(Scan {
         stream,
         feature: label.as_ref().map(|label| label.feature.clone()),
-        models_at: vec![fields.range("model")],
+        models_at: vec![at],
         label: label.map(|label| (label.at, label.rest)),
-        ..Scan::of(dialect, model.into_owned())
+        ..Scan::of(written, model.to_owned())
     })
 }
 

@@ -5,9 +5,11 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use super::fields::{Fields, Part, is_of_type};
-use super::{BodyError, Scan, in_body, range_of, wrong};
-use crate::adapter::Dialect;
+use super::{BodyError, Scan, Written, in_body, range_of, said_in_body, wrong};
 use crate::api::{Capabilities, Capability, Operation};
+
+/// OpenAI's own default.
+const MODERATION_MODEL: &str = "omni-moderation-latest";
 
 pub(super) fn name(key: &str) -> Option<&'static str> {
     Some(match key {
@@ -22,20 +24,47 @@ pub(super) fn name(key: &str) -> Option<&'static str> {
         "tools" => "tools",
         "response_format" => "response_format",
         "logprobs" => "logprobs",
+        "max_output_tokens" => "max_output_tokens",
+        "stream_format" => "stream_format",
         _ => return None,
     })
 }
 
-pub(super) fn scan(operation: Operation, fields: &Fields<'_>) -> Result<Scan, BodyError> {
-    let scan = in_body(Dialect::OpenAi, fields)?;
+/// A chat.
+pub(super) fn chat(fields: &Fields<'_>) -> Result<Scan, BodyError> {
+    let scan = in_body(fields)?;
     let options: Option<Map<String, Value>> = fields.optional("stream_options", "an object")?;
     let limit = if fields.get("max_completion_tokens").is_some() { "max_completion_tokens" } else { "max_tokens" };
     Ok(Scan {
-        stream: scan.stream && operation == Operation::Chat,
         include_usage: options.as_ref().and_then(|all| all.get("include_usage")).and_then(Value::as_bool) == Some(true),
         max_output_tokens: fields.optional(limit, "a whole number")?,
-        needs: needs(operation, scan.stream, fields)?,
+        needs: needs_of_chat(scan.stream, fields)?,
         ask_usage: Some(ask_usage(fields, options)),
+        ..scan
+    })
+}
+
+/// Any other call.
+pub(super) fn other(operation: Operation, fields: &Fields<'_>) -> Result<Scan, BodyError> {
+    let scan = match operation {
+        // Who names none means the newest (API reference, "Create moderation").
+        Operation::Moderation if fields.get("model").is_none() => {
+            said_in_body(fields, MODERATION_MODEL, Written::Missing, fields.inside())?
+        }
+        _ => in_body(fields)?,
+    };
+    if matches!(operation, Operation::Embeddings | Operation::Moderation) && fields.get("input").is_none() {
+        return Err(wrong("input", "input is missing: it must be a text or a list of texts"));
+    }
+    let stream = match operation {
+        Operation::Responses | Operation::Images => scan.stream,
+        Operation::Speech => fields.get("stream_format").is_some_and(|format| format.get() == "\"sse\""),
+        _ => false,
+    };
+    Ok(Scan {
+        stream,
+        max_output_tokens: fields.optional("max_output_tokens", "a whole number")?,
+        needs: operation.capability().map_or(Capabilities::NONE, |capability| Capabilities::NONE.with(capability)),
         ..scan
     })
 }
@@ -56,13 +85,7 @@ fn ask_usage(fields: &Fields<'_>, options: Option<Map<String, Value>>) -> (Range
     }
 }
 
-fn needs(operation: Operation, stream: bool, fields: &Fields<'_>) -> Result<Capabilities, BodyError> {
-    if operation == Operation::Embeddings {
-        if fields.get("input").is_none() {
-            return Err(wrong("input", "input is missing: it must be a text or a list of texts"));
-        }
-        return Ok(Capabilities::NONE.with(Capability::Embeddings));
-    }
+fn needs_of_chat(stream: bool, fields: &Fields<'_>) -> Result<Capabilities, BodyError> {
     let mut needs = fields.needs_of_messages(stream, part)?;
     if fields.get("logprobs").is_some_and(|logprobs| logprobs.get() == "true") {
         needs = needs.with(Capability::Logprobs);

@@ -5,8 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::members::Members;
-use super::{BodyError, Scan};
-use crate::adapter::Dialect;
+use super::{BodyError, Scan, Written};
 use crate::adapter::gemini::resource;
 use crate::bounds;
 
@@ -37,12 +36,14 @@ impl Spliced {
 impl Scan {
     /// The body with another model wherever it names one, without Bursar's own label, and asking for usage if it must.
     pub fn splice(&self, body: &Bytes, model: &str, ask_usage: bool) -> Spliced {
-        let written = match self.dialect {
-            Dialect::OpenAi | Dialect::Anthropic => model.into(),
-            Dialect::Gemini => resource(model, str::to_owned),
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let written = match self.written {
+            Written::Quoted => quoted(model),
+            Written::Resource => quoted(&resource(model, str::to_owned)),
+            Written::Missing => format!("\"model\":{},", quoted(model)),
+            Written::Plain => model.to_owned(),
         };
-        let quoted = serde_json::Value::from(written).to_string().into_bytes();
-        let mut edits: Vec<_> = self.models_at.iter().map(|at| (at.clone(), quoted.clone())).collect();
+        let mut edits: Vec<_> = self.models_at.iter().map(|at| (at.clone(), written.clone().into_bytes())).collect();
         edits.extend(self.label.clone());
         edits.extend(self.ask_usage.clone().filter(|_| ask_usage));
         // What is put in at a place stands before what is cut out behind it.

@@ -11,7 +11,6 @@ use crate::adapter::hub::{
 };
 use crate::adapter::text::sanitise;
 use crate::adapter::{Asked, ProviderError};
-use crate::api::Outcome;
 
 /// Reasons for an answer that was withheld, or cut where it would have gone too far (Gemini API reference,
 /// "FinishReason").
@@ -207,20 +206,7 @@ pub(super) fn nothing(answers: &[Answer]) -> ProviderError {
         Some(reason) => format!("{NAME} ended without an answer, for the reason {reason} {detail}"),
         None => format!("{NAME} ended without an answer and without a reason"),
     };
-    ProviderError { kind: reason.map(sanitise), ..broken(&message) }
-}
-
-/// An error that Google's answer is, rather than names.
-pub(super) fn broken(message: &str) -> ProviderError {
-    ProviderError {
-        outcome: Outcome::Transient,
-        status: 502,
-        message: sanitise(message),
-        kind: None,
-        code: None,
-        param: None,
-        retry_after: None,
-    }
+    ProviderError { kind: reason.map(sanitise), ..ProviderError::broken(&message) }
 }
 
 fn logprobs(result: LogprobsResult) -> Logprobs {

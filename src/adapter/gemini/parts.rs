@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::NAME;
 use super::wire::{Blob, FileData, Part, Payload};
 use crate::adapter::Refusal;
-use crate::adapter::hub::{self, Audio, Content, File, ImageUrl, cannot, wrong};
+use crate::adapter::hub::{self, Audio, Content, File, ImageUrl, cannot, data_url, unsaid_part, wrong};
 
 /// Sounds that Gemini takes (ai.google.dev, "Audio understanding").
 const AUDIO_FORMATS: &[&str] = &["wav", "mp3", "aiff", "aac", "ogg", "flac"];
@@ -57,10 +57,7 @@ fn encode_part<'a>(part: hub::Part<'a>, param: &str) -> Result<Payload<'a>, Refu
         ("image_url", hub::Part { image_url: Some(image), .. }) => image_data(image, param),
         ("input_audio", hub::Part { input_audio: Some(audio), .. }) => audio_data(audio, param),
         ("file", hub::Part { file: Some(file), .. }) => file_data(file, param),
-        (kind @ ("text" | "refusal" | "image_url" | "input_audio" | "file"), _) => {
-            Err(wrong(param, format!("{param} has the type {kind:?}, but no member of that name")))
-        }
-        (kind, _) => Err(cannot(param, format!("{param} has the type {kind:?}, which {NAME} cannot be given"))),
+        (kind, _) => Err(unsaid_part(kind, param, NAME)),
     }
 }
 
@@ -94,19 +91,8 @@ fn file_data<'a>(file: File<'a>, param: &str) -> Result<Payload<'a>, Refusal> {
     inline(file.file_data, param)
 }
 
-/// The bytes of a `data:` URL (RFC 2397), which must be base64: so they go on untouched.
+/// The bytes of a `data:` URL.
 fn inline<'a>(url: Cow<'a, str>, param: &str) -> Result<Payload<'a>, Refusal> {
-    let bad = || wrong(param, format!("{param} must hold a data: URL of the form data:TYPE;base64,DATA"));
-    let comma = url.find(',').ok_or_else(bad)?;
-    let head = url.get(..comma).and_then(|head| head.strip_prefix("data:")).ok_or_else(bad)?;
-    let mut words = head.split(';');
-    let mime_type = words.next().filter(|kind| kind.contains('/')).ok_or_else(bad)?.to_owned();
-    if words.next_back() != Some("base64") {
-        return Err(bad());
-    }
-    let data = match url {
-        Cow::Borrowed(url) => Cow::Borrowed(url.get(comma + 1..).unwrap_or_default()),
-        Cow::Owned(url) => Cow::Owned(url.get(comma + 1..).unwrap_or_default().to_owned()),
-    };
+    let (mime_type, data) = data_url(url, param)?;
     Ok(Payload::InlineData(Blob { mime_type: mime_type.into(), data }))
 }

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 
-use super::answer::{Added, Answer, Ids, all_failed, broken, nothing};
+use super::answer::{Added, Answer, Ids, all_failed, nothing};
 use super::error::GoogleError;
 use super::usage;
 use super::wire::{PromptFeedback, Response};
-use crate::adapter::hub::{ChatReply, Choice, FinishReason, ReplyMessage, Usage};
-use crate::adapter::{Asked, Invalid, Reply, Seen};
+use crate::adapter::hub::{ChatReply, Choice, Delta, FinishReason, Usage};
+use crate::adapter::{Asked, Invalid, ProviderError, Reply, Seen};
 
 /// Reads the reply of `generateContent`.
 pub(super) fn read(asked: &Asked, body: &Bytes) -> Result<Reply, Invalid> {
@@ -31,7 +31,7 @@ pub(super) fn read(asked: &Asked, body: &Bytes) -> Result<Reply, Invalid> {
                 }
                 choices.push(choice(&answer, added));
             }
-            Err(_) => seen.error = Some(broken("Gemini's streamed arguments cannot be put together")),
+            Err(_) => seen.error = Some(ProviderError::broken("Gemini's streamed arguments cannot be put together")),
         }
         answers.push(answer);
     }
@@ -49,7 +49,7 @@ pub(super) fn read(asked: &Asked, body: &Bytes) -> Result<Reply, Invalid> {
     }
     choices.sort_by_key(|choice| choice.index);
     let reply = ChatReply {
-        id: response.response_id.unwrap_or_else(|| made_up_id(asked)),
+        id: response.response_id.unwrap_or_else(|| asked.made_up_id()),
         object: "chat.completion",
         created: asked.created_s,
         model: seen.model.clone().unwrap_or_else(|| asked.model.clone()),
@@ -81,29 +81,10 @@ pub(super) fn is_blocked(response: &Response) -> bool {
     says(block_reason) || (says(block_reason_message) && no_candidates)
 }
 
-/// An id where Google gives none.
-pub(super) fn made_up_id(asked: &Asked) -> String {
-    format!("chatcmpl-{}", asked.seed)
-}
-
 fn choice(answer: &Answer, added: Added) -> Choice {
-    let mut delta = added.delta;
-    for call in &mut delta.tool_calls {
-        // Only pieces of a stream are numbered.
-        call.index = None;
-    }
-    // OpenAI says null where there are only calls, and an empty text where there is nothing.
-    let content = delta.content.or_else(|| delta.tool_calls.is_empty().then(String::new));
     Choice {
         index: answer.index,
-        message: ReplyMessage {
-            role: "assistant",
-            content,
-            refusal: None,
-            reasoning_content: delta.reasoning_content,
-            tool_calls: delta.tool_calls,
-            extra_content: delta.extra_content,
-        },
+        message: added.delta.into_message(),
         logprobs: added.logprobs,
         finish_reason: answer.finish_reason(),
     }
@@ -111,17 +92,6 @@ fn choice(answer: &Answer, added: Added) -> Choice {
 
 /// The answer to a prompt that Google refused.
 fn withheld() -> Choice {
-    Choice {
-        index: 0,
-        message: ReplyMessage {
-            role: "assistant",
-            content: Some(String::new()),
-            refusal: None,
-            reasoning_content: None,
-            tool_calls: Vec::new(),
-            extra_content: None,
-        },
-        logprobs: None,
-        finish_reason: FinishReason::ContentFilter,
-    }
+    let message = Delta::default().into_message();
+    Choice { index: 0, message, logprobs: None, finish_reason: FinishReason::ContentFilter }
 }

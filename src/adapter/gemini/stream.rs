@@ -4,9 +4,9 @@
 //! finish reasons are held until the bytes end; then come the last chunk of every answer, the usage if the app asked
 //! for it, and `[DONE]`. A stream without a finish reason in every answer gets none of these: it was cut.
 
-use super::answer::{Added, Answer, Ids, all_failed, broken, nothing};
+use super::answer::{Added, Answer, Ids, all_failed, nothing};
 use super::error::GoogleError;
-use super::reply::{is_blocked, made_up_id, response};
+use super::reply::{is_blocked, response};
 use super::usage;
 use super::wire::{Candidate, Response, UsageMetadata};
 use crate::adapter::hub::{Chunk, ChunkChoice, Delta, FinishReason, Usage};
@@ -40,7 +40,7 @@ impl Chunks {
         Self {
             id: None,
             model: asked.model.clone(),
-            made_up_id: made_up_id(asked),
+            made_up_id: asked.made_up_id(),
             created_s: asked.created_s,
             include_usage: asked.include_usage,
             pass: asked.pass,
@@ -68,7 +68,7 @@ impl Chunks {
         for (position, candidate) in response.candidates.unwrap_or_default().into_iter().enumerate() {
             match self.take_candidate(position, candidate) {
                 Ok((index, added)) => {
-                    seen.content |= is_content(&added.delta);
+                    seen.content |= added.delta.is_content();
                     self.write_added(index, added, &mut out);
                 }
                 Err(error) => return self.fail(error),
@@ -84,9 +84,9 @@ impl Chunks {
     fn take_candidate(&mut self, position: usize, candidate: Candidate) -> Result<(u32, Added), ProviderError> {
         let index = candidate.index.unwrap_or_else(|| u32::try_from(position).unwrap_or(u32::MAX));
         let answer = place(&mut self.answers, index)
-            .ok_or_else(|| broken("Gemini's stream holds more answers than can be asked for"))?;
+            .ok_or_else(|| ProviderError::broken("Gemini's stream holds more answers than can be asked for"))?;
         let added = answer.take(candidate, &mut self.ids);
-        let added = added.map_err(|_| broken("Gemini's streamed arguments cannot be put together"))?;
+        let added = added.map_err(|_| ProviderError::broken("Gemini's streamed arguments cannot be put together"))?;
         Ok((index, added))
     }
 
@@ -174,10 +174,7 @@ impl Chunks {
             choices,
             usage,
         };
-        // Nothing in a chunk can fail to be written: its keys are texts and its figures finite or null.
-        if let Ok(data) = serde_json::to_vec(&chunk) {
-            sse::write_data(out, &data);
-        }
+        chunk.write(out);
     }
 }
 
@@ -194,7 +191,7 @@ impl Chunks {
         };
         match response(data) {
             Ok(response) => self.take(response),
-            Err(_) => self.fail(broken("a chunk of Gemini's stream cannot be read")),
+            Err(_) => self.fail(ProviderError::broken("a chunk of Gemini's stream cannot be read")),
         }
     }
 
@@ -239,10 +236,6 @@ fn place(answers: &mut Vec<Answer>, index: u32) -> Option<&mut Answer> {
         None => return None,
     };
     answers.get_mut(at)
-}
-
-fn is_content(delta: &Delta) -> bool {
-    delta.content.is_some() || delta.reasoning_content.is_some() || !delta.tool_calls.is_empty()
 }
 
 /// An error object that stands in the stream without `data:`, which Google does when it fails in the middle.

@@ -3,14 +3,14 @@
 use super::NAME;
 use super::wire::{CallingMode, FunctionCallingConfig, FunctionDeclaration, ToolConfig, Tools};
 use crate::adapter::Refusal;
-use crate::adapter::hub::{AllowedTools, Function, Mode, Tool, ToolChoice, cannot, wrong};
+use crate::adapter::hub::{AllowedTools, Function, Mode, Tool, ToolChoice, wrong};
 
 /// The functions, all in one tool, as Google wants them. Their schemas go as JSON Schema, untouched: they guide the
 /// model, and Google takes the whole vocabulary there.
 pub(super) fn declarations(tools: Vec<Tool>) -> Result<Vec<Tools>, Refusal> {
     let mut function_declarations = Vec::with_capacity(tools.len());
     for (position, tool) in tools.into_iter().enumerate() {
-        let Function { name, description, parameters, .. } = function(tool, &format!("tools[{position}]"))?;
+        let Function { name, description, parameters, .. } = tool.into_function(&format!("tools[{position}]"), NAME)?;
         let parameters_json_schema = parameters.filter(|schema| !schema.is_empty());
         function_declarations.push(FunctionDeclaration { name, description, parameters_json_schema });
     }
@@ -50,16 +50,9 @@ pub(super) fn config(choice: Option<ToolChoice>, tools: &[Tool]) -> Result<Optio
 }
 
 fn names(tools: Vec<Tool>) -> Result<Vec<String>, Refusal> {
-    let name = |(position, tool)| {
-        function(tool, &format!("tool_choice.allowed_tools.tools[{position}]")).map(|function| function.name)
+    let name = |(position, tool): (usize, Tool)| {
+        let function = tool.into_function(&format!("tool_choice.allowed_tools.tools[{position}]"), NAME);
+        function.map(|function| function.name)
     };
     tools.into_iter().enumerate().map(name).collect()
-}
-
-fn function(tool: Tool, param: &str) -> Result<Function, Refusal> {
-    match tool.function {
-        Some(function) if tool.kind == "function" => Ok(function),
-        _ if tool.kind == "function" => Err(wrong(param, format!("{param} is a function without its function object"))),
-        _ => Err(cannot(param, format!("{param} is a tool of type {:?}: {NAME} is only told of functions", tool.kind))),
-    }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::parts;
 use super::wire::{Content, FunctionResponse, Part, Parts, Payload, SentCall, Speaker};
 use crate::adapter::Refusal;
-use crate::adapter::hub::{Message, Role, ToolCall, cannot, wrong};
+use crate::adapter::hub::{Message, Role, ToolCall, cannot, old_form, wrong};
 
 /// What Google takes in place of a signature for calls that it did not make itself (its documentation, "Thought
 /// signatures"): a conversation that fell back from another provider has none, and Gemini 3 answers 400 to calls
@@ -53,7 +53,7 @@ impl<'a> Turns<'a> {
             }
             Role::Assistant => self.add_answer(message, param)?,
             Role::Tool => self.add_result(message, param)?,
-            Role::Function => return Err(old(param, "role")),
+            Role::Function => return Err(old_form(param, "role")),
         }
         Ok(())
     }
@@ -68,12 +68,7 @@ impl<'a> Turns<'a> {
     }
 
     fn add_answer(&mut self, message: Message<'a>, param: &str) -> Result<(), Refusal> {
-        if message.function_call.is_some() {
-            return Err(old(param, "function_call"));
-        }
-        if message.audio.is_some() {
-            return Err(cannot(param, format!("{param}.audio is an answer that only OpenAI has: send its text")));
-        }
+        message.refuse_openais_own(param)?;
         let mut parts = parts::encode(message.content, param)?;
         parts.extend(message.refusal.map(|text| Payload::Text(text.into()).into()));
         // Google takes no empty text; beside calls it means nothing.
@@ -103,10 +98,7 @@ impl<'a> Turns<'a> {
         let Some(function) = call.function else {
             return Err(cannot(param, format!("{param} is no call of a function: Gemini is only told of functions")));
         };
-        let args = arguments(&function.arguments).ok_or_else(|| {
-            let param = format!("{param}.function.arguments");
-            wrong(&param, format!("{param} must be the text of one JSON object"))
-        })?;
+        let args = function.object(param)?;
         self.called.insert(call.id.clone(), function.name.clone());
         let signature = call.extra_content.as_ref().and_then(|extra| extra.thought_signature());
         Ok(Part {
@@ -127,17 +119,7 @@ impl<'a> Turns<'a> {
     }
 }
 
-fn arguments(text: &str) -> Option<Map<String, Value>> {
-    if text.trim().is_empty() { Some(Map::new()) } else { serde_json::from_str(text).ok() }
-}
-
 /// A result must be an object; any other text is wrapped into one, under the name that Google's documentation uses.
 fn result(text: String) -> Map<String, Value> {
     serde_json::from_str(&text).unwrap_or_else(|_| Map::from_iter([("result".to_owned(), Value::String(text))]))
-}
-
-fn old(param: &str, member: &str) -> Refusal {
-    let message =
-        format!("{param}.{member} is OpenAI's older form of calls: use tool_calls, and messages of role tool");
-    cannot(param, message)
 }

@@ -79,8 +79,13 @@ impl<'a> Fields<'a> {
         let Some(name) = self.0.iter().find_map(|(name, raw)| (!is_harmless(name, raw)).then_some(name)) else {
             return Ok(());
         };
-        Err(cannot(name, format!("{name} cannot be said to {provider}: leave it out, or ask another provider")))
+        Err(unsayable(name, provider))
     }
+}
+
+/// The refusal of a field that a provider's format has no word for at all.
+pub fn unsayable(name: &str, provider: &str) -> Refusal {
+    cannot(name, format!("{name} cannot be said to {provider}: leave it out, or ask another provider"))
 }
 
 /// Whether the answer is the same without the field: by its nature, or because its value asks for what is done anyway.

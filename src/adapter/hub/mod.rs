@@ -18,9 +18,10 @@ mod used;
 
 pub use at_once::at_once;
 pub use calls::{Calls, Place};
-pub use fields::{Fields, cannot, wrong};
+pub use fields::{Fields, cannot, unsayable, wrong};
 pub use message::{
-    Audio, CalledFunction, Content, ExtraContent, File, GoogleExtra, ImageUrl, Message, Part, Role, ToolCall,
+    AnthropicExtra, Audio, CalledFunction, Content, ExtraContent, File, GoogleExtra, ImageUrl, Message, Part, Role,
+    ToolCall, data_url, old_form, unsaid_part,
 };
 pub use reply::{
     ChatReply, Choice, Chunk, ChunkChoice, Delta, Embedding, EmbeddingReply, FinishReason, FunctionDelta, Logprobs,

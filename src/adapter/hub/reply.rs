@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::message::ExtraContent;
+use crate::adapter::sse;
 use crate::api::Tokens;
 
 /// A whole chat completion.
@@ -89,6 +90,16 @@ pub struct Chunk<'a> {
     pub usage: Option<Usage>,
 }
 
+impl Chunk<'_> {
+    /// Writes it as one frame. Nothing in a chunk can fail to be written: its keys are texts and its figures finite or
+    /// null.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        if let Ok(data) = serde_json::to_vec(self) {
+            sse::write_data(out, &data);
+        }
+    }
+}
+
 /// What is new in one answer.
 #[derive(Debug, Serialize)]
 pub struct ChunkChoice {
@@ -121,6 +132,30 @@ pub struct Delta {
     /// What the provider wants back with this message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra_content: Option<ExtraContent>,
+}
+
+impl Delta {
+    /// Whether anything of an answer is in it.
+    pub fn is_content(&self) -> bool {
+        self.content.is_some() || self.reasoning_content.is_some() || !self.tool_calls.is_empty()
+    }
+
+    /// All of an answer as the message that it is.
+    pub fn into_message(mut self) -> ReplyMessage {
+        for call in &mut self.tool_calls {
+            // Only pieces of a stream are numbered.
+            call.index = None;
+        }
+        ReplyMessage {
+            role: "assistant",
+            // OpenAI says null where there are only calls, and an empty text where there is nothing.
+            content: self.content.or_else(|| self.tool_calls.is_empty().then(String::new)),
+            refusal: None,
+            reasoning_content: self.reasoning_content,
+            tool_calls: self.tool_calls,
+            extra_content: self.extra_content,
+        }
+    }
 }
 
 /// A call, or in a stream a piece of one: the first piece has id, type and name.

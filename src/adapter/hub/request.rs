@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 
-use super::fields::Fields;
+use super::fields::{Fields, cannot, wrong};
 use super::message::{Message, messages};
 use crate::adapter::Refusal;
 
@@ -116,6 +116,28 @@ pub struct Tool {
     /// Of a function.
     #[serde(default)]
     pub function: Option<Function>,
+    /// Anthropic's mark that the tools up to here are worth keeping, as gateways take it.
+    #[serde(default)]
+    pub cache_control: Option<Value>,
+}
+
+impl Tool {
+    /// The function that the tool is.
+    ///
+    /// # Errors
+    /// When it is none: other kinds run at OpenAI. `param` is where the tool stands.
+    pub fn into_function(self, param: &str, provider: &str) -> Result<Function, Refusal> {
+        match self.function {
+            Some(function) if self.kind == "function" => Ok(function),
+            _ if self.kind == "function" => {
+                Err(wrong(param, format!("{param} is a function without its function object")))
+            }
+            _ => {
+                let kind = self.kind;
+                Err(cannot(param, format!("{param} is a tool of type {kind:?}: {provider} is only told of functions")))
+            }
+        }
+    }
 }
 
 /// A function that the model may call.

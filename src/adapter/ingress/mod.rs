@@ -4,6 +4,9 @@
 //! The other half of a wire format: an [`Adapter`](super::Adapter) is how Bursar speaks to a provider, an [`Ingress`] is
 //! how it listens to apps. Like adapters, these do no I/O, see no clock, and never log.
 
+pub mod anthropic;
+pub mod gemini;
+
 use super::{Asked, Dialect, Invalid, Refusal, sse};
 use crate::api::{ErrorBody, Failure};
 
@@ -77,7 +80,7 @@ pub trait StreamWriter: Send {
 }
 
 /// Every dialect that apps may speak beside OpenAI's.
-pub static INGRESSES: &[&dyn Ingress] = &[];
+pub static INGRESSES: &[&dyn Ingress] = &[&anthropic::ANTHROPIC, &gemini::GEMINI];
 
 /// The ingress of a dialect; none for OpenAI's, in which everything is said.
 pub fn of(dialect: Dialect) -> Option<&'static dyn Ingress> {

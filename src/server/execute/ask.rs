@@ -10,7 +10,7 @@ use crate::adapter::Dialect;
 use crate::api::execute::{ExecuteRequest, Input, Options};
 use crate::api::{Code, Failure, Operation};
 use crate::bounds;
-use crate::execute::{Call, Framing, Said};
+use crate::execute::{Call, Manner, Said};
 use crate::server::body::counted;
 use crate::server::call::{Beside, Received, invalid};
 
@@ -77,7 +77,7 @@ pub(super) fn call(request: ExecuteRequest, received: Received, identity: Identi
     let model = request.wanted_model()?;
     let by = if request.route.is_some() { "route" } else { "model" };
     let body = counted(Bytes::from(chat(model, request.input, request.options).to_string()))?;
-    let said = Said::read(Dialect::OpenAi, Operation::Chat, None, Framing::Events, body)
+    let said = Said::json(Dialect::OpenAi, Operation::Chat, Manner::default(), body)
         .map_err(|error| Failure { param: Some(by.into()), ..invalid(error) })?;
     Ok(Call {
         id: received.id,

@@ -1,36 +1,24 @@
 //! Bytes that are cut, split or nonsense: errors, never panics, and the same whole however it came.
 
-use bytes::Bytes;
-use http::HeaderMap;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::super::GEMINI;
-use super::golden::{cases, read};
-use super::{asked, facts, stream};
+use super::{TESTED, asked, stream};
 use crate::adapter::Adapter;
+use crate::adapter::testing::facts;
+use crate::adapter::testing::golden::read;
 use crate::api::Operation;
 
 #[test]
 fn every_split_of_a_stream_gives_the_same() {
-    let asked = asked(Operation::Chat, true);
-    for (name, path) in cases("stream", ".gemini.") {
-        let bytes = read(&path);
-        let whole = stream(&asked, &[&bytes]);
-        for at in 0..=bytes.len() {
-            let (a, b) = bytes.split_at(at);
-            assert_eq!(stream(&asked, &[a, b]), whole, "{name} split at {at}");
-        }
-        let single: Vec<&[u8]> = bytes.chunks(1).collect();
-        assert_eq!(stream(&asked, &single), whole, "{name} byte by byte");
-    }
+    TESTED.every_split_of_a_stream_gives_the_same(&asked(Operation::Chat, true));
 }
 
 #[test]
 fn a_stream_that_ends_early_never_looks_finished() {
     let asked = asked(Operation::Chat, true);
-    let (_, path) = cases("stream", ".gemini.").into_iter().find(|(name, _)| name == "text").unwrap();
-    let bytes = read(&path);
+    let bytes = read(&TESTED.case("stream", "text"));
     let end = bytes.trim_ascii_end().len();
     for at in 0..end {
         let streamed = stream(&asked, &[&bytes[..at]]);
@@ -41,14 +29,7 @@ fn a_stream_that_ends_early_never_looks_finished() {
 
 #[test]
 fn a_reply_that_ends_early_is_invalid() {
-    for (name, path) in cases("decode", ".gemini.") {
-        let operation = if name.starts_with("embed") { Operation::Embeddings } else { Operation::Chat };
-        let body = Bytes::from(read(&path));
-        let end = body.trim_ascii_end().len();
-        for at in 0..end {
-            assert!(GEMINI.reply(&asked(operation, false), &body.slice(..at)).is_err(), "{name} cut at {at}");
-        }
-    }
+    TESTED.a_reply_that_ends_early_is_invalid();
 }
 
 #[test]
@@ -71,28 +52,6 @@ fn no_models_name_leaves_its_place_in_the_path() {
     assert_eq!(path("a", Operation::Embeddings, false), "/models/a:batchEmbedContents");
     assert_eq!(path("../x?y#z é", Operation::Chat, false), "/models/..%2Fx%3Fy%23z%20%C3%A9:generateContent");
     assert_eq!(path("", Operation::Models, false), "/models?pageSize=1000");
-}
-
-/// All that the adapter reads from outside.
-fn read_all(bytes: &[u8]) {
-    let _ = GEMINI.encode(&asked(Operation::Chat, false), bytes);
-    let _ = GEMINI.encode(&asked(Operation::Embeddings, false), bytes);
-    let body = Bytes::copy_from_slice(bytes);
-    let _ = GEMINI.reply(&asked(Operation::Chat, false), &body);
-    let _ = GEMINI.reply(&asked(Operation::Embeddings, false), &body);
-    let _ = GEMINI.models(bytes);
-    let _ = GEMINI.error(429, &HeaderMap::new(), bytes);
-    let _ = stream(&asked(Operation::Chat, true), &[bytes]);
-    let _ = stream(&asked(Operation::Chat, true), &[b"data: ", bytes, b"\n\n", bytes]);
-}
-
-/// Bytes of golden files, to be damaged.
-fn samples() -> Vec<Vec<u8>> {
-    [("encode", ".openai."), ("decode", ".gemini."), ("stream", ".gemini.")]
-        .into_iter()
-        .flat_map(|(folder, dialect)| cases(folder, dialect))
-        .map(|(_, path)| read(&path))
-        .collect()
 }
 
 /// JSON of Google's shape, with anything in any place.
@@ -168,12 +127,12 @@ fn chunk() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn nonsense_is_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        read_all(&bytes);
+        TESTED.read_all(&bytes);
     }
 
     #[test]
     fn damage_is_no_panic(
-        sample in proptest::sample::select(samples()),
+        sample in proptest::sample::select(TESTED.samples()),
         at in any::<proptest::sample::Index>(),
         with in proptest::collection::vec(proptest::sample::select(br#"{}[]",:0n-e. \"#.to_vec()), 0..4),
         gone in 0_usize..6,
@@ -181,12 +140,12 @@ proptest! {
         let at = at.index(sample.len());
         let end = (at + gone).min(sample.len());
         let damaged = [&sample[..at], &with, &sample[end..]].concat();
-        read_all(&damaged);
+        TESTED.read_all(&damaged);
     }
 
     #[test]
     fn other_json_is_no_panic(value in google_json()) {
-        read_all(value.to_string().as_bytes());
+        TESTED.read_all(value.to_string().as_bytes());
     }
 
     /// Whatever the chunks, what goes out is OpenAI's: whole frames of JSON, every call begun once and its arguments JSON,

@@ -1,0 +1,96 @@
+//! A whole reply, or one chunk of a stream: only what Bursar reads, and of that nothing copied that need not be.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::adapter::hub::{RawMessage, is_text_or_null};
+
+/// A whole reply, or one chunk of a stream: only what Bursar reads, and of that nothing copied that need not be.
+#[derive(Deserialize)]
+pub(super) struct Body<'a> {
+    #[serde(default, borrow)]
+    pub(super) choices: Option<Vec<Choice<'a>>>,
+    #[serde(default, borrow)]
+    pub(super) data: Option<&'a RawValue>,
+    /// Of the Responses API.
+    #[serde(default, borrow)]
+    pub(super) output: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    pub(super) usage: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    pub(super) error: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    pub(super) model: Option<&'a RawValue>,
+    /// Groq puts a stream's usage here.
+    #[serde(default, borrow)]
+    pub(super) x_groq: Option<Groq<'a>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Groq<'a> {
+    #[serde(default, borrow)]
+    pub(super) usage: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Choice<'a> {
+    #[serde(default)]
+    pub(super) index: Option<u32>,
+    #[serde(default, borrow)]
+    pub(super) delta: Option<Delta<'a>>,
+    /// In a whole reply.
+    #[serde(default, borrow)]
+    pub(super) message: Option<RawMessage<'a>>,
+    #[serde(default, borrow)]
+    pub(super) finish_reason: Option<&'a RawValue>,
+}
+
+impl Choice<'_> {
+    /// Whether a whole reply's choice can be said in other words.
+    pub(super) fn is_readable(&self) -> bool {
+        self.message.as_ref().is_none_or(RawMessage::is_readable) && self.finish_reason.is_none_or(is_text_or_null)
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Delta<'a> {
+    #[serde(default, borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    refusal: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    reasoning: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    reasoning_content: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    tool_calls: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    function_call: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    audio: Option<&'a RawValue>,
+}
+
+impl Delta<'_> {
+    pub(super) fn has_content(&self) -> bool {
+        [
+            self.content,
+            self.refusal,
+            self.reasoning,
+            self.reasoning_content,
+            self.tool_calls,
+            self.function_call,
+            self.audio,
+        ]
+        .into_iter()
+        .any(is_something)
+    }
+}
+
+/// Neither missing, null, nor empty.
+pub(super) fn is_something(raw: Option<&RawValue>) -> bool {
+    raw.is_some_and(|raw| !matches!(raw.get(), "null" | "\"\"" | "[]" | "{}"))
+}
+
+pub(super) fn text(raw: &RawValue) -> Option<String> {
+    serde_json::from_str(raw.get()).ok()
+}

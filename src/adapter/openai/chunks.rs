@@ -1,0 +1,111 @@
+//! A stream of chat chunks.
+
+use super::body::{Body, Choice, Delta, is_something, text};
+use super::{count, in_band, unreadable};
+use crate::adapter::{Asked, Forward, Seen, Step, StreamReader, sse};
+
+/// Reads a stream of chunks.
+#[derive(Default)]
+pub(super) struct Chunks {
+    usage_added: bool,
+    /// Choices that have begun, and of them those that have a finish reason.
+    begun: Vec<u32>,
+    finished: Vec<u32>,
+    done: bool,
+}
+
+impl Chunks {
+    /// A reader for one stream.
+    pub(super) fn new(asked: &Asked) -> Self {
+        Self { usage_added: asked.usage_added, ..Self::default() }
+    }
+
+    fn note(&mut self, choices: &[Choice<'_>]) -> bool {
+        let mut content = false;
+        for (position, choice) in choices.iter().enumerate() {
+            let index = choice.index.unwrap_or_else(|| u32::try_from(position).unwrap_or(u32::MAX));
+            put(&mut self.begun, index);
+            if is_something(choice.finish_reason) {
+                put(&mut self.finished, index);
+                content = true;
+            }
+            content |= choice.delta.as_ref().is_some_and(Delta::has_content);
+        }
+        content
+    }
+
+    fn terminal(&self) -> bool {
+        self.done || (!self.begun.is_empty() && self.begun.len() == self.finished.len())
+    }
+}
+
+fn put(all: &mut Vec<u32>, index: u32) {
+    if !all.contains(&index) {
+        all.push(index);
+    }
+}
+
+impl StreamReader for Chunks {
+    fn frame(&mut self, frame: &sse::Frame<'_>) -> Step {
+        if self.done {
+            return Step { forward: Forward::Withhold, seen: Seen::default() };
+        }
+        let Some(data) = frame.data.as_deref() else {
+            return Step { forward: Forward::AsIs, seen: Seen::default() };
+        };
+        if data.trim_ascii() == b"[DONE]" {
+            self.done = true;
+            return Step { forward: Forward::AsIs, seen: Seen { terminal: true, ..Seen::default() } };
+        }
+        let Ok(chunk) = serde_json::from_slice::<Body<'_>>(data) else {
+            return Step { forward: Forward::Withhold, seen: Seen { error: Some(unreadable()), ..Seen::default() } };
+        };
+        let choices = chunk.choices.unwrap_or_default();
+        let before = self.terminal();
+        let mut seen = Seen { content: self.note(&choices), ..Seen::default() };
+        seen.terminal = self.terminal();
+        // Some servers give the answers (`n`) one after the other.
+        seen.reopened = before && !seen.terminal;
+        seen.model = chunk.model.and_then(text);
+        count(&mut seen, chunk.usage.or_else(|| chunk.x_groq.and_then(|groq| groq.usage)));
+        seen.error = chunk.error.filter(|raw| raw.get() != "null").map(in_band);
+        let ours = self.usage_added && choices.is_empty() && chunk.usage.is_some();
+        Step { forward: if ours { Forward::Withhold } else { Forward::AsIs }, seen }
+    }
+
+    fn end(&mut self) -> Step {
+        let terminal = self.terminal();
+        let forward =
+            if terminal && !self.done { Forward::Replace(b"data: [DONE]\n\n".to_vec()) } else { Forward::Withhold };
+        Step { forward, seen: Seen { terminal, ..Seen::default() } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapter::Adapter;
+    use crate::adapter::openai::OPENAI;
+
+    /// What each of these chunks says of the stream's end: (terminal, reopened).
+    fn ends(chunks: &[&str]) -> Vec<(bool, bool)> {
+        let mut reader = OPENAI.stream(&Asked::for_model("m"));
+        let mut frames = sse::Reader::new(1 << 20);
+        let mut ends = Vec::new();
+        for chunk in chunks {
+            frames.push(format!("data: {chunk}\n\n").as_bytes());
+            let seen = reader.frame(&frames.next_frame().unwrap().unwrap()).seen;
+            ends.push((seen.terminal, seen.reopened));
+        }
+        ends
+    }
+
+    #[test]
+    fn a_stream_of_answers_one_after_the_other_is_over_after_the_last() {
+        let piece = |index| format!(r#"{{"choices":[{{"index":{index},"delta":{{"content":"x"}}}}]}}"#);
+        let end = |index| format!(r#"{{"choices":[{{"index":{index},"delta":{{}},"finish_reason":"stop"}}]}}"#);
+        let ends = ends(&[&piece(0), &end(0), &piece(1), &piece(1), &end(1), "[DONE]"]);
+        let (open, over) = ((false, false), (true, false));
+        assert_eq!(ends, [open, over, (false, true), open, over, over]);
+    }
+}

@@ -1,0 +1,187 @@
+//! OpenAI's API, and every endpoint that is compatible with it: bytes pass through, and usage is read off them.
+//!
+//! Source: OpenAI's API reference. What compatible servers do differently is noted where it is read.
+
+mod body;
+mod chunks;
+mod events;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use self::body::{Body, Choice, text};
+use self::chunks::Chunks;
+use self::events::Events;
+use super::classify::OpenAiError;
+use super::hub::Used;
+use super::{
+    Adapter, Asked, Auth, Dialect, Facts, Invalid, KindFacts, ProviderError, Refusal, Reply, Seen, StreamReader,
+};
+use crate::api::{Code, Operation, Outcome};
+use crate::config::StreamUsage;
+
+/// The adapter of OpenAI and all who are compatible.
+pub static OPENAI: OpenAi = OpenAi(&Facts {
+    kind: KindFacts {
+        name: "openai",
+        default_base_url: Some("https://api.openai.com/v1"),
+        needs_secret: true,
+        settings: &["organization", "project"],
+        stream_usage: StreamUsage::Ask,
+        bare_models: true,
+    },
+    dialect: Dialect::OpenAi,
+    auth: Auth::Bearer,
+    forward: &["openai-beta", "idempotency-key"],
+    give_back: &["openai-processing-ms", "openai-version"],
+    request_id: "x-request-id",
+    operations: OPERATIONS,
+    headers: &[],
+    setting_headers: &[("organization", "openai-organization"), ("project", "openai-project")],
+    in_process: false,
+});
+
+/// Everything that OpenAI has. Whether a server that is compatible has it too is for its models' capabilities to say.
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation::Chat,
+    Operation::Embeddings,
+    Operation::Models,
+    Operation::Responses,
+    Operation::Images,
+    Operation::Speech,
+    Operation::Transcription,
+    Operation::Moderation,
+];
+
+/// The sandbox speaks OpenAI's format from inside the process ([`crate::upstream`]).
+pub static SANDBOX: OpenAi = OpenAi(&Facts {
+    kind: KindFacts {
+        name: "sandbox",
+        default_base_url: Some("https://sandbox.invalid/v1"),
+        needs_secret: false,
+        settings: &["fault"],
+        stream_usage: StreamUsage::Ask,
+        bare_models: false,
+    },
+    dialect: Dialect::OpenAi,
+    auth: Auth::None,
+    forward: &["x-bursar-sandbox"],
+    give_back: &["x-bursar-sandbox"],
+    request_id: "x-request-id",
+    operations: &[Operation::Chat, Operation::Embeddings, Operation::Models],
+    headers: &[],
+    setting_headers: &[],
+    in_process: true,
+});
+
+/// An adapter of OpenAI's family; members differ in their facts alone.
+pub struct OpenAi(pub(super) &'static Facts);
+
+impl Adapter for OpenAi {
+    fn facts(&self) -> &'static Facts {
+        self.0
+    }
+
+    fn path(&self, asked: &Asked) -> String {
+        let path = asked.endpoint.unwrap_or(match asked.operation {
+            Operation::Chat => "/chat/completions",
+            Operation::Embeddings => "/embeddings",
+            Operation::Models => "/models",
+            Operation::Responses => "/responses",
+            Operation::Images => "/images/generations",
+            Operation::Speech => "/audio/speech",
+            Operation::Transcription => "/audio/transcriptions",
+            Operation::Moderation => "/moderations",
+        });
+        path.into()
+    }
+
+    fn encode(&self, _: &Asked, _: &[u8]) -> Result<Vec<u8>, Refusal> {
+        Err(Refusal { code: Code::Internal, message: "bytes of the same dialect pass as they are".into(), param: None })
+    }
+
+    fn reply(&self, asked: &Asked, body: &Bytes) -> Result<Reply, Invalid> {
+        let read: Body<'_> = serde_json::from_slice(body)?;
+        let answered = read.choices.as_ref().is_some_and(|choices| !choices.is_empty()) || read.data.is_some();
+        let mut seen = Seen { content: true, terminal: true, ..Seen::default() };
+        match read.error {
+            Some(error) if !answered => seen.error = Some(in_band(error)),
+            _ => complete(asked.operation, &read)?,
+        }
+        seen.model = read.model.and_then(text);
+        count(&mut seen, read.usage.or_else(|| read.x_groq.and_then(|groq| groq.usage)));
+        Ok(Reply { body: None, seen })
+    }
+
+    fn stream(&self, asked: &Asked) -> Box<dyn StreamReader> {
+        match asked.operation {
+            Operation::Chat => Box::new(Chunks::new(asked)),
+            operation => Box::new(Events::new(operation)),
+        }
+    }
+
+    fn error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> ProviderError {
+        OpenAiError::read(body).classed(status, headers)
+    }
+
+    fn models(&self, body: &[u8]) -> Result<Vec<String>, Invalid> {
+        model_ids(body)
+    }
+}
+
+/// Whether a reply has what its kind of call asked for.
+fn complete(operation: Operation, read: &Body<'_>) -> Result<(), Invalid> {
+    let lacking = match operation {
+        Operation::Chat if read.choices.is_none() => "it has no choices",
+        Operation::Chat if !read.choices.iter().flatten().all(Choice::is_readable) => {
+            "a message in it is of another shape than a message's"
+        }
+        Operation::Embeddings | Operation::Images if read.data.is_none() => "it has no data",
+        Operation::Responses if read.output.is_none() => "it has no output",
+        _ => return Ok(()),
+    };
+    Err(Invalid(lacking.into()))
+}
+
+/// The ids of `{"data": [{"id": …}]}`, or of the bare list that some servers give.
+pub(super) fn model_ids(body: &[u8]) -> Result<Vec<String>, Invalid> {
+    #[derive(Deserialize)]
+    struct Model {
+        id: String,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum List {
+        Page { data: Vec<Model> },
+        Bare(Vec<Model>),
+    }
+    let list = serde_json::from_slice(body).map_err(|_| Invalid("it is no list of models".into()))?;
+    let (List::Page { data } | List::Bare(data)) = list;
+    Ok(data.into_iter().map(|model| model.id).collect())
+}
+
+/// The error of a 200. A bare text is an error too.
+fn in_band(error: &RawValue) -> ProviderError {
+    OpenAiError::read(format!("{{\"error\":{}}}", error.get()).as_bytes()).in_band()
+}
+
+/// Takes usage in; the last that is given wins, explicit zeros too.
+fn count(seen: &mut Seen, raw: Option<&RawValue>) {
+    let Some(used) = raw.and_then(Used::read) else { return };
+    (seen.tokens, seen.cost) = (used.tokens, used.cost);
+}
+
+/// A part of a stream that is no JSON object.
+fn unreadable() -> ProviderError {
+    ProviderError {
+        outcome: Outcome::Transient,
+        status: 502,
+        message: "a part of the provider's stream cannot be read".into(),
+        kind: None,
+        code: None,
+        param: None,
+        retry_after: None,
+    }
+}
