@@ -15,15 +15,16 @@ pub fn request(body: &Value) -> Value {
             Value::String(word) if word != "auto" => json!(format!("mode {word}")),
             _ => Value::Null,
         },
-        "one_call_only": body["parallel_tool_calls"] == false,
+        "one_call_only": body["parallel_tool_calls"] == false && body["tool_choice"] != "none",
         "format": match format["type"].as_str() {
             Some("json_schema") => number_free(&format["json_schema"]["schema"]),
             Some("json_object") => json!("any"),
             _ => Value::Null,
         },
         "max_tokens": body.get("max_completion_tokens").or(body.get("max_tokens")),
-        "temperature": body["temperature"].as_f64(),
-        "top_p": body["top_p"].as_f64(),
+        // What holds where nothing is said.
+        "temperature": body["temperature"].as_f64().unwrap_or(1.0),
+        "top_p": body["top_p"].as_f64().unwrap_or(1.0),
         "top_k": body["top_k"].as_f64(),
         "stop": match &body["stop"] {
             Value::String(one) => json!([one]),
@@ -31,8 +32,8 @@ pub fn request(body: &Value) -> Value {
         },
         "n": body["n"].as_u64().unwrap_or(1),
         "seed": body["seed"],
-        "presence_penalty": body["presence_penalty"].as_f64(),
-        "frequency_penalty": body["frequency_penalty"].as_f64(),
+        "presence_penalty": body["presence_penalty"].as_f64().unwrap_or(0.0),
+        "frequency_penalty": body["frequency_penalty"].as_f64().unwrap_or(0.0),
         "effort": match body["reasoning_effort"].as_str() {
             // Providers have fewer degrees.
             Some("minimal") => json!("low"),
@@ -90,8 +91,9 @@ fn list(value: &Value) -> &[Value] {
 /// All instructions, in their order, however they are put together.
 fn instructions(messages: &Value) -> Vec<String> {
     let is_one = |message: &&Value| matches!(message["role"].as_str(), Some("system" | "developer"));
-    let all: Vec<String> = list(messages).iter().filter(is_one).map(|message| text(&message["content"])).collect();
-    all.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect()
+    let parts = list(messages).iter().filter(is_one).flat_map(|message| content(&message["content"]));
+    let texts: Vec<String> = parts.map(|part| part["text"].as_str().unwrap().to_owned()).collect();
+    texts.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect()
 }
 
 /// Turns: who, and what was said; messages of one speaker after another are one turn.
