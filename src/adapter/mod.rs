@@ -15,9 +15,10 @@ pub mod ingress;
 pub mod openai;
 pub mod openrouter;
 mod passing;
+pub mod segment;
 pub mod sse;
 #[cfg(test)]
-mod testing;
+mod tests;
 pub mod text;
 
 use std::time::Duration;

@@ -283,6 +283,7 @@ fn limit_group(snapshot: &Snapshot, group: LimitGroup) -> Result<LimitGroup, Fai
 /// Settings that a provider's kind takes, as the text that is stored.
 fn settings(provider: &Provider, given: Object) -> Result<String, Failure> {
     let text = serde_json::Value::Object(given).to_string();
-    Settings::for_kind(&text, &provider.adapter.facts().kind).map_err(|report| failure::invalid(&report))?;
+    let words: Vec<_> = provider.settings.iter().map(String::as_str).collect();
+    Settings::with_words(&text, &words).map_err(|report| failure::invalid(&report))?;
     Ok(text)
 }

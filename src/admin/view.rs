@@ -5,7 +5,7 @@ use crate::api::admin::{
     PriceTier, Reload, SecretInfo,
 };
 use crate::api::money::{UsdEach, UsdPerMillion};
-use crate::api::{Moment, PicoUsd};
+use crate::api::{Moment, Operation, PicoUsd};
 use crate::config::{Model, Price, Problem, Rates, Report};
 use crate::connection::{self, Connection};
 use crate::provider::Provider;
@@ -18,6 +18,8 @@ pub(super) fn provider(snapshot: &Snapshot, provider: &Provider, ui_preferences:
     admin::Provider {
         slug: provider.slug.clone(),
         kind: facts.kind.name.into(),
+        preset: provider.preset.clone(),
+        operations: provider.operations.iter().copied().filter(|one| *one != Operation::Models).collect(),
         enabled: provider.enabled,
         declared_enabled: provider.declared_enabled,
         builtin: provider.builtin,

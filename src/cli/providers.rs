@@ -106,6 +106,8 @@ async fn show(client: &Client, out: &Output, slug: &ProviderSlug) -> Outcome {
     let mut row = |name: &str, value: Cell| pairs.row([Cell::text(name), value]);
     row("provider", Cell::text(&provider.slug));
     row("kind", Cell::text(&provider.kind));
+    row("preset", Cell::maybe(provider.preset.as_ref(), Cell::text));
+    row("calls", Cell::text(names(&provider.operations)));
     row("status", state(&provider));
     row("built in", Cell::text(if provider.builtin { "yes" } else { "no" }));
     row("base URL", Cell::text(&provider.base_url));
@@ -119,19 +121,23 @@ async fn show(client: &Client, out: &Output, slug: &ProviderSlug) -> Outcome {
     Ok(Exit::Ok)
 }
 
+/// Words in one cell.
+fn names(words: &[impl ToString]) -> String {
+    words.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
 fn models(models: &[Model]) -> Table {
     let columns = ["model", "context", "input_per_million", "output_per_million", "capabilities"];
     let mut table =
         Table::new(columns, "no models are listed: any that the provider has can be called as provider/model");
     for model in models {
         let rates = model.price.as_ref().map(|Price { rates, .. }| rates);
-        let names = |all: &Vec<crate::api::Capability>| all.iter().map(|one| one.name()).collect::<Vec<_>>().join(" ");
         table.row([
             Cell::text(&model.id),
             Cell::maybe(model.context_window, Cell::number),
             Cell::maybe(rates.and_then(|rates| rates.input), Cell::number),
             Cell::maybe(rates.and_then(|rates| rates.output), Cell::number),
-            Cell::maybe(model.capabilities.as_ref().map(names), Cell::text),
+            Cell::maybe(model.capabilities.as_ref().map(|all| names(all)), Cell::text),
         ]);
     }
     table
@@ -189,6 +195,8 @@ mod tests {
         Provider {
             slug: slug.parse().unwrap(),
             kind: "openai".into(),
+            preset: None,
+            operations: vec![crate::api::Operation::Chat],
             enabled,
             declared_enabled: declared,
             builtin: true,

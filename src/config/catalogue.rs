@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::connection::{self, Connection};
 use super::kind::KindFacts;
+use super::layers::Shipped;
 use super::limit::GroupLimits;
 use super::provider::{self, Provider};
 use super::route::{self, Route};
@@ -29,14 +30,14 @@ pub struct Catalogue {
     pub default_timeouts: Timeouts,
 }
 
-/// Reads a whole catalogue, in which the built-in providers of these names lie under the file's.
+/// Reads a whole catalogue, in which what is shipped under these names lies under the file's.
 ///
 /// References are followed once everything that they can lead to has been read. What exists but could not be read is
 /// not reported a second time as missing.
-pub(super) fn read(root: &Cursor<'_>, kinds: &[&KindFacts], builtins: &BTreeSet<String>) -> Option<Catalogue> {
+pub(super) fn read(root: &Cursor<'_>, kinds: &[&KindFacts], shipped: &Shipped) -> Option<Catalogue> {
     let fields = root.fields(&["providers", "routes", "limit_groups", "connections", "defaults"])?;
     let tables = fields.entries("providers");
-    let around = provider::Surroundings { kinds, builtins };
+    let around = provider::Surroundings { kinds, shipped };
     let providers: BTreeMap<_, _> = tables
         .iter()
         .filter_map(|(name, at)| Provider::read(name, at, &around))

@@ -123,7 +123,7 @@ impl Connection {
             limits: fields.get("limits").map(|limits| Limits::read(&limits)).unwrap_or_default(),
             models: limits_by_model(&fields, &declared.map(Provider::listed).unwrap_or_default()),
             limit_group: fields.get("limit_group").and_then(|group| read_group(&group, around)),
-            settings: read_settings(&fields, facts),
+            settings: read_settings(&fields, declared.zip(facts)),
             expires_at: fields.get("expires_at").and_then(|moment| moment.moment()),
             // What may be missing comes last, so that everything above has been looked at by then.
             id: ConnectionId::new(provider?, name?),
@@ -163,10 +163,9 @@ fn read_secret(fields: &Fields<'_>, provider: Option<&Provider>, facts: Option<&
     if let Some(at) = fields.get("secret") {
         return secret::read(&at);
     }
-    let own = provider.is_some_and(|provider| provider.allow_private);
-    if let Some(KindFacts { name, needs_secret: true, .. }) = facts
-        && !own
-    {
+    let (provider, facts) = provider.zip(facts)?;
+    let name = facts.name;
+    if provider.needs_secret.unwrap_or(facts.needs_secret && !provider.allow_private) {
         let wanted = secret::WANTED;
         fields.at().error(format!("secret is missing, and kind {name:?} needs one: write secret = {wanted}"));
     }
@@ -175,8 +174,11 @@ fn read_secret(fields: &Fields<'_>, provider: Option<&Provider>, facts: Option<&
 
 /// Reads the settings. Without a known kind their words cannot be told right from wrong, and something else is wrong
 /// already.
-fn read_settings(fields: &Fields<'_>, facts: Option<&KindFacts>) -> Settings {
-    let settings = fields.get("settings").zip(facts).map(|(at, facts)| Settings::read(&at, facts.settings));
+fn read_settings(fields: &Fields<'_>, provider: Option<(&Provider, &KindFacts)>) -> Settings {
+    let settings = fields.get("settings").zip(provider).map(|(at, (provider, facts))| {
+        let words: Vec<_> = provider.setting_words(facts).collect();
+        Settings::read(&at, &words)
+    });
     settings.unwrap_or_default()
 }
 
@@ -186,13 +188,13 @@ const COMMON_SETTINGS: &[&str] = &["headers", "timeouts"];
 const FAULT: &str = "fault";
 
 impl Settings {
-    /// Reads the settings that an operator gave for a connection of this kind, from the text of a JSON object: the words
-    /// and the rules are those of the file.
+    /// Reads the settings that an operator gave for a connection whose provider has these words, from the text of a JSON
+    /// object: the words and the rules are those of the file.
     ///
     /// # Errors
     /// When it is not JSON, or holds something that cannot be taken: everything of that sort at once.
-    pub fn for_kind(text: &str, facts: &KindFacts) -> Result<Self, Report> {
-        json::read("settings", text, |at| Self::read(at, facts.settings))
+    pub fn with_words(text: &str, words: &[&str]) -> Result<Self, Report> {
+        json::read("settings", text, |at| Self::read(at, words))
     }
 
     /// Reads settings that were checked when they were stored. Their kind may have lost a word since, or be gone: any

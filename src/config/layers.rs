@@ -1,8 +1,9 @@
 //! Laying a user's file over the built-in providers.
 //!
 //! The built-in providers are the shipped file, embedded: they are always the base, so that an untouched install works
-//! and a first line in a new file takes nothing away. Laying over happens in the tree, before anything is checked, so
-//! a problem leads to whichever file it was written in.
+//! and a first line in a new file takes nothing away. A preset is laid under a provider that names it in the same way:
+//! it is a provider's table under another name, and knows no key that a provider does not. Laying over happens in the
+//! tree, before anything is checked, so a problem leads to whichever file it was written in.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,34 +17,71 @@ pub(super) const BUILT_IN: &str = include_str!("../../config/providers.toml");
 /// How the shipped file is named in problems.
 const BUILT_IN_NAME: &str = "built-in providers.toml";
 
+/// The shipped `presets.toml`.
+pub(super) const PRESETS: &str = include_str!("../../config/presets.toml");
+/// How that file is named in problems.
+const PRESETS_NAME: &str = "built-in presets.toml";
+
 /// Where table is laid over table, level by level, `*` being any key. A value anywhere else takes the whole place of the
 /// built-in one: of a provider the keys that the file names, of a model again the keys that it names.
 const LEVELS: &[&str] = &["providers", "*", "models", "*"];
+/// The same within one provider.
+const PROVIDER_LEVELS: &[&str] = &["models", "*"];
 
-/// The user's document over the built-in providers, and the names of those.
-pub(super) fn over_built_in(mut user: Node, problems: &Problems) -> (Node, BTreeSet<String>) {
-    let source = Source::from_text(Path::new(BUILT_IN_NAME), BUILT_IN.to_owned());
-    let Value::Table(mut base) = document::parse(&source, problems).value else { return (user, BTreeSet::new()) };
-    base.0.retain(|key, _| key == "providers");
-    let names = base.0.values().flat_map(|entry| keys(&entry.node)).collect();
-    if let Value::Table(over) = &mut user.value {
-        lay(base, over, LEVELS);
-    }
-    (user, names)
+/// The names that come with the program.
+#[derive(Debug, Default)]
+pub(super) struct Shipped {
+    /// The built-in providers.
+    pub(super) providers: BTreeSet<String>,
+    /// The presets.
+    pub(super) presets: BTreeSet<String>,
 }
 
-fn keys(node: &Node) -> Vec<String> {
-    match &node.value {
-        Value::Table(table) => table.0.keys().cloned().collect(),
-        _ => Vec::new(),
+/// The user's document over the presets that it names and the built-in providers.
+pub(super) fn over_built_in(mut user: Node, problems: &Problems) -> (Node, Shipped) {
+    let mut base = shipped(BUILT_IN_NAME, BUILT_IN, problems);
+    base.0.retain(|key, _| key == "providers");
+    let presets = entry(&shipped(PRESETS_NAME, PRESETS, problems), "presets");
+    let names = |table: &Table| table.0.keys().cloned().collect();
+    let shipped = Shipped { providers: names(&entry(&base, "providers")), presets: names(&presets) };
+    if let Value::Table(over) = &mut user.value {
+        over_presets(over, &presets);
+        lay(base, over, LEVELS);
+    }
+    (user, shipped)
+}
+
+fn shipped(name: &str, text: &str, problems: &Problems) -> Table {
+    let source = Source::from_text(Path::new(name), text.to_owned());
+    match document::parse(&source, problems).value {
+        Value::Table(table) => table,
+        _ => Table::default(),
+    }
+}
+
+/// A table in a table; none is an empty one.
+fn entry(table: &Table, key: &str) -> Table {
+    match table.0.get(key).map(|entry| &entry.node.value) {
+        Some(Value::Table(table)) => table.clone(),
+        _ => Table::default(),
+    }
+}
+
+/// Lays each provider that names a preset over that. A preset that is not there is told of where the key is read.
+fn over_presets(user: &mut Table, presets: &Table) {
+    let Some(Value::Table(providers)) = user.0.get_mut("providers").map(|entry| &mut entry.node.value) else { return };
+    for entry in providers.0.values_mut() {
+        let Value::Table(provider) = &mut entry.node.value else { continue };
+        let Some(Value::Text(name)) = provider.0.get("preset").map(|entry| &entry.node.value) else { continue };
+        if presets.0.contains_key(name) {
+            let preset = self::entry(presets, name);
+            lay(preset, provider, PROVIDER_LEVELS);
+        }
     }
 }
 
 /// Lays `over` over `base`, into `over`. What stands in both takes the place, in the file, of what is over.
 fn lay(base: Table, over: &mut Table, levels: &[&str]) {
-    if drops_built_in(over) {
-        return;
-    }
     for (key, entry) in base.0 {
         match over.0.get_mut(&key) {
             None => {
@@ -53,6 +91,7 @@ fn lay(base: Table, over: &mut Table, levels: &[&str]) {
                 if let [level, deeper @ ..] = levels
                     && (*level == "*" || *level == key)
                     && let (Value::Table(over), Value::Table(base)) = (&mut there.node.value, entry.node.value)
+                    && !drops_built_in(over)
                 {
                     lay(base, over, deeper);
                 }

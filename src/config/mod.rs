@@ -22,8 +22,10 @@ mod model;
 mod price;
 mod problem;
 mod provider;
+mod rate_limit;
 mod route;
 mod secret;
+mod shape;
 mod source;
 mod suggest;
 mod timeout;
@@ -45,8 +47,10 @@ pub use model::Model;
 pub use price::{Price, Rates, Tier};
 pub use problem::{Problem, Report};
 pub use provider::{OnTimeout, Provider};
+pub use rate_limit::{Counted, Figure, RateLimitHeader};
 pub use route::{Route, Target};
 pub use secret::SecretRef;
+pub use shape::{MODEL, Part, Paths, Template};
 pub use source::{Fingerprint, Seen, Source, open_regular};
 pub use timeout::{TimeoutOverrides, Timeouts};
 pub use watch::Watcher;
@@ -121,8 +125,8 @@ pub fn check_daemon(source: &Source, file: Option<&Path>, environment: &Environm
 /// When it says something that cannot be taken: everything of that sort at once.
 pub fn check_catalogue(source: &Source, kinds: &[&KindFacts]) -> Result<Loaded<Catalogue>, Report> {
     let problems = Problems::default();
-    let (root, builtins) = layers::over_built_in(document::parse(source, &problems), &problems);
-    checked(source, problems, &root, |root| catalogue::read(root, kinds, &builtins))
+    let (root, shipped) = layers::over_built_in(document::parse(source, &problems), &problems);
+    checked(source, problems, &root, |root| catalogue::read(root, kinds, &shipped))
 }
 
 /// A text as TOML writes it, quotes included.

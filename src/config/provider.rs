@@ -8,11 +8,14 @@ use jiff::tz::TimeZone;
 use url::Url;
 
 use super::kind::{KindFacts, StreamUsage};
+use super::layers::Shipped;
 use super::model::Model;
+use super::rate_limit::{self, RateLimitHeader};
+use super::shape::{self, Paths};
 use super::timeout::TimeoutOverrides;
 use super::walk::{Cursor, Fields};
 use super::{suggest, timeout};
-use crate::api::ProviderSlug;
+use crate::api::{Operation, ProviderSlug};
 use crate::bounds;
 
 /// A provider: what it is. What operators switched is the store's.
@@ -22,6 +25,8 @@ pub struct Provider {
     pub slug: ProviderSlug,
     /// The kind, one of those that the caller knows.
     pub kind: String,
+    /// The preset that lies under it.
+    pub preset: Option<String>,
     /// Whether the file says that it may be used.
     pub enabled: bool,
     /// Where its API begins, with the version path and without a slash at the end. A lone host keeps its slash, as
@@ -39,6 +44,20 @@ pub struct Provider {
     pub stream_usage: StreamUsage,
     /// Whether models that are not listed are sent to it.
     pub unlisted_models: bool,
+    /// Whether the provider's own list of models is fetched, and its ids are known.
+    pub fetch_models: bool,
+    /// The kinds of calls that apps may make, of those that its kind has; none: all of them.
+    pub operations: Option<Vec<Operation>>,
+    /// Whether a connection must have a secret; none: as its kind has it, unless its host is one of the operator's own.
+    pub needs_secret: Option<bool>,
+    /// The header that holds the bare credential; none: as its kind has it.
+    pub auth: Option<HeaderName>,
+    /// Where its calls go below the base URL, where that is not as its kind has it.
+    pub paths: Paths,
+    /// Words that a connection may set beside those of the kind, with what holds if it does not.
+    pub settings: BTreeMap<String, String>,
+    /// What its rate-limit headers count.
+    pub rate_limits: Vec<RateLimitHeader>,
     /// What follows a timeout.
     pub on_timeout: OnTimeout,
     /// Request parameters that are cut out before sending.
@@ -73,21 +92,30 @@ impl OnTimeout {
 pub(super) struct Surroundings<'a> {
     /// The kinds there are.
     pub(super) kinds: &'a [&'a KindFacts],
-    /// The built-in providers there are.
-    pub(super) builtins: &'a BTreeSet<String>,
+    /// The built-in providers and presets there are.
+    pub(super) shipped: &'a Shipped,
 }
 
 const KEYS: &[&str] = &[
     "kind",
+    "preset",
     "enabled",
     "builtin",
     "base_url",
+    "base_url_like",
     "models",
     "allow_private",
     "ca_file",
     "proxy",
     "stream_usage",
     "unlisted_models",
+    "fetch_models",
+    "operations",
+    "needs_secret",
+    "auth",
+    "paths",
+    "settings",
+    "rate_limits",
     "on_timeout",
     "drop",
     "rename",
@@ -100,6 +128,11 @@ const KEYS: &[&str] = &[
 const OWN_PARAMETERS: &[&str] = &["model", "stream"];
 
 impl Provider {
+    /// The words that a connection may set: those of its kind, and its own.
+    pub fn setting_words<'a>(&'a self, kind: &'a KindFacts) -> impl Iterator<Item = &'a str> {
+        kind.settings.iter().copied().chain(self.settings.keys().map(String::as_str))
+    }
+
     /// The ids of its listed models.
     pub(super) fn listed(&self) -> BTreeSet<&str> {
         self.models.keys().map(String::as_str).collect()
@@ -110,6 +143,8 @@ impl Provider {
         let slug = at.key_as(name);
         let fields = at.fields(KEYS)?;
         let builtin = read_builtin(name, &fields, around);
+        let preset = fields.get("preset").map(|preset| read_preset(&preset, builtin, around));
+        let settings = shape::settings(&fields);
         let facts = read_kind(name, &fields, around);
         let allow_private = fields.flag_or("allow_private", false);
         let base_url = read_base_url(&fields, facts, allow_private);
@@ -121,6 +156,13 @@ impl Provider {
             ca_file: fields.get("ca_file").and_then(|path| path.path()),
             proxy: fields.get("proxy").and_then(|proxy| read_proxy(&proxy)),
             unlisted_models: fields.flag_or("unlisted_models", true),
+            fetch_models: fields.flag_or("fetch_models", true),
+            operations: shape::operations(&fields),
+            needs_secret: fields.get("needs_secret").and_then(|flag| flag.flag()),
+            auth: shape::auth(&fields),
+            paths: shape::paths(&fields, &settings),
+            settings,
+            rate_limits: rate_limit::read(&fields),
             on_timeout: fields.get("on_timeout").and_then(|word| word.word(OnTimeout::WORDS)).unwrap_or_default(),
             drop: fields.items("drop").iter().filter_map(read_parameter).collect(),
             rename: fields.entries("rename").into_iter().filter_map(read_rename).collect(),
@@ -129,6 +171,7 @@ impl Provider {
             day_resets: fields.get("day_resets").and_then(|zone| zone.time_zone()).unwrap_or(TimeZone::UTC),
             builtin,
             // What may be missing comes last, so that everything above has been looked at by then.
+            preset: preset.map_or(Some(None), |preset| preset.map(Some))?,
             slug: slug?,
             kind: facts?.name.to_owned(),
             base_url: base_url?,
@@ -139,21 +182,42 @@ impl Provider {
 
 /// Whether the built-in provider lies under this one. Saying so of a name that no built-in has is a slip.
 fn read_builtin(name: &str, fields: &Fields<'_>, around: &Surroundings<'_>) -> bool {
-    let there = around.builtins.contains(name);
+    let there = around.shipped.providers.contains(name);
     let Some(at) = fields.get("builtin") else { return there };
     let wanted = at.flag().unwrap_or(there);
     if !there {
-        at.dangling("built-in provider", name, around.builtins.iter().map(String::as_str));
+        at.dangling("built-in provider", name, around.shipped.providers.iter().map(String::as_str));
     }
     there && wanted
 }
 
+/// The preset that a provider names. What it says has been laid under the provider already.
+fn read_preset(at: &Cursor<'_>, builtin: bool, around: &Surroundings<'_>) -> Option<String> {
+    let name = at.text()?;
+    let known: Vec<_> = around.shipped.presets.iter().map(String::as_str).collect();
+    if !known.contains(&name) {
+        let meant = suggest::did_you_mean(name, known.iter().copied());
+        at.error(format!("there is no preset {name:?}: there are {}{meant}", known.join(", ")));
+        return None;
+    }
+    if builtin {
+        at.error("this provider is built in, and has no preset: give yours another name, or write builtin = false");
+        return None;
+    }
+    Some(name.to_owned())
+}
+
 fn read_kind<'k>(name: &str, fields: &Fields<'_>, around: &Surroundings<'k>) -> Option<&'k KindFacts> {
     let Some(at) = fields.get("kind") else {
+        // A preset that is there brings a kind along, and one that is not has been told of.
+        if fields.get("preset").is_some() {
+            return None;
+        }
         let known: Vec<_> = around.kinds.iter().map(|facts| facts.name).collect();
-        let meant = suggest::nearest(name, around.builtins.iter().map(String::as_str))
+        let meant = suggest::nearest(name, around.shipped.providers.iter().map(String::as_str))
             .filter(|&meant| meant != name)
             .map(|meant| format!("; did you mean the built-in {meant:?}?"))
+            .or_else(|| around.shipped.presets.get(name).map(|preset| format!("; or write preset = {preset:?}")))
             .unwrap_or_default();
         fields.at().error_at_key(format!("kind is missing: write kind = one of {}{meant}", known.join(", ")));
         return None;
@@ -165,6 +229,10 @@ fn read_kind<'k>(name: &str, fields: &Fields<'_>, around: &Surroundings<'k>) -> 
 fn read_base_url(fields: &Fields<'_>, facts: Option<&KindFacts>, allow_private: bool) -> Option<Url> {
     let Some(at) = fields.get("base_url") else {
         let facts = facts?;
+        if let Some(like) = fields.get("base_url_like").and_then(|like| like.some_text()) {
+            fields.at().error_at_key(format!("base_url is missing: write your own, such as {like:?}"));
+            return None;
+        }
         let default = facts.default_base_url.and_then(|url| Url::parse(url).ok());
         if default.is_none() {
             let kind = facts.name;

@@ -6,6 +6,7 @@ mod files;
 mod layers;
 mod messages;
 mod mutations;
+mod presets;
 mod shipped;
 
 use std::path::{Path, PathBuf};
@@ -33,6 +34,14 @@ const KINDS: &[&KindFacts] = &[
     &KindFacts {
         name: "gemini",
         default_base_url: Some("https://generativelanguage.googleapis.com/v1beta"),
+        needs_secret: true,
+        settings: &[],
+        stream_usage: StreamUsage::Always,
+        bare_models: true,
+    },
+    &KindFacts {
+        name: "anthropic",
+        default_base_url: Some("https://api.anthropic.com/v1"),
         needs_secret: true,
         settings: &[],
         stream_usage: StreamUsage::Always,

@@ -8,7 +8,7 @@ use crate::adapter::{Dialect, Invalid, ProviderError};
 use crate::api::{Capability, Code, Failure, Outcome};
 use crate::bounds;
 use crate::connection::ManagedBy;
-use crate::rotation::{Skip, Skipped};
+use crate::rotation::{Selection, Skip, Skipped};
 use crate::upstream::TransportError;
 
 /// An attempt that was not answered.
@@ -168,7 +168,7 @@ impl Failures {
     }
 
     /// What the app is told: that it may come again, where any provider said so; else the first attempt's error.
-    pub(super) fn verdict(self, skipped: &[Skipped], asked: &str) -> Refused {
+    pub(super) fn verdict(self, skipped: &[Skipped], asked: &str, selection: &Selection) -> Refused {
         let limited = |failed: &&Failed| matches!(failed.outcome, Outcome::RateShort | Outcome::RateDay);
         let waits =
             self.0.iter().filter(limited).map(|failed| failed.retry_after.unwrap_or(bounds::RETRY_AFTER_DEFAULT));
@@ -185,7 +185,7 @@ impl Failures {
             return Refused::Bursar(Failure::new(Code::RateLimited, message).retry_after(seconds as u64));
         }
         let Some(first) = self.0.into_iter().next() else {
-            return Refused::Bursar(nothing_to_try(skipped, asked));
+            return Refused::Bursar(nothing_to_try(skipped, asked, selection));
         };
         match first.answer {
             Some(answer) if matches!(first.outcome, Outcome::Caller | Outcome::TooLarge) => Refused::Provider(answer),
@@ -203,14 +203,14 @@ fn attempts(count: usize) -> String {
 }
 
 /// Why nothing could be tried, by the reason that helps most.
-fn nothing_to_try(skipped: &[Skipped], asked: &str) -> Failure {
+fn nothing_to_try(skipped: &[Skipped], asked: &str, selection: &Selection) -> Failure {
     let because = |wanted: fn(&Skip) -> bool| skipped.iter().find(|skipped| wanted(&skipped.why));
     let lacks = skipped.iter().find_map(|skipped| match skipped.why {
         Skip::Lacks(capability) => Some(capability),
         _ => None,
     });
     if let Some(capability) = lacks {
-        return lacking(capability, asked);
+        return lacking(capability, asked, selection);
     }
     if because(|why| *why == Skip::TooLarge).is_some() {
         return Failure::new(
@@ -254,9 +254,13 @@ fn new_secret(one: &Skipped) -> String {
     }
 }
 
-fn lacking(capability: Capability, asked: &str) -> Failure {
-    Failure::new(
-        Code::CapabilityMissing,
-        format!("no model for {asked:?} has the capability {capability}, which the request needs"),
-    )
+fn lacking(capability: Capability, asked: &str, selection: &Selection) -> Failure {
+    let slugs: Vec<_> = selection.having(capability).map(|provider| provider.slug.as_str()).collect();
+    let who = match slugs.as_slice() {
+        [] => "no provider here has it".into(),
+        [one] => format!("{one} has it"),
+        [all @ .., last] => format!("{} and {last} have it", all.join(", ")),
+    };
+    let message = format!("no model for {asked:?} has the capability {capability}, which the request needs: {who}");
+    Failure::new(Code::CapabilityMissing, message)
 }

@@ -133,7 +133,7 @@ pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> 
         }
     }
     let outcome = if ledger.attempts().is_empty() { Outcome::Unavailable } else { Outcome::Transient };
-    let refused = failures.verdict(candidates.skipped(), &call.said.scan.model);
+    let refused = failures.verdict(candidates.skipped(), &call.said.scan.model, &snapshot.selection);
     Err(give_up(ledger, outcome, refused).await)
 }
 
@@ -231,6 +231,7 @@ fn labels(call: &Call) -> Labels {
 fn wanted(call: &Call) -> Wanted {
     Wanted {
         model: call.said.scan.model.clone(),
+        operation: Some(call.operation),
         needs: call.require.iter().fold(call.said.scan.needs, Capabilities::with),
         pin: call.pin.clone(),
         tokens: None,

@@ -23,7 +23,7 @@ impl Outlet {
     pub(super) fn of(call: &Call, asked: &Asked) -> Self {
         let said = &call.said;
         let translate = ingress::of(said.dialect).filter(|_| !asked.pass).map(|ingress| ingress.stream(asked));
-        let reframe = None::<Box<dyn StreamWriter>>.filter(|_| said.manner.framing == Framing::Array);
+        let reframe = (said.manner.framing == Framing::Array).then(ingress::gemini::array);
         Self { dialect: said.dialect, request: call.id, translate, reframe, out: Vec::new() }
     }
 

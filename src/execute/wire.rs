@@ -1,13 +1,13 @@
 //! The upstream request of one attempt, built from scratch: nothing of the app's goes out but what a list names.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use zeroize::Zeroizing;
 
 use super::{Call, Said};
 use crate::adapter::body::{self, BodyError, Scan};
-use crate::adapter::{Asked, Auth, Dialect, ProviderError, Refusal, hub};
+use crate::adapter::{Asked, Dialect, ProviderError, Refusal, hub};
 use crate::api::Operation;
 use crate::bounds;
 use crate::config::StreamUsage;
@@ -73,7 +73,7 @@ pub(super) fn request(call: &Call, candidate: &Candidate, asked: &Asked, vault: 
     headers.insert(ACCEPT, HeaderValue::from_static(accepted(asked)));
     authorise(&mut headers, candidate, vault)?;
     let body = body_of(call, candidate, asked)?;
-    let url = provider.url(asked).ok_or(WireError::Url)?;
+    let url = provider.url(asked, &candidate.connection.words).ok_or(WireError::Url)?;
     Ok(Request { method: Method::POST, url, headers, body })
 }
 
@@ -95,7 +95,7 @@ pub(super) fn models_request(candidate: &Candidate, vault: &Vault) -> Result<(Re
     headers.extend(candidate.connection.headers.clone());
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     authorise(&mut headers, candidate, vault)?;
-    let url = provider.url(&asked).ok_or(WireError::Url)?;
+    let url = provider.url(&asked, &candidate.connection.words).ok_or(WireError::Url)?;
     Ok((Request { method: Method::GET, url, headers, body: Vec::new() }, asked))
 }
 
@@ -145,12 +145,7 @@ fn unsaid(candidate: &Candidate, error: BodyError) -> WireError {
 /// Opens the credential and puts it where the provider wants it. The plain bytes live until the header is built; the
 /// header is marked sensitive, and lives until the request was sent.
 fn authorise(headers: &mut HeaderMap, candidate: &Candidate, vault: &Vault) -> Result<(), WireError> {
-    let provider = &candidate.provider;
-    let (name, prefix) = match provider.adapter.facts().auth {
-        Auth::None => return Ok(()),
-        Auth::Bearer => (AUTHORIZATION, "Bearer "),
-        Auth::Header(name) => (HeaderName::from_static(name), ""),
-    };
+    let Some((name, prefix)) = candidate.provider.credential_header.clone() else { return Ok(()) };
     let Some(secret) = credential(candidate, vault).transpose() else { return Ok(()) };
     let secret = secret.map_err(|error| WireError::Credential(error.to_string()))?;
     let mut plain = Zeroizing::new(Vec::with_capacity(prefix.len() + secret.expose().len()));

@@ -1,19 +1,22 @@
 //! Providers as the running daemon holds them: what TOML declares, put together with the adapter that speaks to them.
 
+mod address;
 pub mod price;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
 use url::Url;
 
-use crate::adapter::{self, Adapter, Asked};
+use crate::adapter::{self, Adapter, Asked, Auth};
 use crate::api::{ConnectionName, Operation, ProviderSlug};
 use crate::config::{self, Model, OnTimeout, StreamUsage, Timeouts};
 use crate::credential::{Origin, OriginError};
 use crate::upstream::Transport;
+use address::Addresses;
 
 /// An AI vendor or endpoint.
 #[doc(alias = "AiProvider")]
@@ -21,6 +24,8 @@ use crate::upstream::Transport;
 pub struct Provider {
     /// Its slug.
     pub slug: ProviderSlug,
+    /// The preset that it was made of.
+    pub preset: Option<String>,
     /// What speaks its format.
     pub adapter: &'static dyn Adapter,
     /// Whether TOML and the operator's switch both say so.
@@ -31,8 +36,14 @@ pub struct Provider {
     pub default_connection: Option<ConnectionName>,
     /// The base URL, without a slash at its end.
     pub base_url: Url,
-    /// The URLs of calls in which the model does not occur.
-    endpoints: Vec<((Operation, bool), Url)>,
+    addresses: Addresses,
+    /// The header that holds the credential, and what stands before it there; none: it wants none.
+    pub credential_header: Option<(HeaderName, &'static str)>,
+    needs_secret: bool,
+    /// The kinds of calls that it has.
+    pub operations: Vec<Operation>,
+    /// The words that a connection may set.
+    pub settings: Vec<String>,
     /// The origin that secrets may be sent to.
     pub origin: Origin,
     /// How to connect.
@@ -66,13 +77,16 @@ pub enum ProviderError {
     /// Its base URL has no origin.
     #[error("provider {0}: {1}")]
     Origin(ProviderSlug, OriginError),
+    /// Its kind has no such calls.
+    #[error("provider {0} names operations that its kind {1:?} has not: {2}")]
+    Operations(ProviderSlug, String, String),
 }
 
 impl Provider {
     /// Puts a declared provider together with its adapter and the operator's switches.
     ///
     /// # Errors
-    /// When no adapter speaks its kind, or its base URL has no origin.
+    /// When no adapter speaks its kind or has its operations, or its base URL has no origin.
     pub fn new(
         declared: &config::Provider,
         defaults: Timeouts,
@@ -82,13 +96,19 @@ impl Provider {
         let slug = declared.slug.clone();
         let adapter = adapter::for_kind(&declared.kind)
             .ok_or_else(|| ProviderError::Kind(slug.clone(), declared.kind.clone()))?;
+        let facts = adapter.facts();
         let timeouts = defaults.with(&declared.timeouts);
         Ok(Self {
             adapter,
             enabled: declared.enabled && enabled.unwrap_or(true),
             declared_enabled: declared.enabled,
             default_connection,
-            endpoints: endpoints(adapter, &declared.base_url),
+            addresses: Addresses::new(adapter, &declared.base_url, &declared.paths, &declared.settings),
+            credential_header: credential_header(facts.auth, declared.auth.as_ref()),
+            needs_secret: declared.needs_secret.unwrap_or(facts.kind.needs_secret && !declared.allow_private),
+            operations: operations(declared, facts.operations)?,
+            settings: declared.setting_words(&facts.kind).map(str::to_owned).collect(),
+            preset: declared.preset.clone(),
             base_url: declared.base_url.clone(),
             origin: Origin::of(&declared.base_url).map_err(|error| ProviderError::Origin(slug.clone(), error))?,
             transport: Transport {
@@ -123,14 +143,17 @@ impl Provider {
 
     /// Whether a call of this provider needs a credential. A host of one's own often asks for none, whatever its kind.
     pub fn needs_secret(&self) -> bool {
-        self.adapter.facts().kind.needs_secret && !self.transport.allow_private
+        self.needs_secret
     }
 
-    /// The URL of a call. Those that do not depend on the model were worked out beforehand.
-    pub fn url(&self, asked: &Asked) -> Option<Url> {
-        let same = |call: &(Operation, bool)| asked.endpoint.is_none() && *call == (asked.operation, asked.stream);
-        let ready = self.endpoints.iter().find(|(call, _)| same(call));
-        ready.map(|(_, url)| url.clone()).or_else(|| below(&self.base_url, &self.adapter.path(asked)))
+    /// The URL of a call by a connection with these settings; none where a name makes none.
+    pub fn url(&self, asked: &Asked, words: &BTreeMap<String, String>) -> Option<Url> {
+        self.addresses.of(self.adapter, asked, words)
+    }
+
+    /// Whether it has a kind of call.
+    pub fn has(&self, operation: Operation) -> bool {
+        self.operations.contains(&operation)
     }
 }
 
@@ -140,20 +163,25 @@ fn constant(adapter: &dyn Adapter) -> impl Iterator<Item = (HeaderName, HeaderVa
     pairs.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
 }
 
-/// The URLs of calls in which the model does not occur.
-fn endpoints(adapter: &dyn Adapter, base: &Url) -> Vec<((Operation, bool), Url)> {
-    let calls = [Operation::Chat, Operation::Embeddings, Operation::Models].into_iter();
-    calls
-        .flat_map(|operation| [(operation, false), (operation, true)])
-        .filter_map(|(operation, stream)| {
-            let path = |model: &str| adapter.path(&Asked { operation, stream, ..Asked::for_model(model) });
-            let same = path("one") == path("other");
-            same.then(|| below(base, &path("one"))).flatten().map(|url| ((operation, stream), url))
-        })
-        .collect()
+/// Where the credential goes, as the provider says, or else its wire format.
+fn credential_header(auth: Auth, declared: Option<&HeaderName>) -> Option<(HeaderName, &'static str)> {
+    match (auth, declared) {
+        (Auth::None, _) => None,
+        (_, Some(name)) => Some((name.clone(), "")),
+        (Auth::Bearer, None) => Some((AUTHORIZATION, "Bearer ")),
+        (Auth::Header(name), None) => Some((HeaderName::from_static(name), "")),
+    }
 }
 
-fn below(base: &Url, path: &str) -> Option<Url> {
-    let base = base.as_str().trim_end_matches('/');
-    Url::parse(&format!("{base}{path}")).ok()
+/// The kinds of calls that a provider has, of those that its wire format has. Every one has its list of models.
+fn operations(declared: &config::Provider, all: &[Operation]) -> Result<Vec<Operation>, ProviderError> {
+    let Some(named) = &declared.operations else { return Ok(all.to_vec()) };
+    let unknown: Vec<_> = named.iter().filter(|one| !all.contains(one)).map(|one| one.name()).collect();
+    if !unknown.is_empty() {
+        return Err(ProviderError::Operations(declared.slug.clone(), declared.kind.clone(), unknown.join(", ")));
+    }
+    Ok(all.iter().copied().filter(|one| *one == Operation::Models || named.contains(one)).collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,6 +68,9 @@ impl Candidates {
         if let Err(why) = usable(&pool.provider, connection) {
             return Some(why);
         }
+        if let Some(operation) = self.wanted.operation.filter(|operation| !pool.provider.has(*operation)) {
+            return operation.capability().map(Skip::Lacks);
+        }
         let facts = pool.facts.as_ref()?;
         if let Some(lacking) = facts.capabilities.and_then(|has| has.missing(self.wanted.needs).next()) {
             return Some(Skip::Lacks(lacking));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::tier::Tier;
-use crate::api::{Capabilities, Capability, ConnectionId};
+use crate::api::{Capabilities, Capability, ConnectionId, Operation};
 use crate::config::Model;
 use crate::connection::{Connection, HealthState};
 use crate::provider::Provider;
@@ -13,6 +13,8 @@ use crate::provider::Provider;
 pub struct Wanted {
     /// A route's name, `provider/model`, or a bare model id.
     pub model: String,
+    /// The kind of call.
+    pub operation: Option<Operation>,
     /// What the model must be able to do.
     pub needs: Capabilities,
     /// The only connection that may be used.
@@ -42,7 +44,7 @@ pub enum Skip {
     NeedsSecret,
     /// The provider refused its credential.
     Rejected,
-    /// The model lacks a capability.
+    /// The model, or its provider, lacks a capability.
     Lacks(Capability),
     /// The request is larger than the model's context window.
     TooLarge,

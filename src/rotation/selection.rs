@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::candidates::Candidates;
 use super::pool::{Pool, Wanted, usable};
 use super::tier::Tier;
-use crate::api::{Capabilities, ProviderSlug, RouteName};
+use crate::api::{Capabilities, Capability, Operation, ProviderSlug, RouteName};
 use crate::config::{Model, Route};
 use crate::connection::Connection;
 use crate::provider::Provider;
@@ -143,6 +143,16 @@ impl Selection {
             let able = |model: &Arc<Model>| model.capabilities.is_none_or(|has| has.missing(needs).next().is_none());
             self.is_provider_available(&provider.slug)
                 && (provider.unlisted_models || provider.models.values().any(able))
+        })
+    }
+
+    /// Providers that can be used now and are known to have a capability: the kind of call that it is, or a listed model.
+    pub fn having(&self, capability: Capability) -> impl Iterator<Item = &Arc<Provider>> {
+        let operation = Operation::ALL.iter().find(|operation| operation.capability() == Some(capability));
+        let listed = move |model: &Arc<Model>| model.capabilities.is_some_and(|has| has.has(capability));
+        self.providers.values().filter(move |provider| {
+            let has = operation.map_or_else(|| provider.models.values().any(listed), |call| provider.has(*call));
+            has && self.is_provider_available(&provider.slug)
         })
     }
 

@@ -10,6 +10,7 @@
     reason = "a test says what it expects, and its helpers belong to it"
 )]
 
+mod anthropic;
 mod basics;
 mod corpora;
 mod demo;
@@ -23,6 +24,7 @@ mod layers;
 mod life;
 mod mended;
 mod operators;
+mod presets;
 mod rotation;
 mod sandbox;
 mod secrets;

@@ -31,6 +31,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::Deserialize;
 
+use super::segment::encoded;
 use super::{Adapter, Asked, Auth, Dialect, Facts, Invalid, KindFacts, ProviderError, Refusal, Reply, StreamReader};
 use crate::api::Operation;
 use crate::config::StreamUsage;
@@ -127,18 +128,4 @@ pub(super) fn resource(model: &str, written: impl Fn(&str) -> String) -> String 
         Some(id) => format!("tunedModels/{}", written(id)),
         None => format!("models/{}", written(model.strip_prefix("models/").unwrap_or(model))),
     }
-}
-
-/// A path segment: everything but RFC 3986's unreserved characters is encoded, so that no model's name can change
-/// which path or query is asked for.
-fn encoded(segment: &str) -> String {
-    let mut out = String::with_capacity(segment.len());
-    for byte in segment.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }

@@ -85,11 +85,12 @@ impl StreamReader for Chunks {
 mod tests {
     use super::*;
     use crate::adapter::Adapter;
+    use crate::api::Operation;
     use crate::adapter::openai::OPENAI;
 
     /// What each of these chunks says of the stream's end: (terminal, reopened).
     fn ends(chunks: &[&str]) -> Vec<(bool, bool)> {
-        let mut reader = OPENAI.stream(&Asked::for_model("m"));
+        let mut reader = OPENAI.stream(&Asked { operation: Operation::Chat, ..Asked::for_model("m") });
         let mut frames = sse::Reader::new(1 << 20);
         let mut ends = Vec::new();
         for chunk in chunks {

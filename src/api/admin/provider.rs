@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Object, present};
 use crate::api::money::{UsdEach, UsdPerMillion};
-use crate::api::{Capability, ConnectionName, ProviderSlug};
+use crate::api::{Capability, ConnectionName, Operation, ProviderSlug};
 
 /// `GET /admin/v1/providers`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -20,6 +20,10 @@ pub struct Provider {
     pub slug: ProviderSlug,
     /// Which adapter speaks to it.
     pub kind: String,
+    /// The preset that it was made of.
+    pub preset: Option<String>,
+    /// The kinds of calls that apps may make.
+    pub operations: Vec<Operation>,
     /// Whether it may be used: the file and the operator's switch both say so.
     pub enabled: bool,
     /// Whether the file says so.

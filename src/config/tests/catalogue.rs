@@ -246,15 +246,15 @@ fn settings_are_those_of_the_kind() {
 
 #[test]
 fn settings_given_as_json_keep_the_rules_of_the_file() {
-    let openai = KINDS[0];
+    let openai = KINDS[0].settings;
     let text = r#"{"organization": "org-1", "project": null, "timeouts": {"connect": 1.5, "idle": "9s"}, "headers": {"X-A": "b"}}"#;
-    let settings = Settings::for_kind(text, openai).unwrap();
+    let settings = Settings::with_words(text, openai).unwrap();
     assert_eq!(settings.words["organization"], "org-1");
     assert_eq!(settings.timeouts.connect, Some(Duration::from_millis(1_500)));
     assert_eq!(Settings::from_json(text).unwrap(), settings);
-    assert_eq!(Settings::for_kind("{}", openai), Ok(Settings::default()));
+    assert_eq!(Settings::with_words("{}", openai), Ok(Settings::default()));
 
-    let told = |text: &str| shown(&Settings::for_kind(text, openai).expect_err("errors").errors);
+    let told = |text: &str| shown(&Settings::with_words(text, openai).expect_err("errors").errors);
     assert_eq!(
         told(r#"{"organisation": "x", "headers": {"authorization": "canary"}, "timeouts": {"idle": true}}"#),
         [

@@ -7,7 +7,7 @@ use crate::api::PicoUsd;
 fn an_empty_file_takes_nothing_away() {
     let catalogue = good("");
     let slugs: Vec<_> = catalogue.providers.keys().map(ToString::to_string).collect();
-    assert_eq!(slugs, ["gemini", "openai", "openrouter", "sandbox"]);
+    assert_eq!(slugs, ["anthropic", "gemini", "openai", "openrouter", "sandbox"]);
     assert!(catalogue.providers.values().all(|provider| provider.builtin));
     assert!(catalogue.routes.is_empty() && catalogue.connections.is_empty());
 }
@@ -44,7 +44,7 @@ fn builtin_false_drops_all_that_is_built_in() {
     assert_eq!(
         errors("[providers.openai]\nbuiltin = false\n"),
         [
-            "providers.toml:1: providers.openai: kind is missing: write kind = one of openai, openrouter, gemini, azure, sandbox"
+            "providers.toml:1: providers.openai: kind is missing: write kind = one of openai, openrouter, gemini, anthropic, azure, sandbox"
         ]
     );
 }
@@ -54,7 +54,7 @@ fn a_misspelled_built_in_is_recognised() {
     assert_eq!(
         errors("[providers.opnai]\nenabled = false\n"),
         [
-            r#"providers.toml:1: providers.opnai: kind is missing: write kind = one of openai, openrouter, gemini, azure, sandbox; did you mean the built-in "openai"?"#
+            r#"providers.toml:1: providers.opnai: kind is missing: write kind = one of openai, openrouter, gemini, anthropic, azure, sandbox; did you mean the built-in "openai"?"#
         ]
     );
     assert_eq!(

@@ -60,6 +60,8 @@ fn prices_are_those_of_the_open_price_tables() {
     assert_eq!(rates("gemini", "gemini-2.5-flash"), [Some(300_000), Some(30_000), Some(2_500_000)]);
     // 1, 0.1, 5.
     assert_eq!(rates("openrouter", "anthropic/claude-haiku-4.5"), [Some(1_000_000), Some(100_000), Some(5_000_000)]);
+    // 1, 0.1, 5.
+    assert_eq!(rates("anthropic", "claude-haiku-4-5"), [Some(1_000_000), Some(100_000), Some(5_000_000)]);
     // 0.02 in, nothing out.
     assert_eq!(rates("openai", "text-embedding-3-small"), [Some(20_000), None, None]);
     // 1.25 to 200,000 tokens of input, 2.5 above.

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::super::ANTHROPIC;
 use super::{TESTED, asked, stream};
-use crate::adapter::testing::facts;
-use crate::adapter::testing::golden::read;
+use crate::adapter::tests::facts;
+use crate::adapter::tests::golden::read;
 use crate::adapter::{Adapter, Asked, Auth};
 use crate::api::Operation;
 

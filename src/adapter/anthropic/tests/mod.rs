@@ -6,7 +6,7 @@ mod golden;
 
 use super::ANTHROPIC;
 use crate::adapter::Asked;
-use crate::adapter::testing::{Streamed, Tested};
+use crate::adapter::tests::{Streamed, Tested};
 use crate::api::Operation;
 
 const TESTED: Tested =

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use super::super::GEMINI;
 use super::{TESTED, asked, stream};
 use crate::adapter::Adapter;
-use crate::adapter::testing::facts;
-use crate::adapter::testing::golden::read;
+use crate::adapter::tests::facts;
+use crate::adapter::tests::golden::read;
 use crate::api::Operation;
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::GEMINI;
 use super::{TESTED, asked, stream};
-use crate::adapter::testing::golden::{json, read};
+use crate::adapter::tests::golden::{json, read};
 use crate::adapter::{Adapter, Asked};
 use crate::api::Operation;
 

@@ -6,7 +6,7 @@ mod pass;
 
 use super::GEMINI;
 use crate::adapter::Asked;
-use crate::adapter::testing::{Streamed, Tested};
+use crate::adapter::tests::{Streamed, Tested};
 use crate::api::Operation;
 
 const TESTED: Tested = Tested { adapter: &GEMINI, format: "gemini", model: "gemini-2.5-flash", ends_with_bytes: true };
