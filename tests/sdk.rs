@@ -161,7 +161,7 @@ fn providers_saw(seen: &[SeenRequest]) {
     let [_, after] = &asked("openai-tools")[..] else { panic!("a round trip has two requests") };
     assert_eq!(after["messages"][2]["tool_call_id"], after["messages"][1]["tool_calls"][0]["id"]);
     let [_, after] = &asked("gemini-tools")[..] else { panic!("a round trip has two requests") };
-    assert_eq!(after["contents"][1]["parts"][0]["thoughtSignature"], "signature");
+    assert_eq!(after["contents"][1]["parts"][0]["thoughtSignature"], upstreams::SIGNATURE);
     assert_eq!(after["contents"][2]["parts"][0]["functionResponse"]["name"], "get_weather");
 
     let [json] = &asked("gemini-json")[..] else { panic!("one structured answer") };

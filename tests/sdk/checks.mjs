@@ -6,7 +6,7 @@ import { KEY, SCHEMA, WEATHER, dispatcher, require, says, shortly, tell } from '
 
 const { OpenAI, APIError } = require('openai')
 
-const UPSTREAMS = ['openai', 'gemini', 'sandbox']
+const UPSTREAMS = ['openai', 'anthropic', 'gemini', 'sandbox']
 const TOOL = {
   type: 'function',
   function: {
@@ -165,8 +165,9 @@ async function hangUp() {
   }
 }
 
-for (const check of [chat, stream, tools, streamedCall, structured, embeddings]) {
+for (const check of [chat, stream, tools, streamedCall, structured]) {
   for (const upstream of UPSTREAMS) await check(upstream)
 }
+for (const upstream of ['openai', 'gemini', 'sandbox']) await embeddings(upstream)
 for (const check of [models, route, pin, label, errors, cut, hangUp]) await check()
 await dispatcher.destroy()

@@ -13,7 +13,8 @@ import openai
 
 from shared import KEY, SCHEMA, Weather, shortly, tell
 
-UPSTREAMS = ["openai", "gemini", "sandbox"]
+UPSTREAMS = ["openai", "anthropic", "gemini", "sandbox"]
+EMBEDDERS = ["openai", "gemini", "sandbox"]
 TOOL = {
     "type": "function",
     "function": {
@@ -203,9 +204,11 @@ async def hang_up(client):
 
 
 async def main(client):
-    for check in [chat, stream, tools, streamed_call, structured, embeddings]:
+    for check in [chat, stream, tools, streamed_call, structured]:
         for upstream in UPSTREAMS:
             await check(client, upstream)
+    for upstream in EMBEDDERS:
+        await embeddings(client, upstream)
     for check in [models, route, pin, label, errors, cut, hang_up]:
         await check(client)
 

@@ -91,7 +91,7 @@ async fn anthropics_sdk_for_node() {
 #[tokio::test]
 async fn googles_sdk_for_python() {
     if let Some(python) = tool("BURSAR_TEST_PYTHON", "Google's SDK for Python") {
-        check(&GOOGLE, &[&python, "google.py"]).await;
+        check(&GOOGLE, &[&python, "gemini.py"]).await;
     }
 }
 

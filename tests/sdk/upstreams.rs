@@ -98,6 +98,9 @@ impl<'a> Upstreams<'a> {
 
 const CALL_ARGUMENTS: &str = r#"{"city": "Oslo"}"#;
 
+/// Google's are bytes in base64, and its SDK looks.
+pub const SIGNATURE: &str = "c2lnbmF0dXJl";
+
 pub fn openai_call() -> Reply {
     let function = json!({"name": "get_weather", "arguments": CALL_ARGUMENTS});
     let calls = json!([{"id": "call_1", "type": "function", "function": function}]);
@@ -140,7 +143,7 @@ pub fn gemini_streamed_call() -> Events {
 /// A call as thinking models make them: with a signature that must come back.
 fn gemini_call_body() -> Value {
     let call = json!({"name": "get_weather", "args": {"city": "Oslo"}});
-    let part = json!({"functionCall": call, "thoughtSignature": "signature"});
+    let part = json!({"functionCall": call, "thoughtSignature": SIGNATURE});
     let candidate = json!({"content": {"parts": [part], "role": "model"}, "finishReason": "STOP", "index": 0});
     json!({"candidates": [candidate], "modelVersion": openai::MODEL, "responseId": "fake"})
 }

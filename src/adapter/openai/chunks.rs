@@ -85,8 +85,8 @@ impl StreamReader for Chunks {
 mod tests {
     use super::*;
     use crate::adapter::Adapter;
-    use crate::api::Operation;
     use crate::adapter::openai::OPENAI;
+    use crate::api::Operation;
 
     /// What each of these chunks says of the stream's end: (terminal, reopened).
     fn ends(chunks: &[&str]) -> Vec<(bool, bool)> {

@@ -1,4 +1,4 @@
-"""What apps do with Google's SDK for Python, over Bursar's socket: python google.py SOCKET."""
+"""What apps do with Google's SDK for Python, over Bursar's socket: python gemini.py SOCKET."""
 
 import base64
 import sys
