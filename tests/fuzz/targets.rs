@@ -181,7 +181,7 @@ pub fn error(data: &[u8]) {
 /// A request of another dialect becomes a request of OpenAI's that the hub reads, or is refused by name.
 pub fn ingress_request(data: &[u8]) {
     let Some((picked, ingress)) = Picked::ingress(data) else { return };
-    let asked = picked.asked(&[Operation::Chat, Operation::Embeddings]);
+    let asked = picked.asked(heard(ingress));
     let out = match ingress.request(&asked, picked.rest) {
         Ok(out) => out,
         Err(refusal) => return assert_says_why(&refusal),
@@ -199,7 +199,7 @@ pub fn ingress_request(data: &[u8]) {
 /// A reply of OpenAI's becomes one of another dialect, in JSON; and so does an error.
 pub fn ingress_reply(data: &[u8]) {
     let Some((picked, ingress)) = Picked::ingress(data) else { return };
-    let asked = Asked { stream: false, ..picked.asked(&[Operation::Chat, Operation::Embeddings]) };
+    let asked = Asked { stream: false, ..picked.asked(heard(ingress)) };
     if let Ok(out) = ingress.reply(&asked, picked.rest) {
         assert_object(&out);
     }
@@ -238,6 +238,14 @@ pub fn ingress_stream(data: &[u8]) {
     assert_eq!(write(raw.len()), alone, "frames that come together give another stream");
     for data in assert_events(&alone) {
         assert_ne!(data, b"[DONE]", "no dialect but OpenAI's ends so");
+    }
+}
+
+/// The kinds of calls that a dialect has paths for.
+fn heard(ingress: &dyn Ingress) -> &'static [Operation] {
+    match ingress.dialect() {
+        Dialect::Anthropic => &[Operation::Chat],
+        Dialect::OpenAi | Dialect::Gemini => &[Operation::Chat, Operation::Embeddings],
     }
 }
 
