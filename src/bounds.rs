@@ -181,8 +181,20 @@ pub const USAGE_PAGE_BLOCKS_MAX: usize = 4_000;
 /// The pause between two tries to write while the disk is full.
 pub const USAGE_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Models of one provider, listed in TOML or fetched.
+/// Models of one provider that are listed in TOML.
 pub const MODELS_PER_PROVIDER_MAX: usize = 10_000;
+/// Models of one provider's own list that are kept: the longest lists hold some hundreds.
+pub const MODEL_LIST_IDS_MAX: usize = 4_000;
+/// Bytes of the ids of one such list, so that it fits a record.
+pub const MODEL_LIST_BYTES_MAX: usize = 64 * KIB;
+/// How often a provider's list of models is fetched.
+pub const MODEL_LIST_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// How much later a host may fetch it: hosts that started together shall not ask together.
+pub const MODEL_LIST_JITTER_MAX: Duration = Duration::from_secs(60 * 60);
+/// The pause after a list could not be fetched; it doubles, up to the interval.
+pub const MODEL_LIST_RETRY_PAUSE: Duration = Duration::from_secs(60);
+/// The longest pause before it is looked whether a list is due: the wall clock may have been set.
+pub const MODEL_LIST_LOOK_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Connections in all.
 pub const CONNECTIONS_MAX: usize = 100_000;
 /// Users whose groups are remembered.
@@ -213,5 +225,6 @@ const _: () = {
     assert!(CONFIG_SETTLE_INTERVAL.as_millis() < CONFIG_POLL_INTERVAL.as_millis(), "a poll must find a settled file");
     assert!(STATE_RECORD_BYTES_MAX as u64 <= STORE_RECORD_BYTES_MAX, "what is written must be read");
     assert!(SECRET_BYTES_MAX < STATE_RECORD_BYTES_MAX, "a connection holds its secret");
+    assert!(MODEL_LIST_BYTES_MAX + MODEL_LIST_IDS_MAX * 8 < STATE_RECORD_BYTES_MAX, "each id comes with its length");
     assert!(USAGE_BLOCK_RECORDS_MAX <= USAGE_QUEUE_MAX, "a block must fit the queue");
 };

@@ -16,7 +16,7 @@ use crate::connection::{Connection, ManagedBy};
 use crate::credential::SealedSecret;
 use crate::provider::{Provider, ProviderError};
 use crate::rotation::Selection;
-use crate::store::{ConnectionSwitch, ProviderSwitch, StoredConnection};
+use crate::store::{ConnectionSwitch, ModelList, ProviderSwitch, StoredConnection};
 use crate::upstream::sandbox::Fault;
 
 /// What is in force.
@@ -50,6 +50,8 @@ pub struct Parts<'a> {
     pub provider_switches: HashMap<crate::api::ProviderSlug, ProviderSwitch>,
     /// The operators' switches of declared connections.
     pub connection_switches: HashMap<ConnectionId, ConnectionSwitch>,
+    /// The models that providers list, as they were last fetched.
+    pub model_lists: Vec<ModelList>,
     /// How connections have fared.
     pub health: &'a Registry,
 }
@@ -86,7 +88,8 @@ fn providers(parts: &Parts<'_>) -> Result<Providers, ProviderError> {
                 switch.and_then(|switch| switch.enabled),
                 switch.and_then(|switch| switch.default_connection.clone()),
             )?;
-            Ok((declared.slug.clone(), Arc::new(provider)))
+            let list = parts.model_lists.iter().find(|list| list.provider == declared.slug);
+            Ok((declared.slug.clone(), Arc::new(provider.with_list(list))))
         })
         .collect()
 }

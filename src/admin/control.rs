@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
+use tokio::sync::watch;
 
 use super::difference;
 use super::secrets::Secrets;
@@ -88,6 +89,7 @@ pub struct Admin {
     pub providers_file: PathBuf,
     paths: Paths,
     declared: Mutex<Declared>,
+    published: watch::Sender<()>,
 }
 
 /// What the files say, as it is in force.
@@ -141,7 +143,18 @@ impl Admin {
         let snapshot = build(&declared, &store, &health)?;
         let (snapshot, cutting) = (snapshot.into(), AtomicBool::new(false));
         let engine = Engine { snapshot, vault, recorder, clock, durable_each, cutting, ids: Ids::new() };
-        Ok(Self { engine: Arc::new(engine), store, health, providers_file, paths, declared: Mutex::new(declared) })
+        let (engine, declared) = (Arc::new(engine), Mutex::new(declared));
+        Ok(Self { engine, store, health, providers_file, paths, declared, published: watch::Sender::default() })
+    }
+
+    /// Tells whenever another snapshot was published.
+    pub fn published(&self) -> watch::Receiver<()> {
+        self.published.subscribe()
+    }
+
+    fn publish(&self, snapshot: Arc<Snapshot>) {
+        self.engine.snapshot.store(snapshot);
+        self.published.send_replace(());
     }
 
     /// The directories and files that a change of configuration may show in.
@@ -258,7 +271,7 @@ impl Admin {
             renewed.into_iter().for_each(|id| self.health.of(id).renew());
             snapshot = build()?;
         }
-        self.engine.snapshot.store(snapshot);
+        self.publish(snapshot);
         self.engine.durable_each.store(next.daemon.usage.durability == Durability::Each, Ordering::Relaxed);
         *declared = next;
         if changed {
@@ -278,7 +291,7 @@ impl Admin {
         let mut declared = self.declared();
         let done = change(&self.store)?;
         declared.generation += 1;
-        self.engine.snapshot.store(build(&declared, &self.store, &self.health)?);
+        self.publish(build(&declared, &self.store, &self.health)?);
         Ok(done)
     }
 
@@ -337,6 +350,7 @@ fn build(declared: &Declared, store: &Store, health: &Registry) -> Result<Arc<Sn
         stored: store.connections().list()?,
         provider_switches: store.provider_switches().list()?.into_iter().collect(),
         connection_switches: store.connection_switches().list()?.into_iter().collect(),
+        model_lists: store.model_lists().list()?,
         health,
     };
     Ok(Arc::new(Snapshot::build(declared.generation, parts)?))

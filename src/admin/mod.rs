@@ -7,6 +7,7 @@ mod connections;
 mod control;
 mod difference;
 mod failure;
+mod models;
 mod probe;
 mod providers;
 mod secrets;
@@ -16,6 +17,7 @@ mod view;
 
 pub use connections::ConnectionFilter;
 pub use control::{Admin, Paths, Reloaded, StartError};
+pub use models::{Listing, fetch_models};
 pub use probe::{check_all, check_provider, put_secret, test};
 pub use status::Process;
 

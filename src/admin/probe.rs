@@ -8,8 +8,8 @@ use futures_util::{StreamExt, stream};
 
 use super::connections::{plain, unknown};
 use super::control::Admin;
-use super::failure;
 use super::providers::declared;
+use super::{failure, models};
 use crate::api::admin::{CheckReport, Connection, PutSecret, TestResult};
 use crate::api::{Code, ConnectionId, Failure, Outcome, ProviderSlug};
 use crate::bounds;
@@ -28,10 +28,11 @@ pub async fn test(worker: &Worker, id: &ConnectionId) -> Result<TestResult, Fail
 }
 
 /// Tests the connection of a provider that checks use: the one that a call would go to first, else any that is enabled.
+/// The list of models that it brings is kept.
 ///
 /// # Errors
 /// When there is no such provider, or it has no connection that is enabled.
-pub async fn check_provider(worker: &Worker, slug: &ProviderSlug) -> Result<CheckReport, Failure> {
+pub async fn check_provider(admin: &Arc<Admin>, worker: &Worker, slug: &ProviderSlug) -> Result<CheckReport, Failure> {
     let snapshot = worker.engine.snapshot.load_full();
     let provider = declared(&snapshot, slug)?;
     let mut all = snapshot.connections.values().filter(|one| one.id.provider == *slug && one.enabled);
@@ -39,7 +40,14 @@ pub async fn check_provider(worker: &Worker, slug: &ProviderSlug) -> Result<Chec
         let message = format!("{slug} has no connection that is enabled: `bursar credentials set {slug}` adds one");
         Failure::new(Code::Unavailable, message)
     })?;
-    Ok(CheckReport { results: vec![ask(worker, trial(provider, chosen)).await] })
+    let result = ask(worker, trial(provider, chosen)).await;
+    if result.outcome == Outcome::Ok {
+        // The check is about the connection: what the store says of the list does not change what it found.
+        if let Err(failure) = models::keep(admin, provider, &result).await {
+            tracing::warn!(provider = %slug, error = %failure.message, "the list of models could not be kept");
+        }
+    }
+    Ok(CheckReport { results: vec![result] })
 }
 
 /// Tests every enabled connection of every enabled provider, a few at a time.
@@ -97,12 +105,13 @@ fn candidate(worker: &Worker, id: &ConnectionId) -> Result<Candidate, Failure> {
     Ok(trial(declared(&snapshot, &id.provider)?, one))
 }
 
-fn trial(provider: &Arc<Provider>, connection: &Arc<connection::Connection>) -> Candidate {
+pub(super) fn trial(provider: &Arc<Provider>, connection: &Arc<connection::Connection>) -> Candidate {
     let (provider, connection) = (Arc::clone(provider), Arc::clone(connection));
     Candidate { provider, connection, model: "".into(), facts: None }
 }
 
-async fn ask(worker: &Worker, candidate: Candidate) -> TestResult {
+/// Asks for the list of models with a connection, unless it has no secret to ask with.
+pub(super) async fn ask(worker: &Worker, candidate: Candidate) -> TestResult {
     let connection = candidate.connection.id.clone();
     if candidate.connection.lacks_secret(&candidate.provider) {
         // Nothing was refused: there is nothing to hold against the connection.

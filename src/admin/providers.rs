@@ -17,9 +17,9 @@ impl Admin {
         let snapshot = self.engine.snapshot.load();
         let shown = snapshot.selection.providers().map(|provider| {
             let ui_preferences = switches.get(&provider.slug).map_or("", |switch| &switch.ui_preferences);
-            view::provider(&snapshot, provider, ui_preferences)
+            Ok(view::provider(&snapshot, provider, ui_preferences, self.models_fetched_at(provider)?))
         });
-        Ok(ProviderList { providers: shown.collect() })
+        Ok(ProviderList { providers: shown.collect::<Result<_, Failure>>()? })
     }
 
     /// One provider. Blocks.
@@ -30,7 +30,7 @@ impl Admin {
         let snapshot = self.engine.snapshot.load();
         let provider = declared(&snapshot, slug)?;
         let switch = self.store.provider_switches().get(slug)?;
-        Ok(view::provider(&snapshot, provider, &switch.ui_preferences))
+        Ok(view::provider(&snapshot, provider, &switch.ui_preferences, self.models_fetched_at(provider)?))
     }
 
     /// Changes what operators switch on a provider. Durable and in force when this returns. Blocks.

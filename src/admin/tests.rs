@@ -227,9 +227,12 @@ async fn a_check_of_all_takes_what_is_enabled() {
     let shown: Vec<_> = report.results.iter().map(|one| (one.connection.to_string(), one.outcome)).collect();
     // A connection that lacks its secret fails without anybody being asked.
     assert_eq!(shown, [("local:declared".into(), Outcome::Credential), ("sandbox:main".into(), Outcome::Ok)]);
-    let checked = check_provider(&house.worker(), &"sandbox".parse().unwrap()).await.unwrap();
+    let checked = check_provider(&house.admin, &house.worker(), &"sandbox".parse().unwrap()).await.unwrap();
     assert!(checked.results[0].models.contains(&"echo".to_owned()), "{checked:?}");
-    assert_eq!(refused(check_provider(&house.worker(), &"openai".parse().unwrap()).await).0, Code::Unavailable);
+    assert_eq!(
+        refused(check_provider(&house.admin, &house.worker(), &"openai".parse().unwrap()).await).0,
+        Code::Unavailable
+    );
 }
 
 #[test]

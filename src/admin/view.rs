@@ -11,8 +11,14 @@ use crate::connection::{self, Connection};
 use crate::provider::Provider;
 use crate::snapshot::Snapshot;
 
-/// A provider; what a user interface keeps with it comes from the store.
-pub(super) fn provider(snapshot: &Snapshot, provider: &Provider, ui_preferences: &str) -> admin::Provider {
+/// A provider; what a user interface keeps with it, and the age of its list of models, come from the store.
+pub(super) fn provider(
+    snapshot: &Snapshot,
+    provider: &Provider,
+    ui_preferences: &str,
+    models_fetched_at: Option<Moment>,
+) -> admin::Provider {
+    let fetched = provider.fetched.iter().map(|id| model(id, &Model::default()));
     let facts = provider.adapter.facts();
     let connections = snapshot.connections.keys().filter(|id| id.provider == provider.slug).count();
     admin::Provider {
@@ -29,7 +35,8 @@ pub(super) fn provider(snapshot: &Snapshot, provider: &Provider, ui_preferences:
         default_connection: provider.default_connection.clone(),
         ui_preferences: object(ui_preferences),
         connections: count(connections),
-        models: provider.models.iter().map(|(id, facts)| model(id, facts)).collect(),
+        models_fetched_at,
+        models: provider.models.iter().map(|(id, facts)| model(id, facts)).chain(fetched).collect(),
     }
 }
 

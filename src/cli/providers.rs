@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::client::Client;
 use super::exit::{Exit, Failed, Outcome};
-use super::output::{Cell, Output, Table, Tone};
+use super::output::{Cell, Output, Table, Tone, ago};
 use super::{health, status};
 use crate::api::ProviderSlug;
 use crate::api::admin::{CheckReport, Model, PatchProvider, Plan, Price, Provider, ProviderList};
@@ -113,6 +113,7 @@ async fn show(client: &Client, out: &Output, slug: &ProviderSlug) -> Outcome {
     row("base URL", Cell::text(&provider.base_url));
     row("connections", Cell::text(provider.connections));
     row("default", Cell::maybe(provider.default_connection.as_ref(), Cell::text));
+    row("list fetched", ago(provider.models_fetched_at, out.now_ms));
     out.pairs(&provider, || pairs);
     if out.format == super::output::Format::Table {
         out.text("\n");
@@ -206,6 +207,7 @@ mod tests {
             default_connection: (slug == "openai").then(|| "main".parse().unwrap()),
             ui_preferences: Object::new(),
             connections: 2,
+            models_fetched_at: None,
             models: vec![mini],
         }
     }

@@ -37,7 +37,8 @@ pub struct Catalogue {
 pub(super) fn read(root: &Cursor<'_>, kinds: &[&KindFacts], shipped: &Shipped) -> Option<Catalogue> {
     let fields = root.fields(&["providers", "routes", "limit_groups", "connections", "defaults"])?;
     let tables = fields.entries("providers");
-    let around = provider::Surroundings { kinds, shipped };
+    let (fetch_models, default_timeouts) = read_defaults(&fields);
+    let around = provider::Surroundings { kinds, shipped, fetch_models };
     let providers: BTreeMap<_, _> = tables
         .iter()
         .filter_map(|(name, at)| Provider::read(name, at, &around))
@@ -54,7 +55,6 @@ pub(super) fn read(root: &Cursor<'_>, kinds: &[&KindFacts], shipped: &Shipped) -
     let connections = read_connections(&fields, &around);
     let routes = route::read_all(&fields, &route::Surroundings { kinds, declared: &declared, providers: &providers });
     let limit_groups = read_groups(&groups, &providers);
-    let default_timeouts = read_default_timeouts(&fields);
     Some(Catalogue { limit_groups, connections, routes, default_timeouts, providers })
 }
 
@@ -86,11 +86,10 @@ fn read_groups(
     groups.iter().filter_map(one).collect()
 }
 
-fn read_default_timeouts(fields: &Fields<'_>) -> Timeouts {
-    let said = fields
-        .get("defaults")
-        .and_then(|defaults| defaults.fields(&["timeouts"]))
-        .and_then(|defaults| defaults.get("timeouts"))
-        .map(|table| timeout::read(&table));
-    Timeouts::default().with(&said.unwrap_or_default())
+/// What holds for providers that say nothing else: whether their lists of models are fetched, and their timeouts.
+fn read_defaults(fields: &Fields<'_>) -> (bool, Timeouts) {
+    let defaults = fields.get("defaults").and_then(|defaults| defaults.fields(&["fetch_models", "timeouts"]));
+    let Some(defaults) = defaults else { return (true, Timeouts::default()) };
+    let timeouts = defaults.get("timeouts").map(|table| timeout::read(&table)).unwrap_or_default();
+    (defaults.flag_or("fetch_models", true), Timeouts::default().with(&timeouts))
 }

@@ -94,6 +94,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) kinds: &'a [&'a KindFacts],
     /// The built-in providers and presets there are.
     pub(super) shipped: &'a Shipped,
+    /// Whether lists of models are fetched where a provider does not say.
+    pub(super) fetch_models: bool,
 }
 
 const KEYS: &[&str] = &[
@@ -156,7 +158,7 @@ impl Provider {
             ca_file: fields.get("ca_file").and_then(|path| path.path()),
             proxy: fields.get("proxy").and_then(|proxy| read_proxy(&proxy)),
             unlisted_models: fields.flag_or("unlisted_models", true),
-            fetch_models: fields.flag_or("fetch_models", true),
+            fetch_models: fields.flag_or("fetch_models", around.fetch_models),
             operations: shape::operations(&fields),
             needs_secret: fields.get("needs_secret").and_then(|flag| flag.flag()),
             auth: shape::auth(&fields),

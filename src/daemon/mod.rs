@@ -3,6 +3,7 @@
 //! Every background task of the program is spawned here or in [`crate::server`], and joined before the process ends.
 
 mod keys;
+mod lists;
 mod log;
 mod sockets;
 mod systemd;
@@ -148,6 +149,7 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
             }
         });
     }
+    let lists = tokio::spawn(lists::keep(Arc::clone(admin), stopping.clone()));
     let watcher = watch_files(admin);
     systemd::ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = threads.len(), "ready");
@@ -174,6 +176,7 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
     systemd::stopping();
     tracing::info!("stopping: no new connections; running requests may end");
     let _ = stop.send(true);
+    let _ = lists.await;
     for binding in bindings.iter() {
         binding.remove();
     }

@@ -15,6 +15,7 @@ use crate::adapter::{self, Adapter, Asked, Auth};
 use crate::api::{ConnectionName, Operation, ProviderSlug};
 use crate::config::{self, Model, OnTimeout, StreamUsage, Timeouts};
 use crate::credential::{Origin, OriginError};
+use crate::store::ModelList;
 use crate::upstream::Transport;
 use address::Addresses;
 
@@ -50,6 +51,10 @@ pub struct Provider {
     pub transport: Transport,
     /// Listed models, by id.
     pub models: BTreeMap<Arc<str>, Arc<Model>>,
+    /// Ids of models that the provider itself lists, and TOML does not.
+    pub fetched: Vec<Arc<str>>,
+    /// Whether the provider's own list is fetched and kept.
+    pub fetch_models: bool,
     /// Whether a model that is not listed is sent all the same.
     pub unlisted_models: bool,
     /// How usage is got from its streams.
@@ -124,6 +129,9 @@ impl Provider {
                 .iter()
                 .map(|(id, model)| (Arc::from(id.as_str()), Arc::new(model.clone())))
                 .collect(),
+            fetched: Vec::new(),
+            // Where only what TOML lists is taken, there is nothing to learn; the sandbox has no more than that.
+            fetch_models: declared.fetch_models && declared.unlisted_models && !facts.in_process,
             unlisted_models: declared.unlisted_models,
             stream_usage: declared.stream_usage,
             on_timeout: declared.on_timeout,
@@ -134,6 +142,25 @@ impl Provider {
             builtin: declared.builtin,
             slug,
         })
+    }
+
+    /// The same provider with the list that was last fetched from it. One from another address says nothing.
+    #[must_use]
+    pub fn with_list(mut self, list: Option<&ModelList>) -> Self {
+        let list = list.filter(|list| self.fetch_models && self.gave(list));
+        let ids = list.into_iter().flat_map(|list| &list.ids).filter(|id| !self.models.contains_key(id.as_str()));
+        self.fetched = ids.map(|id| Arc::from(id.as_str())).collect();
+        self
+    }
+
+    /// Whether a list of models was fetched where the provider is now.
+    pub fn gave(&self, list: &ModelList) -> bool {
+        list.base_url == self.base_url.as_str()
+    }
+
+    /// The ids of all models that are known: those that TOML lists, then those that only the provider itself does.
+    pub fn known(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.models.keys().chain(&self.fetched)
     }
 
     /// The facts of a listed model.

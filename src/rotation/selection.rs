@@ -109,7 +109,7 @@ impl Selection {
     fn bare_ids(&self) -> BTreeMap<Arc<str>, Arc<[Pool]>> {
         let mut all: BTreeMap<Arc<str>, Vec<Pool>> = BTreeMap::new();
         for provider in self.providers.values().filter(|provider| provider.adapter.facts().kind.bare_models) {
-            for id in provider.models.keys() {
+            for id in provider.known() {
                 all.entry(Arc::clone(id)).or_default().extend(self.pools(&provider.slug, id));
             }
         }

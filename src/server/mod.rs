@@ -57,6 +57,6 @@ impl Context {
 }
 
 /// Waits until a switch has been turned, or can no longer be.
-async fn turned(switch: &mut watch::Receiver<bool>) {
+pub(crate) async fn turned(switch: &mut watch::Receiver<bool>) {
     let _ = switch.wait_for(|on| *on).await;
 }

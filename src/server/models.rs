@@ -53,12 +53,12 @@ fn dialect_of(admitted: &Admitted) -> Dialect {
     }
 }
 
-/// Routes first, then `provider/model` for every listed model of every provider that can be used.
+/// Routes first, then `provider/model` for every known model of every provider that can be used.
 fn all(selection: &Selection) -> impl Iterator<Item = (String, String)> {
     let routes = selection.routes().map(|name| (name.to_string(), String::from("bursar")));
     let usable = selection.providers().filter(|provider| selection.is_provider_available(&provider.slug));
     let models = usable.flat_map(|provider| {
-        provider.models.keys().map(move |id| (format!("{}/{id}", provider.slug), provider.slug.to_string()))
+        provider.known().map(move |id| (format!("{}/{id}", provider.slug), provider.slug.to_string()))
     });
     routes.chain(models)
 }

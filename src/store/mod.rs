@@ -10,7 +10,7 @@
 //! initialized   says that state was made here: state that is missing later is damage, never a fresh start
 //! reserve       4 MiB to give up when the store must open on a full disk
 //! manifest      generation, count and sum of `state`, authenticated: what was acknowledged
-//! state/        connections, switches, wrapped keys, and nothing else
+//! state/        connections, switches, lists of models, wrapped keys, and nothing else
 //! usage/        segments of usage records, a directory for each UTC day or size bound
 //! ```
 //!
@@ -27,6 +27,7 @@ mod disk;
 mod files;
 mod keys;
 mod manifest;
+mod models;
 mod record;
 mod segment;
 mod segments;
@@ -42,6 +43,7 @@ use thiserror::Error;
 
 pub use connections::{Connections, StoredConnection};
 pub(crate) use disk::FreeBytes;
+pub use models::{ModelList, ModelLists};
 pub use record::RecordError;
 pub use switches::{ConnectionSwitch, ConnectionSwitches, ProviderSwitch, ProviderSwitches};
 pub use usage::{Page, Usage};
@@ -247,6 +249,11 @@ impl Store {
     /// What operators switched on connections that TOML manages.
     pub fn connection_switches(&self) -> ConnectionSwitches<'_> {
         ConnectionSwitches::new(&self.state)
+    }
+
+    /// The models that providers list.
+    pub fn model_lists(&self) -> ModelLists<'_> {
+        ModelLists::new(&self.state)
     }
 
     /// The records of usage.

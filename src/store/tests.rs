@@ -106,6 +106,27 @@ fn what_was_stored_is_there_after_reopening() {
 }
 
 #[test]
+fn a_list_of_models_is_there_after_reopening_also_at_its_largest() {
+    let dir = tempfile::tempdir().unwrap();
+    let each = bounds::MODEL_LIST_BYTES_MAX / bounds::MODEL_LIST_IDS_MAX;
+    let list = |provider: &str, ids: Vec<String>| ModelList {
+        provider: provider.parse().unwrap(),
+        base_url: "https://api.openai.com/v1".into(),
+        fetched_ms: 1_700_000_000_000,
+        ids,
+    };
+    let largest = list("openai", (0..bounds::MODEL_LIST_IDS_MAX).map(|n| format!("{n:0each$}")).collect());
+    let store = Store::open(dir.path(), &master()).unwrap();
+    store.model_lists().put(&list("gone", vec!["a".into()])).unwrap();
+    store.model_lists().put(&largest).unwrap();
+    store.model_lists().remove(&"gone".parse().unwrap()).unwrap();
+    drop(store);
+    let store = Store::open(dir.path(), &master()).unwrap();
+    assert_eq!(store.model_lists().list().unwrap(), std::slice::from_ref(&largest));
+    assert_eq!(store.model_lists().get(&largest.provider).unwrap(), Some(largest));
+}
+
+#[test]
 fn a_second_opener_is_told_who_has_it_and_the_first_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), &master()).unwrap();

@@ -23,6 +23,7 @@ mod harness;
 mod layers;
 mod life;
 mod mended;
+mod model_lists;
 mod operators;
 mod presets;
 mod rotation;

@@ -1,7 +1,7 @@
 //! Providers made of a preset, as their providers and their apps see them.
 
 use crate::fake::{FakeProvider, openai};
-use crate::harness::{Call, Setup, key_of};
+use crate::harness::{Bursar, Call, Setup, key_of};
 
 /// A provider of this name, made of its preset, at this address; its list is left alone.
 fn preset(name: &str, base_url: &str, lines: &str) -> Setup {
@@ -72,4 +72,11 @@ async fn a_call_that_a_provider_does_not_have_goes_to_one_that_has_it() {
     assert!(refused.text().contains("embeddings, which the request needs: two has it"), "{}", refused.text());
     assert_eq!(fake.seen().len(), 1, "nobody was asked in vain");
     bursar.stop().await;
+}
+
+#[tokio::test]
+async fn a_preset_that_is_not_there_stops_the_daemon_and_names_those_that_are() {
+    let setup = Setup::new().providers("[providers.fast]\npreset = \"grok\"");
+    let remains = Bursar::fail(setup.place()).await;
+    assert!(remains.log.contains("there is no preset \"grok\": there are azure, cerebras"), "{}", remains.log);
 }

@@ -103,7 +103,9 @@ impl Case {
     /// The provider of this case.
     pub fn provider(&self, url: &str) -> String {
         let (slug, kind, base) = (self.slug(), self.kind(), format!("{url}{}", self.base_path()));
-        format!("[providers.{slug}]\nkind = {kind:?}\nbase_url = {base:?}\nallow_private = true\n")
+        format!(
+            "[providers.{slug}]\nkind = {kind:?}\nbase_url = {base:?}\nallow_private = true\nfetch_models = false\n"
+        )
     }
 
     /// Its one connection.

@@ -55,6 +55,8 @@ pub(super) struct Answer {
     pub index: u32,
     /// Whether text or calls came: what makes an answer one.
     pub has_content: bool,
+    /// Whether the app speaks Google's dialect: then whatever a part holds is content.
+    pass: bool,
     calls: u32,
     open: Option<Arguments>,
     finish: Option<String>,
@@ -69,8 +71,8 @@ pub(super) struct Added {
 }
 
 impl Answer {
-    pub(super) fn new(index: u32) -> Self {
-        Self { index, ..Self::default() }
+    pub(super) fn new(index: u32, pass: bool) -> Self {
+        Self { index, pass, ..Self::default() }
     }
 
     /// Takes what a chunk adds.
@@ -91,6 +93,7 @@ impl Answer {
     /// Thoughts never get into the content. Google shows them only to those who ask (`includeThoughts`, which Bursar
     /// sends for nobody on its own), and so they are passed on wherever they come.
     fn take_part(&mut self, part: ReceivedPart, delta: &mut Delta, ids: &mut Ids) -> Result<(), Unreadable> {
+        self.has_content |= self.pass && part.holds_more();
         if let Some(text) = part.text.filter(|text| !text.is_empty()) {
             let thought = part.thought == Some(true);
             self.has_content |= !thought;

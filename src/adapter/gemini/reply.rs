@@ -22,7 +22,8 @@ pub(super) fn read(asked: &Asked, body: &Bytes) -> Result<Reply, Invalid> {
     let mut choices = Vec::new();
     let mut ids = Ids::new(asked);
     for (position, candidate) in response.candidates.unwrap_or_default().into_iter().enumerate() {
-        let mut answer = Answer::new(candidate.index.unwrap_or_else(|| u32::try_from(position).unwrap_or(u32::MAX)));
+        let index = candidate.index.unwrap_or_else(|| u32::try_from(position).unwrap_or(u32::MAX));
+        let mut answer = Answer::new(index, asked.pass);
         match answer.take(candidate, &mut ids) {
             Ok(mut added) => {
                 answer.end_call(&mut added.delta);

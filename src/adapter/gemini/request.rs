@@ -90,7 +90,7 @@ fn form(asked: Option<ResponseFormat>, config: &mut GenerationConfig) -> Result<
     let schema = match asked {
         None | Some(ResponseFormat::Text) => return Ok(()),
         Some(ResponseFormat::JsonObject) => None,
-        Some(ResponseFormat::JsonSchema { json_schema }) => json_schema.schema,
+        Some(ResponseFormat::JsonSchema { json_schema }) => schema::described(json_schema),
     };
     config.response_mime_type = Some("application/json");
     config.response_json_schema = schema.map(|schema| schema::rewrite(&schema)).transpose()?;

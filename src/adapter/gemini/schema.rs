@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::NAME;
 use crate::adapter::Refusal;
-use crate::adapter::hub::{cannot, wrong};
+use crate::adapter::hub::{JsonSchema, cannot, wrong};
 
 /// Where the schema stands in the request.
 const PLACE: &str = "response_format.json_schema.schema";
@@ -40,6 +40,15 @@ const ANNOTATIONS_BESIDE_REF: &[&str] = &["title", "description"];
 /// The schema as Gemini takes it.
 pub(super) fn rewrite(schema: &Map<String, Value>) -> Result<Value, Refusal> {
     object(schema, PLACE).map(Value::Object)
+}
+
+/// The schema with the description beside it inside: Google has one place for both.
+pub(super) fn described(format: JsonSchema) -> Option<Map<String, Value>> {
+    let Some(description) = format.description else { return format.schema };
+    let mut schema = format.schema.unwrap_or_default();
+    let inner = schema.get("description").and_then(Value::as_str).map(|inner| format!("{description}\n\n{inner}"));
+    schema.insert("description".into(), inner.unwrap_or(description).into());
+    Some(schema)
 }
 
 fn object(schema: &Map<String, Value>, place: &str) -> Result<Map<String, Value>, Refusal> {

@@ -77,13 +77,14 @@ impl Chunks {
         self.count(response.usage_metadata);
         seen.tokens = self.tokens;
         seen.terminal = self.is_terminal();
-        seen.content |= self.blocked || self.answers.iter().any(Answer::is_lawful);
+        seen.content |=
+            self.blocked || self.answers.iter().any(|answer| answer.is_lawful() || (self.pass && answer.has_content));
         Step { forward: if out.is_empty() { Forward::Withhold } else { Forward::Replace(out) }, seen }
     }
 
     fn take_candidate(&mut self, position: usize, candidate: Candidate) -> Result<(u32, Added), ProviderError> {
         let index = candidate.index.unwrap_or_else(|| u32::try_from(position).unwrap_or(u32::MAX));
-        let answer = place(&mut self.answers, index)
+        let answer = place(&mut self.answers, index, self.pass)
             .ok_or_else(|| ProviderError::broken("Gemini's stream holds more answers than can be asked for"))?;
         let added = answer.take(candidate, &mut self.ids);
         let added = added.map_err(|_| ProviderError::broken("Gemini's streamed arguments cannot be put together"))?;
@@ -226,11 +227,11 @@ impl StreamReader for Chunks {
 }
 
 /// The answer of that number, begun where it is new; none where there are too many.
-fn place(answers: &mut Vec<Answer>, index: u32) -> Option<&mut Answer> {
+fn place(answers: &mut Vec<Answer>, index: u32, pass: bool) -> Option<&mut Answer> {
     let at = match answers.iter().position(|answer| answer.index == index) {
         Some(at) => at,
         None if answers.len() < bounds::STREAM_ANSWERS_MAX => {
-            answers.push(Answer::new(index));
+            answers.push(Answer::new(index, pass));
             answers.len() - 1
         }
         None => return None,

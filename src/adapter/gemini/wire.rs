@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
@@ -243,7 +244,8 @@ pub(super) struct ReceivedContent {
     pub parts: Option<Vec<ReceivedPart>>,
 }
 
-/// Code and its results, pictures and whatever else a part may hold have no place in OpenAI's format.
+/// Code and its results, pictures and whatever else a part may hold have no place in OpenAI's format: that they are there
+/// is all that is read of them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReceivedPart {
@@ -251,6 +253,17 @@ pub(super) struct ReceivedPart {
     pub thought: Option<bool>,
     pub thought_signature: Option<String>,
     pub function_call: Option<ReceivedCall>,
+    pub inline_data: Option<IgnoredAny>,
+    pub file_data: Option<IgnoredAny>,
+    pub executable_code: Option<IgnoredAny>,
+    pub code_execution_result: Option<IgnoredAny>,
+}
+
+impl ReceivedPart {
+    /// Whether it holds what has no place in OpenAI's format.
+    pub(super) fn holds_more(&self) -> bool {
+        [self.inline_data, self.file_data, self.executable_code, self.code_execution_result].iter().any(Option::is_some)
+    }
 }
 
 /// A call, or with streamed arguments a piece of one.

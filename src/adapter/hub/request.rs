@@ -223,6 +223,9 @@ pub enum ResponseFormat {
 /// A schema with a name; the name tells the model nothing that the schema does not.
 #[derive(Debug, Deserialize)]
 pub struct JsonSchema {
+    /// What the answer is for, as the model is told.
+    #[serde(default)]
+    pub description: Option<String>,
     /// The schema itself.
     #[serde(default)]
     pub schema: Option<Map<String, Value>>,

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::in_band;
+use crate::adapter::ProviderError;
 use crate::adapter::hub::{RawMessage, is_text_or_null};
 
 /// A whole reply, or one chunk of a stream: only what Bursar reads, and of that nothing copied that need not be.
@@ -43,6 +45,9 @@ pub(super) struct Choice<'a> {
     pub(super) message: Option<RawMessage<'a>>,
     #[serde(default, borrow)]
     pub(super) finish_reason: Option<&'a RawValue>,
+    /// OpenRouter's, of an answer that failed at the provider behind it.
+    #[serde(default, borrow)]
+    error: Option<&'a RawValue>,
 }
 
 impl Choice<'_> {
@@ -84,6 +89,19 @@ impl Delta<'_> {
         .into_iter()
         .any(is_something)
     }
+}
+
+/// What went wrong where every answer ended in an error (openrouter.ai, "Errors": the finish reason `error`, with or
+/// without an object that says more). One that came through is an answer.
+pub(super) fn failed(choices: &[Choice<'_>]) -> Option<ProviderError> {
+    let says_error = |choice: &Choice<'_>| {
+        choice.finish_reason.is_some_and(|reason| reason.get() == "\"error\"") || is_something(choice.error)
+    };
+    if choices.is_empty() || !choices.iter().all(says_error) {
+        return None;
+    }
+    let error = choices.iter().find_map(|choice| choice.error.filter(|raw| is_something(Some(raw))));
+    Some(error.map_or_else(|| ProviderError::broken("the provider could not finish its answer"), in_band))
 }
 
 /// Neither missing, null, nor empty.

@@ -1,6 +1,6 @@
 //! A stream of chat chunks.
 
-use super::body::{Body, Choice, Delta, is_something, text};
+use super::body::{Body, Choice, Delta, failed, is_something, text};
 use super::{count, in_band, unreadable};
 use crate::adapter::{Asked, Forward, Seen, Step, StreamReader, sse};
 
@@ -68,7 +68,7 @@ impl StreamReader for Chunks {
         seen.reopened = before && !seen.terminal;
         seen.model = chunk.model.and_then(text);
         count(&mut seen, chunk.usage.or_else(|| chunk.x_groq.and_then(|groq| groq.usage)));
-        seen.error = chunk.error.filter(|raw| raw.get() != "null").map(in_band);
+        seen.error = chunk.error.filter(|raw| raw.get() != "null").map(in_band).or_else(|| failed(&choices));
         let ours = self.usage_added && choices.is_empty() && chunk.usage.is_some();
         Step { forward: if ours { Forward::Withhold } else { Forward::AsIs }, seen }
     }

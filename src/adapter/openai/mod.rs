@@ -11,7 +11,7 @@ use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use self::body::{Body, Choice, text};
+use self::body::{Body, Choice, failed, text};
 use self::chunks::Chunks;
 use self::events::Events;
 use super::classify::OpenAiError;
@@ -19,7 +19,7 @@ use super::hub::Used;
 use super::{
     Adapter, Asked, Auth, Dialect, Facts, Invalid, KindFacts, ProviderError, Refusal, Reply, Seen, StreamReader,
 };
-use crate::api::{Code, Operation, Outcome};
+use crate::api::{Code, Operation};
 use crate::config::StreamUsage;
 
 /// The adapter of OpenAI and all who are compatible.
@@ -108,7 +108,10 @@ impl Adapter for OpenAi {
         let mut seen = Seen { content: true, terminal: true, ..Seen::default() };
         match read.error {
             Some(error) if !answered => seen.error = Some(in_band(error)),
-            _ => complete(asked.operation, &read)?,
+            _ => match read.choices.as_deref().and_then(failed) {
+                None => complete(asked.operation, &read)?,
+                failed => seen.error = failed,
+            },
         }
         seen.model = read.model.and_then(text);
         count(&mut seen, read.usage.or_else(|| read.x_groq.and_then(|groq| groq.usage)));
@@ -175,13 +178,5 @@ fn count(seen: &mut Seen, raw: Option<&RawValue>) {
 
 /// A part of a stream that is no JSON object.
 fn unreadable() -> ProviderError {
-    ProviderError {
-        outcome: Outcome::Transient,
-        status: 502,
-        message: "a part of the provider's stream cannot be read".into(),
-        kind: None,
-        code: None,
-        param: None,
-        retry_after: None,
-    }
+    ProviderError::broken("a part of the provider's stream cannot be read")
 }

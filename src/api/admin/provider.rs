@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Object, present};
 use crate::api::money::{UsdEach, UsdPerMillion};
-use crate::api::{Capability, ConnectionName, Operation, ProviderSlug};
+use crate::api::{Capability, ConnectionName, Moment, Operation, ProviderSlug};
 
 /// `GET /admin/v1/providers`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -43,11 +43,13 @@ pub struct Provider {
     pub ui_preferences: Object,
     /// How many connections it has, disabled ones included.
     pub connections: u64,
-    /// Its listed models, by id.
+    /// When the provider's own list of models was last fetched.
+    pub models_fetched_at: Option<Moment>,
+    /// Its models, by id: first those that TOML lists, then those that only the provider itself does.
     pub models: Vec<Model>,
 }
 
-/// A listed model of a provider.
+/// A model of a provider.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Model {
     /// Its id at the provider.

@@ -58,7 +58,7 @@ async fn changed(admitted: Admitted) -> Result<Provider, Failure> {
 pub(in crate::server) async fn check(admitted: Admitted) -> Reply {
     let checked = async {
         let slug: ProviderSlug = named(&admitted.rest)?;
-        admin::check_provider(&admitted.context.worker, &slug).await
+        admin::check_provider(&admitted.context.admin, &admitted.context.worker, &slug).await
     };
     answer(checked.await)
 }

@@ -89,6 +89,7 @@ pub struct Setup {
     daemon: String,
     providers: String,
     connections: Vec<(String, String)>,
+    fetches: bool,
 }
 
 impl Setup {
@@ -130,6 +131,12 @@ impl Setup {
             "[providers.{name}]\nkind = \"{kind}\"\nbase_url = \"{base_url}\"\nallow_private = true\n{lines}\n\
              [providers.{name}.models.m]\nprice = {{ input = 2.50, output = 10.00 }}\n"
         ))
+    }
+
+    /// Lets the daemon ask providers for their lists of models by itself. Else it makes no call that a test did not.
+    pub fn fetching(mut self) -> Self {
+        self.fetches = true;
+        self
     }
 
     /// A connection with its own key and further lines.
@@ -192,6 +199,9 @@ impl Setup {
                 "[[connections]]\nprovider = \"{provider}\"\nname = \"{name}\"\nsecret = {{ file = \"{}\" }}\n{lines}\n",
                 secret.display()
             );
+        }
+        if !self.fetches {
+            text.push_str("[defaults]\nfetch_models = false\n");
         }
         text
     }

@@ -54,3 +54,42 @@ fn an_answer_with_calls_can_be_handed_back() {
     }
     assert_eq!(sent[0]["functionCall"]["args"], given[1]["functionCall"]["args"]);
 }
+
+/// Every reason of the Gemini API reference, "FinishReason": what an app sees where text came, and whether that is an
+/// answer where nothing came.
+const REASONS: &[(&str, &str, bool)] = &[
+    ("STOP", "stop", true),
+    ("MAX_TOKENS", "length", true),
+    ("SAFETY", "content_filter", true),
+    ("RECITATION", "content_filter", true),
+    ("LANGUAGE", "content_filter", true),
+    ("BLOCKLIST", "content_filter", true),
+    ("PROHIBITED_CONTENT", "content_filter", true),
+    ("SPII", "content_filter", true),
+    ("IMAGE_SAFETY", "content_filter", true),
+    ("IMAGE_PROHIBITED_CONTENT", "content_filter", true),
+    ("IMAGE_RECITATION", "content_filter", true),
+    ("FINISH_REASON_UNSPECIFIED", "stop", false),
+    ("OTHER", "stop", false),
+    ("IMAGE_OTHER", "stop", false),
+    ("NO_IMAGE", "stop", false),
+    ("MALFORMED_FUNCTION_CALL", "stop", false),
+    ("UNEXPECTED_TOOL_CALL", "stop", false),
+    ("TOO_MANY_TOOL_CALLS", "stop", false),
+    ("MISSING_THOUGHT_SIGNATURE", "stop", false),
+    ("MALFORMED_RESPONSE", "stop", false),
+];
+
+#[test]
+fn every_reason_is_an_end_or_an_error() {
+    for (reason, word, lawful) in REASONS {
+        let reply = |parts: Value| {
+            let body = json!({"candidates": [{"content": {"parts": parts}, "finishReason": reason}]});
+            GEMINI.reply(&asked(Operation::Chat, false), &Bytes::from(body.to_string())).unwrap()
+        };
+        let said: Value = serde_json::from_slice(&reply(json!([{"text": "x"}])).body.unwrap()).unwrap();
+        assert_eq!(said["choices"][0]["finish_reason"], *word, "{reason}");
+        let nothing = reply(json!([]));
+        assert_eq!((nothing.body.is_some(), nothing.seen.error.is_none()), (*lawful, *lawful), "{reason}");
+    }
+}

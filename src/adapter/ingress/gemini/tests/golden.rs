@@ -36,7 +36,8 @@ fn requests_are_translated_or_refused_by_name() {
             Ok(body) => {
                 let body: Value = serde_json::from_slice(&body).unwrap();
                 // As texts, since the order of properties is part of a schema's meaning at Google.
-                if !golden.exists() || body.to_string() != json(&golden).to_string() {
+                let (said, meant) = (body.to_string(), golden.exists().then(|| json(&golden).to_string()));
+                if meant != Some(said) {
                     wrong.push(format!("{name}: {body}"));
                 }
             }
