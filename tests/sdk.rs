@@ -1,9 +1,10 @@
 //! The SDKs and clients that apps really use, over the real daemon's socket: OpenAI's for Python (both of its clients)
-//! and Node, and PHP's cURL. Behind it stand a provider of OpenAI's kind, one of Google's, and the sandbox.
+//! and Node, PHP's cURL, Anthropic's, Google's, LangChain's and Vercel's. Behind it stand providers of OpenAI's kind, of
+//! Anthropic's and of Google's, and the sandbox.
 //!
 //! Each client runs one script of tests/sdk, which says what it got, check by check; what it must get stands in
-//! `expected`, once for all of them. The SDKs are those that `tests/run` installs; what is not there is named and
-//! skipped.
+//! `expected` and `clients`, once for all of them. The SDKs are those that `tests/run` installs; what is not there is
+//! named and skipped.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +17,10 @@
     reason = "a test says what it expects, and its helpers belong to it"
 )]
 
+#[path = "sdk/clients.rs"]
+mod clients;
+#[path = "sdk/dialects.rs"]
+mod dialects;
 #[path = "sdk/expected.rs"]
 mod expected;
 #[path = "it/fake/mod.rs"]
@@ -24,6 +29,10 @@ mod fake;
 #[path = "it/harness/mod.rs"]
 #[allow(unused_imports, reason = "it has other users")]
 mod harness;
+#[path = "sdk/litellm.rs"]
+mod litellm;
+#[path = "sdk/operations.rs"]
+mod operations;
 #[path = "sdk/upstreams.rs"]
 mod upstreams;
 
@@ -37,7 +46,7 @@ use bursar::api::{Outcome, UsageRecord};
 use serde_json::Value;
 
 use fake::{FakeProvider, SeenRequest};
-use harness::key_of;
+use harness::{Bursar, Setup, key_of};
 
 /// How long a script may take. Far more than it takes on a busy machine.
 const SCRIPT_TIMEOUT: Duration = Duration::from_secs(120);
@@ -88,9 +97,18 @@ fn tool(variable: &str, what: &str) -> Option<String> {
 /// what the providers saw, what was recorded.
 async fn check(client: &str, command: &[&str]) {
     let fake = FakeProvider::start().await;
-    let bursar = upstreams::script(&fake).start().await;
+    let bursar = tells(command, &upstreams::script(&fake), expected::facts(client)).await;
+
+    // Whoever hangs up on Bursar hangs up on the provider.
+    fake.until_aborted(1).await;
+    providers_saw(&fake.seen());
+    recorded(&bursar.stop().await.records());
+}
+
+/// Runs a client's script against a daemon with this setup, and compares what it says. The daemon still runs.
+async fn tells(command: &[&str], setup: &Setup, expected: BTreeMap<String, Value>) -> Bursar {
+    let bursar = setup.start().await;
     let got = run(command, &bursar.place().socket()).await;
-    let expected = expected::facts(client);
     let differs = |(check, value): (&String, &Value)| {
         let got = got.get(check);
         (got != Some(value)).then(|| format!("{check}: {}, not {value}", got.unwrap_or(&Value::Null)))
@@ -99,11 +117,7 @@ async fn check(client: &str, command: &[&str]) {
     wrong.extend(got.keys().filter(|check| !expected.contains_key(*check)).map(|check| format!("{check}: unexpected")));
     println!("{}: {} checks passed", command[1..].join(" "), expected.len() - wrong.len().min(expected.len()));
     assert!(wrong.is_empty(), "{} checks failed:\n{}", wrong.len(), wrong.join("\n"));
-
-    // Whoever hangs up on Bursar hangs up on the provider.
-    fake.until_aborted(1).await;
-    providers_saw(&fake.seen());
-    recorded(&bursar.stop().await.records());
+    bursar
 }
 
 /// Runs a script, and reads its lines.
@@ -111,7 +125,14 @@ async fn run(command: &[&str], socket: &Path) -> BTreeMap<String, Value> {
     let [program, script, arguments @ ..] = command else { panic!("a command has a program and a script") };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(script);
     let mut command = Command::new(program);
-    command.arg(script).args(arguments).arg(socket).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg(script)
+        .args(arguments)
+        .arg(socket)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let child = command.spawn().expect("the client starts");
     let pid = rustix::process::Pid::from_child(&child);
     let ended = tokio::task::spawn_blocking(move || child.wait_with_output());
@@ -134,14 +155,13 @@ fn providers_saw(seen: &[SeenRequest]) {
         let key = key_of(&format!("{provider}:main"));
         seen.iter().filter(|one| one.key() == Some(&key)).map(SeenRequest::json).collect::<Vec<_>>()
     };
-    let shows_key = |one: &SeenRequest| one.headers.iter().any(|(_, value)| value.contains(CLIENT_KEY));
-    assert!(!seen.iter().any(shows_key), "a client's key went to a provider");
+    no_client_key(seen);
 
     // The answer to a call names it, and carries what Google asked to have back.
     let [_, after] = &asked("openai-tools")[..] else { panic!("a round trip has two requests") };
     assert_eq!(after["messages"][2]["tool_call_id"], after["messages"][1]["tool_calls"][0]["id"]);
     let [_, after] = &asked("gemini-tools")[..] else { panic!("a round trip has two requests") };
-    assert_eq!(after["contents"][1]["parts"][0]["thoughtSignature"], "signature");
+    assert_eq!(after["contents"][1]["parts"][0]["thoughtSignature"], upstreams::SIGNATURE);
     assert_eq!(after["contents"][2]["parts"][0]["functionResponse"]["name"], "get_weather");
 
     let [json] = &asked("gemini-json")[..] else { panic!("one structured answer") };
@@ -152,6 +172,11 @@ fn providers_saw(seen: &[SeenRequest]) {
     assert_eq!(labelled["metadata"], serde_json::json!({"kept": "yes"}));
 
     assert_eq!(asked("err-retries").len(), 2, "Bursar tries once more, and no SDK repeats that");
+}
+
+fn no_client_key(seen: &[SeenRequest]) {
+    let shows_key = |one: &SeenRequest| one.headers.iter().any(|(_, value)| value.contains(CLIENT_KEY));
+    assert!(!seen.iter().any(shows_key), "a client's key went to a provider");
 }
 
 fn recorded(records: &[UsageRecord]) {

@@ -12,7 +12,9 @@
 
 mod anthropic;
 mod basics;
+mod corpora;
 mod demo;
+mod dialects;
 mod execute;
 mod fake;
 mod fake_tests;

@@ -1,39 +1,24 @@
 // What apps do with OpenAI's SDK for Node, over Bursar's socket: node checks.mjs SOCKET.
 //
-// One line of JSON a check: {"check": NAME, "got": FACTS}. What the facts must be stands in tests/sdk.rs. The packages
-// are in the folder that BURSAR_TEST_NODE_MODULES names.
+// One line of JSON a check: {"check": NAME, "got": FACTS}. What the facts must be stands in tests/sdk.rs.
 
-import { createRequire } from 'node:module'
+import { KEY, SCHEMA, WEATHER, dispatcher, require, says, shortly, tell } from './shared.mjs'
 
-const require = createRequire(`${process.env.BURSAR_TEST_NODE_MODULES}/checks.js`)
 const { OpenAI, APIError } = require('openai')
-const { Agent } = require('undici')
 
-const UPSTREAMS = ['openai', 'gemini', 'sandbox']
+const UPSTREAMS = ['openai', 'anthropic', 'gemini', 'sandbox']
 const TOOL = {
   type: 'function',
   function: {
     name: 'get_weather',
     description: 'The weather of a city',
     strict: true,
-    parameters: {
-      type: 'object', properties: { city: { type: 'string' } }, required: ['city'], additionalProperties: false,
-    },
+    parameters: SCHEMA,
   },
 }
-const WEATHER = {
-  type: 'object',
-  properties: { city: { type: 'string' }, degrees: { type: 'integer' } },
-  required: ['city', 'degrees'],
-  additionalProperties: false,
-}
 
-const dispatcher = new Agent({ connect: { socketPath: process.argv[2] } })
-// SDKs insist on a key; nobody may ever see it.
-const client = new OpenAI({ baseURL: 'http://bursar/v1', apiKey: 'sk-client-canary', fetchOptions: { dispatcher } })
+const client = new OpenAI({ baseURL: 'http://bursar/v1', apiKey: KEY, fetchOptions: { dispatcher } })
 
-const tell = (check, got) => console.log(JSON.stringify({ check, got }))
-const says = (content) => [{ role: 'user', content }]
 const counted = (usage) => ({ input: usage.prompt_tokens, output: usage.completion_tokens })
 
 function model(upstream, check) {
@@ -95,9 +80,7 @@ async function structured(upstream) {
 // Asks for base64 unless it is told otherwise.
 async function embeddings(upstream) {
   const reply = await client.embeddings.create({ model: model(upstream, 'embeddings'), input: ['one', 'two'] })
-  const [first, second] = reply.data.map((item) => item.embedding)
-  const same = JSON.stringify(first) === JSON.stringify(second)
-  tell(`embeddings ${upstream}`, { count: reply.data.length, first: first.slice(0, 2).map((value) => value.toFixed(6)), same })
+  tell(`embeddings ${upstream}`, shortly(reply.data.map((item) => item.embedding)))
 }
 
 async function models() {
@@ -182,8 +165,9 @@ async function hangUp() {
   }
 }
 
-for (const check of [chat, stream, tools, streamedCall, structured, embeddings]) {
+for (const check of [chat, stream, tools, streamedCall, structured]) {
   for (const upstream of UPSTREAMS) await check(upstream)
 }
+for (const upstream of ['openai', 'gemini', 'sandbox']) await embeddings(upstream)
 for (const check of [models, route, pin, label, errors, cut, hangUp]) await check()
 await dispatcher.destroy()

@@ -6,7 +6,7 @@
 
 declare(strict_types=1);
 
-const UPSTREAMS = ['openai', 'gemini', 'sandbox'];
+const UPSTREAMS = ['openai', 'anthropic', 'gemini', 'sandbox'];
 const TOOL = [
     'type' => 'function',
     'function' => [
@@ -260,10 +260,13 @@ function checkHangUp(): void
     });
 }
 
-foreach (['checkChat', 'checkStream', 'checkTools', 'checkStreamedCall', 'checkStructured', 'checkEmbeddings'] as $check) {
+foreach (['checkChat', 'checkStream', 'checkTools', 'checkStreamedCall', 'checkStructured'] as $check) {
     foreach (UPSTREAMS as $upstream) {
         $check($upstream);
     }
+}
+foreach (['openai', 'gemini', 'sandbox'] as $upstream) {
+    checkEmbeddings($upstream);
 }
 foreach (['checkModels', 'checkRoute', 'checkPin', 'checkLabel', 'checkErrors', 'checkCut', 'checkHangUp'] as $check) {
     $check();

@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::dialects::DIALECTS;
+
 /// The facts of all checks, as this client (`python`, `node`, `php`) tells them.
 pub fn facts(client: &str) -> BTreeMap<String, Value> {
     let mut facts = BTreeMap::new();
     let mut add = |check: &str, value: Value| assert!(facts.insert(check.to_owned(), value).is_none());
 
-    for upstream in ["openai", "gemini"] {
+    for upstream in DIALECTS {
         add(&format!("chat {upstream}"), answer("Hello there", 9, 2));
         add(&format!("stream {upstream}"), answer("one two three", 9, 2));
         add(&format!("tools {upstream}"), call("Oslo", Some("7 degrees")));
         add(&format!("call {upstream}"), call("Oslo", None));
         add(&format!("json {upstream}"), json!({"city": "Oslo", "degrees": 7}));
+    }
+    for upstream in ["openai", "gemini"] {
         add(&format!("embeddings {upstream}"), json!({"count": 2, "first": ["1.000000", "0.000000"], "same": true}));
     }
     // The sandbox says what it heard, and makes up what a schema asks for.

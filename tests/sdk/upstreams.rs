@@ -2,17 +2,17 @@
 
 use serde_json::{Value, json};
 
-use crate::fake::{Behaviour, Events, FakeProvider, Reply, gemini, openai};
+use crate::fake::{Behaviour, Events, FakeProvider, Reply, anthropic, gemini, openai};
 use crate::harness::{Setup, key_of};
 
 /// What an answer in JSON says.
-const WEATHER: &str = r#"{"city": "Oslo", "degrees": 7}"#;
+pub const WEATHER: &str = r#"{"city": "Oslo", "degrees": 7}"#;
 /// The texts of a stream.
-const TEXTS: &[&str] = &["one ", "two ", "three"];
+pub const TEXTS: &[&str] = &["one ", "two ", "three"];
 
 /// Scripts the fake, and declares everything that is called there.
 pub fn script(fake: &FakeProvider) -> Setup {
-    let mut all = Upstreams { fake, setup: own() };
+    let mut all = Upstreams::new(fake, own());
     all.openai("openai-chat", [openai::chat("Hello there"), openai::chat("Hello there")]);
     all.openai("openai-stream", [openai::stream(TEXTS)]);
     all.openai("openai-tools", [openai_call(), openai::chat("7 degrees")]);
@@ -28,9 +28,15 @@ pub fn script(fake: &FakeProvider) -> Setup {
     all.gemini("gemini-chat", [gemini::chat("Hello there")]);
     all.gemini("gemini-stream", [gemini::stream(TEXTS)]);
     all.gemini("gemini-tools", [gemini_call(), gemini::chat("7 degrees")]);
-    all.gemini("gemini-call", [Events::new().crlf().json(&gemini_call_body())]);
+    all.gemini("gemini-call", [gemini_streamed_call()]);
     all.gemini("gemini-json", [gemini::chat(WEATHER)]);
     all.gemini("gemini-embeddings", [gemini_embeddings()]);
+
+    all.anthropic("anthropic-chat", [anthropic::chat("Hello there")]);
+    all.anthropic("anthropic-stream", [anthropic::stream(TEXTS)]);
+    all.anthropic("anthropic-tools", [anthropic_call(), anthropic::chat("7 degrees")]);
+    all.anthropic("anthropic-call", [anthropic_streamed_call()]);
+    all.anthropic("anthropic-json", [anthropic::chat(WEATHER)]);
 
     all.openai("err-caller", [openai::error_with(400, "invalid_request_error", &json!("bad_value"))]);
     all.gemini("err-gemini", [gemini::error(400)]);
@@ -51,27 +57,32 @@ fn own() -> Setup {
     )
 }
 
-struct Upstreams<'a> {
+/// Providers in the making.
+pub struct Upstreams<'a> {
     fake: &'a FakeProvider,
-    setup: Setup,
+    pub setup: Setup,
 }
 
-impl Upstreams<'_> {
+impl<'a> Upstreams<'a> {
+    pub fn new(fake: &'a FakeProvider, setup: Setup) -> Self {
+        Self { fake, setup }
+    }
+
     fn openai<B: Into<Behaviour>>(&mut self, slug: &str, behaviours: impl IntoIterator<Item = B>) {
-        self.add("openai", "v1", slug, behaviours);
+        self.of_kind("openai", slug, behaviours);
+    }
+
+    fn anthropic<B: Into<Behaviour>>(&mut self, slug: &str, behaviours: impl IntoIterator<Item = B>) {
+        self.of_kind("anthropic", slug, behaviours);
     }
 
     fn gemini<B: Into<Behaviour>>(&mut self, slug: &str, behaviours: impl IntoIterator<Item = B>) {
-        self.add("gemini", "v1beta", slug, behaviours);
+        self.of_kind("gemini", slug, behaviours);
     }
 
-    fn add<B: Into<Behaviour>>(
-        &mut self,
-        kind: &str,
-        version: &str,
-        slug: &str,
-        behaviours: impl IntoIterator<Item = B>,
-    ) {
+    /// A provider of any kind, with one connection.
+    pub fn of_kind<B: Into<Behaviour>>(&mut self, kind: &str, slug: &str, behaviours: impl IntoIterator<Item = B>) {
+        let version = if kind == "gemini" { "v1beta" } else { "v1" };
         let base = format!("{}/{version}", self.fake.url());
         self.setup = std::mem::take(&mut self.setup).provider_of(kind, slug, &base, "");
         self.connect(slug, "main", behaviours);
@@ -87,7 +98,10 @@ impl Upstreams<'_> {
 
 const CALL_ARGUMENTS: &str = r#"{"city": "Oslo"}"#;
 
-fn openai_call() -> Reply {
+/// Google's are bytes in base64, and its SDK looks.
+pub const SIGNATURE: &str = "c2lnbmF0dXJl";
+
+pub fn openai_call() -> Reply {
     let function = json!({"name": "get_weather", "arguments": CALL_ARGUMENTS});
     let calls = json!([{"id": "call_1", "type": "function", "function": function}]);
     let message = json!({"role": "assistant", "content": null, "tool_calls": calls});
@@ -100,7 +114,7 @@ fn openai_call() -> Reply {
     )
 }
 
-fn openai_streamed_call() -> Events {
+pub fn openai_streamed_call() -> Events {
     let chunk = |delta: Value, finish: Value| {
         json!({
             "id": "chatcmpl-fake", "object": "chat.completion.chunk", "created": 1, "model": openai::MODEL,
@@ -118,16 +132,37 @@ fn openai_streamed_call() -> Events {
         .data(openai::DONE)
 }
 
-fn gemini_call() -> Reply {
+pub fn gemini_call() -> Reply {
     Reply::json(200, &gemini_call_body())
+}
+
+pub fn gemini_streamed_call() -> Events {
+    Events::new().crlf().json(&gemini_call_body())
 }
 
 /// A call as thinking models make them: with a signature that must come back.
 fn gemini_call_body() -> Value {
     let call = json!({"name": "get_weather", "args": {"city": "Oslo"}});
-    let part = json!({"functionCall": call, "thoughtSignature": "signature"});
+    let part = json!({"functionCall": call, "thoughtSignature": SIGNATURE});
     let candidate = json!({"content": {"parts": [part], "role": "model"}, "finishReason": "STOP", "index": 0});
     json!({"candidates": [candidate], "modelVersion": openai::MODEL, "responseId": "fake"})
+}
+
+pub fn anthropic_call() -> Reply {
+    anthropic::message(
+        &json!([{"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "Oslo"}}]),
+        "tool_use",
+    )
+}
+
+pub fn anthropic_streamed_call() -> Events {
+    let piece = |json: &str| json!({"type": "input_json_delta", "partial_json": json});
+    let (first, rest) = CALL_ARGUMENTS.split_at(5);
+    let block = json!({"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {}});
+    anthropic::end(
+        anthropic::block_of(anthropic::opening(), 0, &block, &[piece(""), piece(first), piece(rest)]),
+        "tool_use",
+    )
 }
 
 /// In base64, as all clients here ask for it.
@@ -137,6 +172,6 @@ fn openai_embeddings() -> Reply {
     Reply::json(200, &json!({"object": "list", "data": [item(0), item(1)], "model": openai::MODEL, "usage": usage}))
 }
 
-fn gemini_embeddings() -> Reply {
+pub fn gemini_embeddings() -> Reply {
     Reply::json(200, &json!({"embeddings": [{"values": [1.0, 0.0]}, {"values": [1.0, 0.0]}]}))
 }

@@ -13,12 +13,13 @@
 //!
 //! Behaviours are made in layers, each of which can be changed before it becomes the next:
 //! [`Events`] (what a stream says) → [`Reply`] (how HTTP frames it, where it ends) → [`Behaviour`] (the very steps, how
-//! the bytes are split and when they come). [`openai`] and [`gemini`] have their providers' shapes, [`broken`] what no
+//! the bytes are split and when they come). [`openai`], [`anthropic`] and [`gemini`] have their providers' shapes, [`broken`] what no
 //! provider should do. Nothing sleeps: a test waits for what it expects, with a deadline, and paces a reply by a
 //! [`Gate`].
 
 #![allow(dead_code, reason = "a harness offers more than the tests of one day use")]
 
+pub mod anthropic;
 mod behaviour;
 pub mod broken;
 mod connection;

@@ -1,0 +1,3 @@
+//! The targets, as a library for their programs.
+
+pub mod targets;
