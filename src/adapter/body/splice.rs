@@ -86,8 +86,12 @@ fn copied(body: &[u8], edits: &[(Range<usize>, Vec<u8>)]) -> Bytes {
 pub fn rewrite(body: &[u8], drop: &[String], rename: &[(String, String)]) -> Result<Vec<u8>, BodyError> {
     let members: Members<'_> = serde_json::from_slice(body)
         .map_err(|error| BodyError { message: format!("the body is not valid JSON: {error}"), param: None })?;
+    let has = |name: &str| members.0.iter().any(|(key, _)| key == name);
+    // Where the app says both names, the one that takes the other's place is meant.
+    let replaced = |name: &str| rename.iter().any(|(from, to)| to == name && has(from));
+    let dropped = |name: &str| drop.iter().any(|one| one == name) || replaced(name);
     let mut out = vec![b'{'];
-    for (key, value) in members.0.iter().filter(|(key, _)| !drop.iter().any(|name| name == key)) {
+    for (key, value) in members.0.iter().filter(|(key, _)| !dropped(key)) {
         let key = rename.iter().find(|(from, _)| from == key).map_or(&**key, |(_, to)| to);
         if out.len() > 1 {
             out.push(b',');

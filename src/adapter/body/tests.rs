@@ -90,6 +90,8 @@ fn parameters_are_left_out_and_renamed() {
     let rename = [("max_completion_tokens".to_owned(), "max_tokens".to_owned())];
     let out = rewrite(body, &["store".to_owned()], &rename).unwrap();
     assert_eq!(String::from_utf8(out).unwrap(), r#"{"max_tokens":5,"model":"m","n":1e400}"#);
+    let both = rewrite(br#"{"max_tokens":9,"max_completion_tokens":5}"#, &[], &rename).unwrap();
+    assert_eq!(String::from_utf8(both).unwrap(), r#"{"max_tokens":5}"#, "no key stands twice");
 }
 
 #[test]
