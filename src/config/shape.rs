@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use http::HeaderName;
 
+use super::values::OWN_HEADERS;
 use super::walk::{Cursor, Fields};
 use crate::api::Operation;
 
@@ -126,8 +127,15 @@ pub(super) fn operations(fields: &Fields<'_>) -> Option<Vec<Operation>> {
 /// Reads `auth`: the header that holds the bare credential.
 pub(super) fn auth(fields: &Fields<'_>) -> Option<HeaderName> {
     let header = fields.get("auth")?.fields(&["header"])?.require("header", "header = \"api-key\"")?;
-    let name = HeaderName::from_bytes(header.some_text()?.as_bytes());
-    name.map_err(|_| header.error("is not the name of a header")).ok()
+    let Ok(name) = HeaderName::from_bytes(header.some_text()?.as_bytes()) else {
+        header.error("is not the name of a header");
+        return None;
+    };
+    if OWN_HEADERS.contains(&name.as_str()) {
+        header.error("is a header that Bursar writes itself");
+        return None;
+    }
+    Some(name)
 }
 
 fn names<'o>(operations: impl IntoIterator<Item = &'o Operation>) -> String {

@@ -27,7 +27,7 @@ const UNITS: &[(&str, u64)] = &[
 ];
 
 /// Headers that Bursar writes itself, or that belong to one connection between two hosts.
-const OWN_HEADERS: &[&str] = &[
+pub(super) const OWN_HEADERS: &[&str] = &[
     "accept-encoding",
     "connection",
     "content-encoding",

@@ -33,7 +33,8 @@ impl Surface {
             path if path.starts_with("/v1beta/") => Dialect::Gemini,
             path if path.starts_with("/v1/models") => {
                 // Google's SDKs say `/v1/models/{model}:generateContent` to an address that is not Google's.
-                if request.method() == Method::POST || GOOGLES.into_iter().any(google) {
+                let called = request.method() == Method::POST && path != "/v1/models";
+                if called || GOOGLES.into_iter().any(google) {
                     Dialect::Gemini
                 } else if request.headers().contains_key("anthropic-version") {
                     Dialect::Anthropic

@@ -1,5 +1,7 @@
 //! Providers made of a preset, as their providers and their apps see them.
 
+use serde_json::json;
+
 use crate::fake::{FakeProvider, openai};
 use crate::harness::{Bursar, Call, Setup, key_of};
 
@@ -26,6 +28,9 @@ async fn a_provider_of_a_preset_answers_and_gets_parameters_under_its_own_names(
     let sent = seen.json();
     assert_eq!((&sent["max_tokens"], &sent["random_seed"]), (&7.into(), &3.into()), "{sent}");
     assert!(sent.get("max_completion_tokens").is_none() && sent.get("user").is_none(), "{sent}");
+    let shown = bursar.call(Call::get("/admin/v1/providers/mistral")).await.json();
+    assert_eq!(shown["preset"], "mistral");
+    assert_eq!(shown["operations"], json!(["chat", "embeddings", "transcription", "moderation"]));
     bursar.stop().await;
 }
 

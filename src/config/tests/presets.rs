@@ -75,6 +75,7 @@ fn shapes_that_cannot_be_are_told() {
         ("operations = []", "names no kind of call"),
         ("settings = { model = \"x\" }", "is no name for a setting"),
         ("auth = { header = \"a b\" }", "is not the name of a header"),
+        ("auth = { header = \"Host\" }", "is a header that Bursar writes itself"),
         ("rate_limits = { x-a = \"requests_per_day\" }", "write limit, remaining or reset"),
     ] {
         assert!(told(line).contains(what), "{line}: {}", told(line));

@@ -28,6 +28,24 @@ pub(super) fn read(signature: &str) -> Value {
     packed(signature).unwrap_or_else(|| json!({"google": {"thought_signature": signature}}))
 }
 
+/// What two signatures of one message carry together: lists go on, and otherwise the later one counts.
+pub(super) fn together(first: Option<Value>, second: Option<Value>) -> Option<Value> {
+    match (first, second) {
+        (Some(Value::Object(mut first)), Some(Value::Object(second))) => {
+            for (name, value) in second {
+                let value = together(first.shift_remove(&name), Some(value));
+                first.extend(value.map(|value| (name, value)));
+            }
+            Some(first.into())
+        }
+        (Some(Value::Array(mut first)), Some(Value::Array(second))) => {
+            first.extend(second);
+            Some(first.into())
+        }
+        (first, second) => second.or(first),
+    }
+}
+
 fn packed(signature: &str) -> Option<Value> {
     let bytes = STANDARD_NO_PAD.decode(standard(signature).trim_end_matches('=')).ok()?;
     serde_json::from_slice(bytes.strip_prefix(MARK.as_bytes())?).ok().filter(Value::is_object)

@@ -43,6 +43,8 @@ struct Open {
     places: Calls,
     calls: Vec<CallPiece>,
     bytes: usize,
+    /// Pieces came that are beyond every bound, and were not kept.
+    lost: bool,
     finish: Option<String>,
     /// Its end has gone out.
     ended: bool,
@@ -50,13 +52,14 @@ struct Open {
 
 impl Open {
     fn new(index: u32) -> Self {
-        Self { index, places: Calls::default(), calls: Vec::new(), bytes: 0, finish: None, ended: false }
+        Self { index, places: Calls::default(), calls: Vec::new(), bytes: 0, lost: false, finish: None, ended: false }
     }
 
-    /// Puts a piece of a call in its place. What is beyond every bound makes the call unreadable, and is not kept.
+    /// Puts a piece of a call in its place.
     fn gather(&mut self, piece: CallPiece) {
         self.bytes = self.bytes.saturating_add(piece.arguments.len());
-        if self.bytes > bounds::CALL_ARGUMENTS_BYTES_MAX || self.places.len() > bounds::REPLY_CALLS_MAX {
+        self.lost |= self.bytes > bounds::CALL_ARGUMENTS_BYTES_MAX || self.places.len() > bounds::REPLY_CALLS_MAX;
+        if self.lost {
             return;
         }
         let place = self.places.place(&piece);
@@ -112,7 +115,8 @@ impl Chunks {
         for open in self.open.iter_mut().filter(|open| open.finish.is_some() && !open.ended) {
             open.ended = true;
             let (parts, unreadable) = answer::calls(mem::take(&mut open.calls));
-            let end = End::of(open.finish.as_deref(), unreadable);
+            let lost = open.lost.then(|| "the calls are larger than Bursar takes".to_owned());
+            let end = End::of(open.finish.as_deref(), unreadable.or(lost));
             candidates.push(answer::candidate(open.index, answer::or_empty(parts), None, Some(end)));
         }
         if !candidates.is_empty() || self.used != self.told {

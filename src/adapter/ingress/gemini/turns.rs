@@ -26,6 +26,7 @@ pub(super) fn read(request: &mut Object<'_>) -> Result<Vec<Value>, Refusal> {
     for (turn, said) in request.list("contents")?.into_iter().enumerate() {
         talk.add(turn, said)?;
     }
+    talk.end_answer()?;
     if talk.messages.is_empty() {
         return Err(wrong("contents", "contents is empty: it must hold at least one turn"));
     }
@@ -45,19 +46,25 @@ fn spoken<'a>(turn: &mut Object<'a>) -> Result<Vec<Object<'a>>, Refusal> {
 }
 
 #[derive(Default)]
-struct Talk {
+struct Talk<'a> {
     messages: Vec<Value>,
+    /// The parts of the answer that is being read, with an id for each that should turn out to be a call. Google's SDKs
+    /// hand a streamed answer back as one turn for each of its chunks.
+    answer: Vec<(String, Object<'a>)>,
     /// Calls that no result has answered yet: (id, name).
     open: Vec<(String, String)>,
 }
 
-impl Talk {
-    fn add(&mut self, turn: usize, mut said: Object<'_>) -> Result<(), Refusal> {
+impl<'a> Talk<'a> {
+    fn add(&mut self, turn: usize, mut said: Object<'a>) -> Result<(), Refusal> {
         let parts = spoken(&mut said)?;
         match said.text("role")?.as_deref() {
             // `function` is what Google called the speaker of results at first.
             None | Some("user" | "function") => self.add_user(parts)?,
-            Some("model") => self.add_model(turn, parts)?,
+            Some("model") => {
+                let id = |position| format!("call_{turn}_{position}");
+                self.answer.extend(parts.into_iter().enumerate().map(|(position, part)| (id(position), part)));
+            }
             Some(_) => return Err(said.wrong("role", "must be user or model")),
         }
         said.refuse_rest()
@@ -65,6 +72,7 @@ impl Talk {
 
     /// Results go before what else is said: they must follow their calls.
     fn add_user(&mut self, all: Vec<Object<'_>>) -> Result<(), Refusal> {
+        self.end_answer()?;
         let mut said = Vec::new();
         for mut part in all {
             match part.object("functionResponse")? {
@@ -96,16 +104,16 @@ impl Talk {
         Ok(json!({"role": "tool", "tool_call_id": id, "content": Value::Object(response).to_string()}))
     }
 
-    fn add_model(&mut self, turn: usize, all: Vec<Object<'_>>) -> Result<(), Refusal> {
+    fn end_answer(&mut self) -> Result<(), Refusal> {
         let (mut text, mut extra, mut calls) = (None::<String>, None, Vec::new());
-        for (position, mut part) in all.into_iter().enumerate() {
+        for (id, mut part) in std::mem::take(&mut self.answer) {
             let signed = part.text("thoughtSignature")?.map(|signature| signature::read(&signature));
             if let Some(call) = part.object("functionCall")? {
-                calls.push(self.call(call, format!("call_{turn}_{position}"), signed)?);
+                calls.push(self.call(call, id, signed)?);
                 part.refuse_rest()?;
             } else {
                 text.get_or_insert_default().push_str(&parts::text(part)?);
-                extra = signed.or(extra);
+                extra = signature::together(extra, signed);
             }
         }
         if text.is_none() && calls.is_empty() {

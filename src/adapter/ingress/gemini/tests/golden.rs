@@ -34,11 +34,10 @@ fn requests_are_translated_or_refused_by_name() {
         let golden = path.with_file_name(format!("{name}.openai.json"));
         match GEMINI.request(&asked(&name), &read(&path)) {
             Ok(body) => {
-                let body: Value = serde_json::from_slice(&body).unwrap();
                 // As texts, since the order of properties is part of a schema's meaning at Google.
-                let (said, meant) = (body.to_string(), golden.exists().then(|| json(&golden).to_string()));
-                if meant != Some(said) {
-                    wrong.push(format!("{name}: {body}"));
+                let expected = golden.exists().then(|| json(&golden).to_string());
+                if expected.as_deref().map(str::as_bytes) != Some(&body[..]) {
+                    wrong.push(format!("{name}: {}", String::from_utf8_lossy(&body)));
                 }
             }
             Err(refusal) => {

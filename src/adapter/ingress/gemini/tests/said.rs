@@ -76,6 +76,8 @@ fn what_a_provider_wants_back_comes_back() {
     let packed = signature::read("YnVyc2FyMS57ImEiOiI_Pz8_In0=");
     assert_eq!(packed, json!({"a": "????"}));
     assert_eq!(signature::read("YnVyc2FyMS57ImEiOiI/Pz8/In0"), packed);
+    let together = signature::together(Some(json!({"a": {"b": [1], "c": 1}})), Some(json!({"a": {"b": [2], "c": 2}})));
+    assert_eq!(together, Some(json!({"a": {"b": [1, 2], "c": 2}})));
 }
 
 #[test]
