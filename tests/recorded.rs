@@ -1,5 +1,5 @@
-//! Real replies of providers, replayed through the real daemon: what an app gets over the socket, and what the usage
-//! record holds, must be the facts that stand beside each recording.
+//! Real replies of providers, replayed through the real daemon: what an app gets over the socket, whichever dialect it
+//! speaks, and what the usage record holds, must be the facts that stand beside each recording.
 //!
 //! The recordings lie in the folder that `BURSAR_RECORDED` names (its README.md says what a case is); no byte of them is
 //! part of this project. Every case has a provider of its own, with one connection and nothing to fall back to, so that
@@ -28,6 +28,8 @@ mod fake;
 #[path = "it/harness/mod.rs"]
 #[allow(unused_imports, reason = "it has other users")]
 mod harness;
+#[path = "recorded/other.rs"]
+mod other;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -81,17 +83,35 @@ async fn replay(cases: Vec<Case>) -> Vec<String> {
         let bursar = Arc::clone(&bursar);
         calls.spawn(async move {
             let reply = bursar.call(case.call()).await;
-            (case, reply)
+            let mut others = Vec::new();
+            for dialect in other::DIALECTS {
+                if let Some(call) = other::call(&case, dialect) {
+                    others.push((dialect, bursar.call(call).await));
+                }
+            }
+            (case, reply, others)
         });
     }
     let answered = calls.join_all().await;
     let bursar = Arc::into_inner(bursar).expect("all calls have ended");
     let records = bursar.stop().await.records();
-    let differs = |(case, reply): &(Case, Reply)| {
-        let wrong = compare::differences(&case.expected, &found(case, reply, &records));
-        (!wrong.is_empty()).then(|| format!("{}: {}", case.name, json!(wrong)))
-    };
-    answered.iter().filter_map(differs).collect()
+    let mut wrong = Vec::new();
+    for (case, reply, others) in &answered {
+        let mut differs = |dialect: &str, differences: Vec<String>| {
+            if !differences.is_empty() {
+                wrong.push(format!("{}{dialect}: {}", case.name, json!(differences)));
+            }
+        };
+        differs("", compare::differences(&case.expected, &found(case, reply, &records)));
+        for (dialect, reply) in others {
+            let mut differences = other::differences(case, *dialect, reply);
+            let mut found = Map::new();
+            facts::add_record(&mut found, record(case, reply, &records));
+            differences.extend(compare::recorded(&case.expected, &found));
+            differs(&format!(" for an app of {dialect:?}"), differences);
+        }
+    }
+    wrong
 }
 
 /// What an app was given and what was recorded, as facts.
@@ -101,9 +121,14 @@ fn found(case: &Case, reply: &Reply, records: &[UsageRecord]) -> Map<String, Val
         return facts::of_test(reply);
     }
     let mut found = facts::of_reply(case, reply);
+    facts::add_record(&mut found, record(case, reply, records));
+    found
+}
+
+/// The record of a call.
+fn record<'a>(case: &Case, reply: &Reply, records: &'a [UsageRecord]) -> &'a UsageRecord {
     let id: RequestId = reply.header("x-bursar-request-id").unwrap().parse().unwrap();
     let finals: Vec<_> = records.iter().filter(|record| record.request_id == id && record.is_final).collect();
     let [record] = finals[..] else { panic!("{}: {} final records", case.name, finals.len()) };
-    facts::add_record(&mut found, record);
-    found
+    record
 }

@@ -14,7 +14,7 @@ use crate::harness::Call;
 /// A provider's stream comes in pieces that know nothing of frames.
 const PIECE_BYTES: usize = 997;
 /// The model of requests that were not recorded.
-const MODEL: &str = "some-model";
+pub const MODEL: &str = "some-model";
 
 /// One recorded exchange.
 pub struct Case {
@@ -184,7 +184,8 @@ impl Case {
         }
     }
 
-    fn slug(&self) -> String {
+    /// The name of its provider.
+    pub fn slug(&self) -> String {
         self.name.replace('/', "-")
     }
 

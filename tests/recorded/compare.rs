@@ -26,12 +26,26 @@ pub fn differences(expected: &Value, found: &Facts) -> Vec<String> {
 }
 
 /// Whole alternatives: the facts named there, taken together, replace the others.
-fn alternatives(expected: &Value) -> impl Iterator<Item = Value> {
+pub fn alternatives(expected: &Value) -> impl Iterator<Item = Value> {
     expected["or"].as_array().into_iter().flatten().map(|or| {
         let mut other = expected.clone();
         other.as_object_mut().unwrap().extend(or.as_object().unwrap().clone());
         other
     })
+}
+
+/// The values of a fact that are right.
+pub fn accepted<'a>(expected: &'a Value, name: &'a str) -> impl Iterator<Item = &'a Value> {
+    let value = name.split('.').fold(expected, |value, step| &value[step]);
+    std::iter::once(value).chain(expected["accept"][name].as_array().into_iter().flatten())
+}
+
+/// How what the record of another call with the same reply holds differs: usage is counted from the provider's bytes,
+/// whatever the app speaks.
+pub fn recorded(expected: &Value, found: &Facts) -> Vec<String> {
+    let alternatives = std::iter::once(expected.clone()).chain(alternatives(expected));
+    let wrong = alternatives.map(|facts| Comparison { expected: &facts, found }.usage());
+    wrong.min_by_key(Vec::len).expect("there is one alternative at least")
 }
 
 struct Comparison<'a> {
@@ -73,10 +87,8 @@ impl Comparison<'_> {
         self.found.get(name).unwrap_or(&Value::Null)
     }
 
-    /// The values of a fact that are right.
     fn accepted<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b Value> {
-        let value = name.split('.').fold(self.expected, |value, step| &value[step]);
-        std::iter::once(value).chain(self.expected["accept"][name].as_array().into_iter().flatten())
+        accepted(self.expected, name)
     }
 
     /// The app is told the provider's text, as it came or sanitised. The record says that there was an error, and not

@@ -172,7 +172,7 @@ fn of_stream(text: &str) -> Facts {
 }
 
 /// The data of a stream's events, as the HTML standard reads them.
-fn events(text: &str) -> Vec<String> {
+pub fn events(text: &str) -> Vec<String> {
     let (mut events, mut data) = (Vec::new(), Vec::new());
     for line in text.replace("\r\n", "\n").replace('\r', "\n").split('\n') {
         if line.is_empty() {

@@ -14,7 +14,8 @@ use bursar::adapter::{ADAPTERS, Adapter, Asked, Dialect, Forward};
 use bursar::api::{Operation, Tokens};
 use bytes::Bytes;
 use proptest::prelude::*;
-use proptest::test_runner::TestCaseResult;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::{TestCaseResult, TestRunner};
 use serde_json::Value;
 
 /// Both halves of a dialect.
@@ -136,6 +137,17 @@ fn asked(stream: bool) -> Asked {
 fn config() -> ProptestConfig {
     let cases = std::env::var("BURSAR_CONVERSATIONS").ok().and_then(|count| count.parse().ok()).unwrap_or(512);
     ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() }
+}
+
+/// Where everything were refused, nothing would be tested.
+#[test]
+fn most_requests_are_carried() {
+    for dialect in [Dialect::Gemini, Dialect::Anthropic] {
+        let (halves, mut runner) = (Halves::of(dialect), TestRunner::deterministic());
+        let mut body = || asked::body().new_tree(&mut runner).unwrap().current().to_string();
+        let carried = (0..200).filter(|_| halves.adapter.encode(&asked(false), body().as_bytes()).is_ok()).count();
+        assert!(carried > 100, "{dialect:?} carried {carried} of 200");
+    }
 }
 
 proptest! {

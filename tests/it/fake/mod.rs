@@ -13,9 +13,9 @@
 //!
 //! Behaviours are made in layers, each of which can be changed before it becomes the next:
 //! [`Events`] (what a stream says) → [`Reply`] (how HTTP frames it, where it ends) → [`Behaviour`] (the very steps, how
-//! the bytes are split and when they come). [`openai`], [`anthropic`] and [`gemini`] have their providers' shapes, [`broken`] what no
-//! provider should do. Nothing sleeps: a test waits for what it expects, with a deadline, and paces a reply by a
-//! [`Gate`].
+//! the bytes are split and when they come). [`openai`], [`anthropic`] and [`gemini`] have their providers' shapes,
+//! [`broken`] what no provider should do. Nothing sleeps: a test waits for what it expects, with a deadline, and paces a
+//! reply by a [`Gate`].
 
 #![allow(dead_code, reason = "a harness offers more than the tests of one day use")]
 
