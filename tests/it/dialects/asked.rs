@@ -212,6 +212,7 @@ fn user() -> impl Strategy<Value = Value> {
         2 => Just(picture("data:image/png;base64,iVBORw0KGgo=")),
         2 => Just(picture("data:image/jpeg;base64,/9j/4AAQ")),
         1 => Just(picture("https://pictures.test/a.png?b=c&d")),
+        1 => Just(json!({"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERi0x"}})),
     ];
     prop_oneof![2 => word().prop_map(Value::from), 1 => vec(part, 1..4).prop_map(Value::from)]
 }

@@ -138,6 +138,7 @@ fn content(value: &Value) -> Vec<Value> {
             .iter()
             .map(|part| match part["type"].as_str() {
                 Some("text") => json!({"text": part["text"]}),
+                Some("file") => json!({"file": part["file"]["file_data"]}),
                 _ => json!({"picture": part["image_url"]["url"]}),
             })
             .collect(),
