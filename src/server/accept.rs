@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::admitted::Caller;
 use super::listen::{Binding, Plane};
-use super::routes::Caller;
 use super::seats::Clients;
 use super::worker::{Arrival, Pool};
 use crate::bounds;

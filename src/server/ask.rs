@@ -1,29 +1,15 @@
 //! What apps ask, in each dialect's own paths.
 
+use super::admitted::Admitted;
 use super::answer::{answered, refused};
-use super::call::Received;
+use super::call::{Asks, Received};
 use super::dialect::Surface;
 use super::reply::{self, Reply};
-use super::routes::Admitted;
 use crate::adapter::Dialect;
 use crate::adapter::body::InPath;
 use crate::adapter::text::sanitise;
 use crate::api::{Code, Failure, Operation};
 use crate::execute::{self, Framing, Manner};
-
-/// What a path asks for.
-pub(super) struct Asks {
-    pub(super) dialect: Dialect,
-    pub(super) operation: Operation,
-    pub(super) manner: Manner,
-}
-
-impl Asks {
-    /// A call whose body says all of it.
-    pub(super) fn in_body(dialect: Dialect, operation: Operation) -> Self {
-        Self { dialect, operation, manner: Manner::default() }
-    }
-}
 
 /// `POST /v1/chat/completions`.
 pub(super) async fn chat(admitted: Admitted) -> Reply {

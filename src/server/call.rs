@@ -9,12 +9,26 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::Context;
-use super::ask::Asks;
 use crate::access::Identity;
+use crate::adapter::Dialect;
 use crate::adapter::body::{BodyError, boundary};
 use crate::api::{Capabilities, Code, ConnectionId, Failure, Feature, Operation, RequestId};
 use crate::bounds;
-use crate::execute::{Call, Said};
+use crate::execute::{Call, Manner, Said};
+
+/// What a path asks for.
+pub(super) struct Asks {
+    pub(super) dialect: Dialect,
+    pub(super) operation: Operation,
+    pub(super) manner: Manner,
+}
+
+impl Asks {
+    /// A call whose body says all of it.
+    pub(super) fn in_body(dialect: Dialect, operation: Operation) -> Self {
+        Self { dialect, operation, manner: Manner::default() }
+    }
+}
 
 /// What an app says beside the body.
 pub(super) struct Beside {

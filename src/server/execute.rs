@@ -14,11 +14,11 @@ use http_body_util::{BodyExt, StreamBody};
 
 use self::events::Events;
 use self::gather::{Gathered, Who};
+use super::admitted::Admitted;
 use super::answer::{Described, at_once, event_stream, refused};
 use super::call::Received;
 use super::dialect::Surface;
 use super::reply::{self, Reply};
-use super::routes::Admitted;
 use crate::adapter::Dialect;
 use crate::adapter::hub::Said;
 use crate::api::{Code, Failure};

@@ -17,10 +17,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::Context;
+use super::admitted::Caller;
 use super::io::{Busy, Watched};
 use super::listen::Plane;
 use super::reply::Held;
-use super::routes::{self, Caller};
+use super::routes;
 use super::unread::{Patience, Streams};
 use crate::bounds;
 

@@ -5,6 +5,7 @@
 
 mod accept;
 mod admin;
+mod admitted;
 mod answer;
 mod ask;
 mod body;

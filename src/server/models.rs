@@ -3,9 +3,9 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::admitted::Admitted;
 use super::dialect::Surface;
 use super::reply::{self, Reply};
-use super::routes::Admitted;
 use crate::adapter::Dialect;
 use crate::api::{Code, Failure};
 use crate::rotation::Selection;

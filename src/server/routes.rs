@@ -13,21 +13,13 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
 use super::admin::{self, connections, openapi, providers};
+use super::admitted::{Admitted, Caller};
 use super::dialect::Surface;
 use super::listen::Plane;
 use super::reply::{self, Reply};
 use super::{Context, ask, execute, models};
 use crate::access::{Identity, Person, Role};
 use crate::api::{Code, Failure};
-
-/// A connection's other end, as the kernel reported it at connect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Caller {
-    /// The user.
-    pub uid: u32,
-    /// The primary group.
-    pub gid: u32,
-}
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +30,6 @@ pub enum Access {
     App(Role),
     /// Callers with this role, on the admin plane.
     Operator(Role),
-}
-
-/// A request that was let through.
-pub(super) struct Admitted {
-    pub(super) context: Context,
-    pub(super) identity: Identity,
-    pub(super) request: Request<Incoming>,
-    /// What stood at the path's `{…}`, decoded; empty where it has none.
-    pub(super) rest: String,
 }
 
 type Handler = fn(Admitted) -> BoxFuture<'static, Reply>;

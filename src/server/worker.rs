@@ -11,8 +11,8 @@ use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::admitted::Caller;
 use super::listen::Plane;
-use super::routes::Caller;
 use super::seats::Seat;
 use super::{Context, link};
 use crate::bounds;

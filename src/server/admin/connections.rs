@@ -9,8 +9,8 @@ use crate::api::admin::{
 };
 use crate::api::error::Problem;
 use crate::api::{Code, ConnectionId, Failure, ProviderSlug};
+use crate::server::admitted::Admitted;
 use crate::server::reply::{self, Reply};
-use crate::server::routes::Admitted;
 
 /// `GET /admin/v1/connections`.
 #[utoipa::path(

@@ -14,9 +14,9 @@ use hyper::body::Incoming;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::admitted::Admitted;
 use super::body;
 use super::reply::{self, Reply};
-use super::routes::Admitted;
 use crate::adapter::text::sanitise;
 use crate::admin::{self, Admin};
 use crate::api::admin::{CheckReport, HealthList, Plan, Reload, Status};

@@ -6,8 +6,8 @@ use http::StatusCode;
 use utoipa::OpenApi;
 
 use super::{connections, providers};
+use crate::server::admitted::Admitted;
 use crate::server::reply::{self, Reply};
-use crate::server::routes::Admitted;
 
 #[derive(OpenApi)]
 #[openapi(

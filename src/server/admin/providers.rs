@@ -5,8 +5,8 @@ use crate::admin;
 use crate::api::admin::{CheckReport, PatchProvider, Provider, ProviderList};
 use crate::api::error::Problem;
 use crate::api::{Failure, ProviderSlug};
+use crate::server::admitted::Admitted;
 use crate::server::reply::Reply;
-use crate::server::routes::Admitted;
 
 /// `GET /admin/v1/providers`.
 #[utoipa::path(

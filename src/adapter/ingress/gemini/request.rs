@@ -1,6 +1,6 @@
 //! A body of `generateContent` as a chat completion request.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::object::Object;
 use super::{config, tools, turns};
@@ -32,17 +32,4 @@ pub(super) fn read(asked: &Asked, body: &[u8]) -> Result<Vec<u8>, Refusal> {
     request.forget(FORGOTTEN);
     request.refuse_rest()?;
     Ok(Value::Object(said).to_string().into_bytes())
-}
-
-/// A content: a text where it is nothing else.
-pub(super) fn content(mut parts: Vec<Value>) -> Value {
-    match &mut parts[..] {
-        [only] => only.get_mut("text").map(Value::take).unwrap_or_else(|| parts.into()),
-        _ => parts.into(),
-    }
-}
-
-/// A message of a speaker.
-pub(super) fn message(role: &str, content: Value) -> Value {
-    json!({"role": role, "content": content})
 }

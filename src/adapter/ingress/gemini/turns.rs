@@ -6,7 +6,6 @@
 use serde_json::{Map, Value, json};
 
 use super::object::Object;
-use super::request::{content, message};
 use super::{object, parts, signature};
 use crate::adapter::Refusal;
 use crate::adapter::hub::wrong;
@@ -140,4 +139,17 @@ impl<'a> Talk<'a> {
         let (id, kind) = (Some(id.into()), Some("function".into()));
         Ok(object([("id", id), ("type", kind), ("function", Some(function)), ("extra_content", extra)]))
     }
+}
+
+/// A content: a text where it is nothing else.
+fn content(mut parts: Vec<Value>) -> Value {
+    match &mut parts[..] {
+        [only] => only.get_mut("text").map(Value::take).unwrap_or_else(|| parts.into()),
+        _ => parts.into(),
+    }
+}
+
+/// A message of a speaker.
+fn message(role: &str, content: Value) -> Value {
+    json!({"role": role, "content": content})
 }
