@@ -190,6 +190,7 @@ impl Reading<'_> {
             let mut out = Outlet::of(self.call, asked);
             out.put(&hub::at_once(&body, asked.include_usage)?);
             out.end();
+            out.finish();
             return Ok(Success::Frames { frames: out.take().unwrap_or_default() });
         }
         match ingress::of(self.call.said.dialect).filter(|_| !asked.pass) {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::members::Members;
+use super::members::{Members, object};
 use super::{BodyError, Scan, Written};
 use crate::adapter::gemini::resource;
 use crate::bounds;
@@ -86,16 +86,7 @@ fn copied(body: &[u8], edits: &[(Range<usize>, Vec<u8>)]) -> Bytes {
 pub fn rewrite(body: &[u8], drop: &[String], rename: &[(String, String)]) -> Result<Vec<u8>, BodyError> {
     let members: Members<'_> = serde_json::from_slice(body)
         .map_err(|error| BodyError { message: format!("the body is not valid JSON: {error}"), param: None })?;
-    let mut out = vec![b'{'];
-    for (key, value) in members.0.iter().filter(|(key, _)| !drop.iter().any(|name| name == key)) {
-        let key = rename.iter().find(|(from, _)| from == key).map_or(&**key, |(_, to)| to);
-        if out.len() > 1 {
-            out.push(b',');
-        }
-        out.extend_from_slice(serde_json::Value::from(key).to_string().as_bytes());
-        out.push(b':');
-        out.extend_from_slice(value.get().as_bytes());
-    }
-    out.push(b'}');
-    Ok(out)
+    let kept = members.0.iter().filter(|(key, _)| !drop.iter().any(|name| name == key));
+    let renamed = |key| rename.iter().find(|(from, _)| from == key).map_or(key, |(_, to)| to.as_str());
+    Ok(object(kept.map(|(key, value)| (renamed(key), value.get()))).into_bytes())
 }
