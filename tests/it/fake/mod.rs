@@ -19,6 +19,7 @@
 
 #![allow(dead_code, reason = "a harness offers more than the tests of one day use")]
 
+pub mod anthropic;
 mod behaviour;
 pub mod broken;
 mod connection;
