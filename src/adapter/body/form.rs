@@ -127,8 +127,9 @@ fn parameter<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 fn unquoted(text: &str, wanted: char) -> Option<usize> {
     let (mut quoted, mut escaped) = (false, false);
     text.find(|c| {
-        let meant = !std::mem::replace(&mut escaped, quoted && !escaped && c == '\\');
-        quoted ^= meant && c == '"';
+        let escapes = quoted && !escaped && c == '\\';
+        quoted ^= c == '"' && !escaped;
+        escaped = escapes;
         !quoted && c == wanted
     })
 }
