@@ -75,11 +75,12 @@ pub(super) async fn attempt(
     let media_type = reply.headers.get(CONTENT_TYPE).cloned();
     let reading = Reading { call, asked: &asked, candidate, timeouts: &timeouts, deadline };
     let success = reading.read(reply, ledger).await?;
-    if let (Success::Begun { tap, .. }, Some(media_type)) = (&success, media_type)
-        && tap.is_plain()
-    {
-        headers.insert(CONTENT_TYPE, media_type);
-    }
+    let media_type = match &success {
+        Success::Begun { tap, .. } if tap.is_plain() => media_type,
+        Success::Begun { .. } | Success::Frames { .. } => call.said.manner.framing.media_type(),
+        Success::Whole { .. } => None,
+    };
+    headers.extend(media_type.map(|media_type| (CONTENT_TYPE, media_type)));
     Ok(Answered { success, headers, timeouts, deadline })
 }
 
@@ -190,6 +191,7 @@ impl Reading<'_> {
             let mut out = Outlet::of(self.call, asked);
             out.put(&hub::at_once(&body, asked.include_usage)?);
             out.end();
+            out.finish();
             return Ok(Success::Frames { frames: out.take().unwrap_or_default() });
         }
         match ingress::of(self.call.said.dialect).filter(|_| !asked.pass) {

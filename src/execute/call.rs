@@ -77,6 +77,13 @@ pub enum Framing {
     Array,
 }
 
+impl Framing {
+    /// The media type of such a stream, where it is not that of events.
+    pub fn media_type(self) -> Option<HeaderValue> {
+        (self == Self::Array).then(|| HeaderValue::from_static("application/json"))
+    }
+}
+
 impl Said {
     /// Reads a JSON body, for what routing needs of it.
     ///

@@ -46,16 +46,20 @@ impl Outlet {
             translate.end(&mut said);
             self.frame(&said);
         }
-        if let Some(reframe) = &mut self.reframe {
-            reframe.end(&mut self.out);
-        }
     }
 
-    /// Ends the stream in an error.
+    /// Ends the stream in an error. One that the writer has ended already in its own is left at that.
     pub(super) fn fail(&mut self, failure: &Failure) {
-        let id = self.request.to_string();
-        self.frame(&ingress::error_frames(self.dialect, &ErrorSaid::of(failure, Some(&id))));
-        if let Some(reframe) = &mut self.reframe {
+        if !self.translate.as_ref().is_some_and(|translate| translate.is_over()) {
+            let id = self.request.to_string();
+            self.frame(&ingress::error_frames(self.dialect, &ErrorSaid::of(failure, Some(&id))));
+        }
+        self.finish();
+    }
+
+    /// Ends what the frames stand in. Nothing may follow, not an error either.
+    pub(super) fn finish(&mut self) {
+        if let Some(mut reframe) = self.reframe.take() {
             reframe.end(&mut self.out);
         }
     }

@@ -131,9 +131,12 @@ impl Relay {
             Some((_, noted)) => (Outcome::Cut, Some(*noted)),
         };
         self.ledger.close_durably(outcome, text).await;
-        if let Some((failure, _)) = failure {
-            self.broken = self.tap.is_plain();
-            self.tap.fail(&failure);
+        match failure {
+            None => self.tap.finish(),
+            Some((failure, _)) => {
+                self.broken = self.tap.is_plain();
+                self.tap.fail(&failure);
+            }
         }
         self.tap.take()
     }

@@ -122,6 +122,11 @@ impl Tap {
         }
     }
 
+    /// Ends the app's stream as one that was whole.
+    pub(super) fn finish(&mut self) {
+        self.out.finish();
+    }
+
     /// What the frames said since the last time this was asked.
     pub(super) fn seen(&mut self) -> Seen {
         std::mem::take(&mut self.seen)

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{Call, Said};
 use crate::adapter::body::{self, BodyError, Scan};
-use crate::adapter::{Asked, Dialect, ProviderError, Refusal, hub};
+use crate::adapter::{Asked, Dialect, ProviderError, Refusal, hub, ingress};
 use crate::api::Operation;
 use crate::bounds;
 use crate::config::StreamUsage;
@@ -117,14 +117,21 @@ fn body_of(call: &Call, candidate: &Candidate, asked: &Asked) -> Result<Vec<Byte
 /// addition.
 fn pass(said: &Said, candidate: &Candidate, asked: &Asked) -> Result<Vec<Bytes>, WireError> {
     let ask_usage = said.dialect == Dialect::OpenAi && asks_usage(candidate, &said.scan);
-    // Parameters are dropped and renamed in JSON alone.
-    let rewritten = if said.form.is_some() { None } else { rewritten(&said.body, candidate)? };
-    let Some(body) = rewritten else {
+    let Some(body) = changed(said, candidate)? else {
         return Ok(said.scan.splice(&said.body, &asked.model, ask_usage).parts);
     };
     let scan = body::scan(said.dialect, asked.operation, said.manner.path.as_ref(), &body);
     let scan = scan.map_err(|error| unsaid(candidate, error))?;
     Ok(scan.splice(&body, &asked.model, ask_usage).parts)
+}
+
+/// The body where more of it changes than the model. Only JSON ever does.
+fn changed(said: &Said, candidate: &Candidate) -> Result<Option<Bytes>, WireError> {
+    if said.form.is_some() {
+        return Ok(None);
+    }
+    let shown = ingress::of(said.dialect).and_then(|ingress| ingress.without_hidden(&said.body)).map(Bytes::from);
+    Ok(rewritten(shown.as_ref().unwrap_or(&said.body), candidate)?.or(shown))
 }
 
 /// The body with the parameters that the operator drops and renames for this provider, where there are any.

@@ -5,6 +5,7 @@
 //! Bursar does not know passes through as the app wrote it.
 
 mod anthropic;
+pub mod edit;
 mod fields;
 mod form;
 mod gemini;

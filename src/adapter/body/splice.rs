@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::members::Members;
+use super::members::{Members, object};
 use super::{BodyError, Scan, Written};
 use crate::adapter::gemini::resource;
 use crate::bounds;
@@ -89,17 +89,7 @@ pub fn rewrite(body: &[u8], drop: &[String], rename: &[(String, String)]) -> Res
     let has = |name: &str| members.0.iter().any(|(key, _)| key == name);
     // Where the app says both names, the one that takes the other's place is meant.
     let replaced = |name: &str| rename.iter().any(|(from, to)| to == name && has(from));
-    let dropped = |name: &str| drop.iter().any(|one| one == name) || replaced(name);
-    let mut out = vec![b'{'];
-    for (key, value) in members.0.iter().filter(|(key, _)| !dropped(key)) {
-        let key = rename.iter().find(|(from, _)| from == key).map_or(&**key, |(_, to)| to);
-        if out.len() > 1 {
-            out.push(b',');
-        }
-        out.extend_from_slice(serde_json::Value::from(key).to_string().as_bytes());
-        out.push(b':');
-        out.extend_from_slice(value.get().as_bytes());
-    }
-    out.push(b'}');
-    Ok(out)
+    let kept = members.0.iter().filter(|(key, _)| !drop.iter().any(|name| name == key) && !replaced(key));
+    let renamed = |key| rename.iter().find(|(from, _)| from == key).map_or(key, |(_, to)| to.as_str());
+    Ok(object(kept.map(|(key, value)| (renamed(key), value.get()))).into_bytes())
 }

@@ -36,6 +36,8 @@ use super::{Adapter, Asked, Auth, Dialect, Facts, Invalid, KindFacts, ProviderEr
 use crate::api::Operation;
 use crate::config::StreamUsage;
 
+pub(super) use turns::FOREIGN_SIGNATURE;
+
 /// The adapter of Gemini.
 pub static GEMINI: Gemini = Gemini;
 

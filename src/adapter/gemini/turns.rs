@@ -12,7 +12,7 @@ use crate::adapter::hub::{Message, Role, ToolCall, cannot, old_form, wrong};
 /// What Google takes in place of a signature for calls that it did not make itself (its documentation, "Thought
 /// signatures"): a conversation that fell back from another provider has none, and Gemini 3 answers 400 to calls
 /// without. Models that want none pass it over.
-const FOREIGN_SIGNATURE: &str = "skip_thought_signature_validator";
+pub(in crate::adapter) const FOREIGN_SIGNATURE: &str = "skip_thought_signature_validator";
 
 /// The turns of a conversation, and its instructions.
 pub(super) fn encode(messages: Vec<Message<'_>>) -> Result<(Vec<Content<'_>>, Option<Parts<'_>>), Refusal> {

@@ -53,6 +53,10 @@ pub trait Ingress: Send + Sync {
     /// without it.
     fn request(&self, asked: &Asked, body: &[u8]) -> Result<Vec<u8>, Refusal>;
 
+    /// The body without what Bursar itself hid in an earlier answer, for a provider of this very dialect: nobody else
+    /// can read that, and some refuse it. None where nothing is hidden there.
+    fn without_hidden(&self, body: &[u8]) -> Option<Vec<u8>>;
+
     /// A whole answer of OpenAI's dialect in this one.
     ///
     /// # Errors
@@ -77,6 +81,11 @@ pub trait StreamWriter: Send {
 
     /// Takes the end of the stream. `[DONE]` may have come before it, or not.
     fn end(&mut self, out: &mut Vec<u8>);
+
+    /// Whether the end that apps wait for was written, or an error: nothing may follow.
+    fn is_over(&self) -> bool {
+        false
+    }
 }
 
 /// Every dialect that apps may speak beside OpenAI's.

@@ -30,6 +30,27 @@ pub fn stream(texts: &[&str]) -> Events {
     end(block_of(opening(), 0, &block, &deltas), "end_turn")
 }
 
+/// The beginning of such a stream: the message, a block, and these texts.
+pub fn beginning(texts: &[&str]) -> Events {
+    let start = json!({"index": 0, "content_block": {"type": "text", "text": ""}});
+    let delta = |text: &&str| json!({"index": 0, "delta": {"type": "text_delta", "text": text}});
+    let begun = event(opening(), "content_block_start", start);
+    texts.iter().fold(begun, |events, text| event(events, "content_block_delta", delta(text)))
+}
+
+/// A stream with one call, whose arguments come in two pieces.
+pub fn stream_of_call(id: &str, name: &str, input: [&str; 2]) -> Events {
+    let block = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
+    let pieces = input.map(|piece| json!({"type": "input_json_delta", "partial_json": piece}));
+    end(block_of(opening(), 0, &block, &pieces), "tool_use")
+}
+
+/// Adds an event whose data repeats its name.
+pub fn event(events: Events, name: &str, mut data: Value) -> Events {
+    data["type"] = json!(name);
+    events.event(name, &data)
+}
+
 /// A stream's beginning: the message without content.
 pub fn opening() -> Events {
     Events::new()
@@ -71,7 +92,12 @@ pub fn error(status: u16) -> Reply {
         529 => "overloaded_error",
         _ => "api_error",
     };
-    let error = json!({"type": kind, "message": "the fake was told to fail"});
+    error_of(status, kind, "the fake was told to fail")
+}
+
+/// An error of a type, with a text.
+pub fn error_of(status: u16, kind: &str, message: &str) -> Reply {
+    let error = json!({"type": kind, "message": message});
     Reply::json(status, &json!({"type": "error", "error": error, "request_id": REQUEST_ID}))
         .header("request-id", REQUEST_ID)
 }

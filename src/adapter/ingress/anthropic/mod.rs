@@ -42,6 +42,10 @@ impl Ingress for Anthropic {
         request::encode(&asked.model, body)
     }
 
+    fn without_hidden(&self, body: &[u8]) -> Option<Vec<u8>> {
+        extra::without(body)
+    }
+
     fn reply(&self, asked: &Asked, body: &[u8]) -> Result<Vec<u8>, Invalid> {
         reply::write(asked, body)
     }

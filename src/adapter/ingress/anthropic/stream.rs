@@ -22,6 +22,8 @@ pub(super) struct Events {
     frames: sse::Reader,
     begun: bool,
     over: bool,
+    /// Whether the end or an error was written.
+    ended: bool,
     blocks: Blocks,
     saying: Option<Saying>,
     /// What the provider wants back with the message, until its place is known.
@@ -60,6 +62,7 @@ impl Events {
             frames: sse::Reader::new(bounds::STREAM_FRAME_BYTES_MAX),
             begun: false,
             over: false,
+            ended: false,
             blocks: Blocks::default(),
             saying: None,
             extra: None,
@@ -225,11 +228,11 @@ impl Events {
         let delta = json!({"stop_reason": reason, "stop_sequence": null});
         event(out, "message_delta", json!({"delta": delta, "usage": answer::usage(self.tokens)}));
         event(out, "message_stop", json!({}));
-        self.over = true;
+        (self.over, self.ended) = (true, true);
     }
 
     fn fail(&mut self, code: Code, message: &str, out: &mut Vec<u8>) {
-        self.over = true;
+        (self.over, self.ended) = (true, true);
         let (status, code) = (code.status(), code.name());
         let error = ErrorSaid { status, code, message, param: None, request_id: None, retry_after_s: None };
         out.extend(error::frames(&error));
@@ -237,7 +240,7 @@ impl Events {
 
     /// Passes on the error that ends the stream.
     fn pass_on(&mut self, error: &ErrorObject, out: &mut Vec<u8>) {
-        self.over = true;
+        (self.over, self.ended) = (true, true);
         out.extend(error::frames_of(error));
     }
 }
@@ -280,5 +283,9 @@ impl StreamWriter for Events {
             self.blocks.close(out);
             self.over = true;
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.ended
     }
 }

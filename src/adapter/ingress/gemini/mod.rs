@@ -51,6 +51,10 @@ impl Ingress for Gemini {
         }
     }
 
+    fn without_hidden(&self, body: &[u8]) -> Option<Vec<u8>> {
+        signature::without(body)
+    }
+
     fn reply(&self, asked: &Asked, body: &[u8]) -> Result<Vec<u8>, Invalid> {
         match asked.operation {
             Operation::Embeddings => embed::reply(asked, body),
