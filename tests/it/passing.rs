@@ -131,13 +131,13 @@ async fn a_recording_is_written_down_as_json_or_as_text() {
 #[tokio::test]
 async fn a_judgement_needs_no_model() {
     let fake = FakeProvider::start().await;
-    let routes = "[routes.omni-moderation-latest]\ntargets = [\"o/m\"]\n";
-    let bursar = setup(&fake).providers(routes).start().await;
+    let listed = "[providers.o.models.omni-moderation-latest]\ncapabilities = [\"moderation\"]\n";
+    let bursar = setup(&fake).providers(listed).start().await;
     let judged = json!({"id": "modr-1", "model": "m", "results": [{"flagged": false}]});
     fake.always(Answer::json(200, &judged));
     let reply = bursar.call(Call::post("/v1/moderations", &json!({"input": prompt()}))).await;
     assert_eq!(reply.json(), judged, "{}", reply.text());
-    assert_eq!(fake.seen()[0].json(), json!({"model": "m", "input": prompt()}));
+    assert_eq!(fake.seen()[0].json(), json!({"model": "omni-moderation-latest", "input": prompt()}));
     assert_eq!(operations(bursar).await, [(Operation::Moderation, Outcome::Ok)]);
 }
 
