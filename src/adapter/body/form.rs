@@ -107,13 +107,30 @@ fn line_end(rest: &[u8]) -> Option<usize> {
     rest.get(spaces..)?.starts_with(b"\r\n").then_some(spaces + 2)
 }
 
-/// A parameter of a header, with or without quotes.
+/// A parameter of a header, with or without quotes. A quoted one may hold anything: files are named by people.
 fn parameter<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.split(';').find_map(|one| {
-        let (key, value) = one.split_once('=')?;
-        let value = value.trim();
-        let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
-        key.trim().eq_ignore_ascii_case(name).then_some(value)
+    let mut rest = text;
+    loop {
+        let end = unquoted(rest, ';').unwrap_or(rest.len());
+        let (one, behind) = rest.split_at(end);
+        if let Some((key, value)) = one.split_once('=')
+            && key.trim().eq_ignore_ascii_case(name)
+        {
+            let value = value.trim();
+            return Some(value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value));
+        }
+        rest = behind.strip_prefix(';')?;
+    }
+}
+
+/// Where a character stands outside of quotes, in which a backslash takes the next one's meaning (RFC 9110, 5.6.4).
+fn unquoted(text: &str, wanted: char) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.find(|c| {
+        let escapes = quoted && !escaped && c == '\\';
+        quoted ^= c == '"' && !escaped;
+        escaped = escapes;
+        !quoted && c == wanted
     })
 }
 
@@ -143,6 +160,15 @@ mod tests {
         assert!(scan.needs.iter().eq([Capability::Transcription]));
         let sent = scan.splice(&Bytes::from_static(FORM.as_bytes()), "whisper-1", true).to_vec();
         assert_eq!(String::from_utf8(sent).unwrap(), FORM.replace("route", "whisper-1"));
+    }
+
+    #[test]
+    fn a_files_name_that_looks_like_a_parameter_is_none() {
+        for filename in ["; name=model; ", r#"\"; name=\"model"#, "a;name=model"] {
+            let head = format!("form-data; filename=\"{filename}\"; name=\"file\"");
+            assert_eq!(parameter(&head, "name"), Some("file"), "{head}");
+        }
+        assert_eq!(parameter("form-data; filename=\"a", "name"), None);
     }
 
     #[test]

@@ -93,7 +93,8 @@ fn is_harmless(name: &str, raw: &RawValue) -> bool {
     if HARMLESS.contains(&name) {
         return true;
     }
-    let value: Value = serde_json::from_str(raw.get()).unwrap_or_default();
+    // What is nested too deep to be read says something.
+    let Ok(value) = serde_json::from_str::<Value>(raw.get()) else { return false };
     match name {
         "modalities" => value == serde_json::json!(["text"]),
         "verbosity" => value == "medium",
@@ -123,6 +124,13 @@ mod tests {
         assert_eq!(rest(r#"{"user":"u","prediction":{"type":"content"}}"#).as_deref(), Some("prediction"));
         assert_eq!(rest(r#"{"modalities":["text","audio"]}"#).as_deref(), Some("modalities"));
         assert_eq!(rest(r#"{"min_p":0.1}"#).as_deref(), Some("min_p"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_dropped_in_silence() {
+        let deep = format!(r#"{{"min_p":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+        assert_eq!(rest(&deep).as_deref(), Some("min_p"));
+        assert_eq!(rest(r#"{"min_p":"\ud800"}"#).as_deref(), Some("min_p"));
     }
 
     #[test]
