@@ -19,6 +19,10 @@
 //! [`rotation`] decides what comes next, an [`adapter`] translates, [`upstream`] sends, and the request's
 //! [`execute::Ledger`] writes its records.
 //!
+//! Apps speak OpenAI's dialect, Anthropic's or Google's. Where the provider speaks the same one, bytes pass, read for
+//! what they say ([`adapter::body`]); else an [`adapter::ingress`] says the request in OpenAI's words and the adapter
+//! says those in the provider's, and the answer comes back the same way. So there is no translation for each pair.
+//!
 //! # The layers
 //!
 //! From the top down; a module may use those below it, never those above. A test reads the `use crate::` lines.
@@ -26,7 +30,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`cli`] | one file per command group; talks to the daemon through the socket |
-//! | [`daemon`] | the life of the process: load, open, bind, serve, ready, reload, drain, flush |
+//! | [`daemon`] | the life of the process: load, open, bind, serve, ready, reload, drain, flush; each day the providers' lists of models |
 //! | [`server`] | accept loop on hyper, routes with their roles, handlers, replies |
 //! | [`admin`] | what operators do, once, for command line and API alike |
 //! | [`execute`] | THE control flow of a request |
@@ -36,9 +40,9 @@
 //! | [`rotation`] | which comes next: selection of models, order among connections |
 //! | [`connection`] | a connection and how it has fared |
 //! | [`provider`] | providers, put together with their adapters; what a call costs |
-//! | [`adapter`] | one file per wire format, one table of them |
+//! | [`adapter`] | how providers are spoken to, one folder a wire format; and how apps are, in `adapter/ingress` |
 //! | [`upstream`] | the way to providers; the sandbox |
-//! | [`config`] | TOML → parsed → checked → immutable |
+//! | [`config`] | TOML, over the presets and prices that are built in → parsed → checked → immutable |
 //! | [`store`] | sled, and the discipline that it needs |
 //! | [`credential`] | secrets, keys, ciphers: bytes in, bytes out |
 //! | [`api`] | every type that crosses the socket, ids, outcomes, codes |
@@ -60,8 +64,9 @@
 //! - No field or header of a client is ever read as a destination. Identity is not optional and has no default.
 //! - No unsafe code; no unwrap, expect, panic, indexing or printing outside tests and the command line's output.
 //!
-//! A new provider that is compatible with OpenAI's API is TOML only. A new wire format is one file in [`adapter`] and one
-//! line in its table.
+//! A new provider that is compatible with OpenAI's API is TOML only, and a preset where many will want it. A new wire
+//! format is one folder in [`adapter`] and one line in its table; a new dialect of apps is one in `adapter/ingress`, one
+//! line in its table, and its paths in `server/routes.rs`.
 
 pub mod access;
 pub mod adapter;

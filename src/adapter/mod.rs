@@ -1,4 +1,4 @@
-//! One file per wire format, and one table of them.
+//! One file or folder per wire format, and one table of them.
 //!
 //! An adapter translates between the OpenAI dialect, in which Bursar holds a call, and one provider's format, and says
 //! what a provider's bytes mean. It does no I/O, sees no clock, no store and no secret, and never logs: bytes in, bytes
