@@ -29,7 +29,7 @@ impl Surface {
         }
         let google = |name| request.headers().contains_key(name);
         Self::App(match path {
-            "/v1/messages" => Dialect::Anthropic,
+            path if path == "/v1/messages" || path.starts_with("/v1/messages/") => Dialect::Anthropic,
             path if path.starts_with("/v1beta/") => Dialect::Gemini,
             path if path.starts_with("/v1/models") => {
                 // Google's SDKs say `/v1/models/{model}:generateContent` to an address that is not Google's.

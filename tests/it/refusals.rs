@@ -174,6 +174,39 @@ async fn an_error_that_repeats_the_credential_reaches_nobody() {
 }
 
 #[tokio::test]
+async fn an_error_that_quotes_the_prompt_reaches_the_app_alone() {
+    let fake = FakeProvider::start().await;
+    let bursar = setup(&fake).start().await;
+    for (app, provider) in pairs() {
+        let text = format!("this is not to be said: {}", prompt());
+        let error =
+            json!({"type": "invalid_request_error", "message": text, "code": 400, "status": "INVALID_ARGUMENT"});
+        let within = json!({ "error": error });
+        let quoting: [Behaviour; 3] = [
+            provider.refuses(&text).into(),
+            Answer::json(200, &within).into(),
+            anthropic::event(provider.opening(&["half"]), "error", within).into(),
+        ];
+        for (position, behaviour) in quoting.into_iter().enumerate() {
+            fake.script([behaviour]);
+            // The app may be told what it said itself; the harness looks for it everywhere else.
+            let reply = bursar.call_unheard(app.chat(&provider.model(), position == 2)).await;
+            assert!(reply.text().contains("not to be said"), "{app:?} to {provider:?}, {position}: {}", reply.text());
+        }
+    }
+    bursar.stop().await;
+}
+
+#[tokio::test]
+async fn a_path_of_anthropics_that_is_not_here_is_said_so_in_its_words() {
+    let bursar = crate::harness::Setup::new().start().await;
+    for path in ["/v1/messages/count_tokens", "/v1/messages/batches"] {
+        let reply = bursar.call(Call::post(path, &json!({}))).await;
+        assert_eq!((reply.status, error(Anthropic, &reply).0.as_str()), (404, "not_found_error"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn an_apps_own_keys_are_not_sent_on() {
     let fake = FakeProvider::start().await;
     let bursar = setup(&fake).start().await;

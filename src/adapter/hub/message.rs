@@ -273,6 +273,13 @@ impl ExtraContent {
         self.anthropic.get_or_insert_default().thinking_blocks.push(block);
     }
 
+    /// This and what came after it: lists go on, and otherwise the later one counts.
+    pub fn and(mut self, later: Self) -> Self {
+        let google = later.google.clone().or(self.google.take());
+        later.into_thinking_blocks().into_iter().for_each(|block| self.add_thinking_block(block));
+        Self { google, ..self }
+    }
+
     /// Anthropic's blocks; none where there are none.
     pub fn into_thinking_blocks(self) -> Vec<Map<String, Value>> {
         self.anthropic.unwrap_or_default().thinking_blocks

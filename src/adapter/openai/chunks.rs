@@ -1,7 +1,9 @@
 //! A stream of chat chunks.
 
+use std::ops::ControlFlow;
+
 use super::body::{Body, Choice, Delta, failed, is_something, text};
-use super::{count, in_band, unreadable};
+use super::{begun, count, in_band};
 use crate::adapter::{Asked, Forward, Seen, Step, StreamReader, sse};
 
 /// Reads a stream of chunks.
@@ -47,18 +49,9 @@ fn put(all: &mut Vec<u32>, index: u32) {
 
 impl StreamReader for Chunks {
     fn frame(&mut self, frame: &sse::Frame<'_>) -> Step {
-        if self.done {
-            return Step { forward: Forward::Withhold, seen: Seen::default() };
-        }
-        let Some(data) = frame.data.as_deref() else {
-            return Step { forward: Forward::AsIs, seen: Seen::default() };
-        };
-        if data.trim_ascii() == b"[DONE]" {
-            self.done = true;
-            return Step { forward: Forward::AsIs, seen: Seen { terminal: true, ..Seen::default() } };
-        }
-        let Ok(chunk) = serde_json::from_slice::<Body<'_>>(data) else {
-            return Step { forward: Forward::Withhold, seen: Seen { error: Some(unreadable()), ..Seen::default() } };
+        let chunk: Body<'_> = match begun(frame, &mut self.done) {
+            ControlFlow::Continue(chunk) => chunk,
+            ControlFlow::Break(step) => return step,
         };
         let choices = chunk.choices.unwrap_or_default();
         let before = self.terminal();

@@ -1,12 +1,13 @@
 //! A stream of named events: the Responses API, pictures, speech, transcriptions. All of them pass; usage is in the last.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::body::text;
-use super::{count, in_band, unreadable};
+use super::{begun, count, in_band, unreadable};
 use crate::adapter::{Forward, Seen, Step, StreamReader, sse};
 use crate::api::Operation;
 
@@ -81,19 +82,10 @@ fn meaning(kind: &str) -> Means {
 
 impl StreamReader for Events {
     fn frame(&mut self, frame: &sse::Frame<'_>) -> Step {
-        if self.done {
-            return Step { forward: Forward::Withhold, seen: Seen::default() };
-        }
-        let Some(data) = frame.data.as_deref() else {
-            return Step { forward: Forward::AsIs, seen: Seen::default() };
-        };
-        // OpenAI sends none here; some who are compatible do.
-        if data.trim_ascii() == b"[DONE]" {
-            self.done = true;
-            return Step { forward: Forward::AsIs, seen: Seen { terminal: true, ..Seen::default() } };
-        }
-        let Ok(event) = serde_json::from_slice::<Event<'_>>(data) else {
-            return Step { forward: Forward::Withhold, seen: Seen { error: Some(unreadable()), ..Seen::default() } };
+        // OpenAI sends no `[DONE]` here; some who are compatible do.
+        let event: Event<'_> = match begun(frame, &mut self.done) {
+            ControlFlow::Continue(event) => event,
+            ControlFlow::Break(step) => return step,
         };
         let name = String::from_utf8_lossy(frame.event);
         let mut seen = Seen::default();
@@ -101,7 +93,10 @@ impl StreamReader for Events {
         let error = event.error.or_else(|| inner.and_then(|inner| inner.error)).filter(|error| error.get() != "null");
         match meaning(event.kind.as_deref().unwrap_or(&name)) {
             // The Responses API says an error's fields beside its type.
-            Means::Error => seen.error = Some(error.map_or_else(|| bare(data), in_band)),
+            Means::Error => {
+                let data = frame.data.as_deref().unwrap_or_default();
+                seen.error = Some(error.map_or_else(|| bare(data), in_band));
+            }
             Means::Complete => {
                 self.complete = true;
                 seen.content = true;

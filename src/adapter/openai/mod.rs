@@ -6,6 +6,8 @@ mod body;
 mod chunks;
 mod events;
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::Deserialize;
@@ -17,7 +19,8 @@ use self::events::Events;
 use super::classify::OpenAiError;
 use super::hub::Used;
 use super::{
-    Adapter, Asked, Auth, Dialect, Facts, Invalid, KindFacts, ProviderError, Refusal, Reply, Seen, StreamReader,
+    Adapter, Asked, Auth, Dialect, Facts, Forward, Invalid, KindFacts, ProviderError, Refusal, Reply, Seen, Step,
+    StreamReader, sse,
 };
 use crate::api::{Code, Operation};
 use crate::config::StreamUsage;
@@ -179,4 +182,21 @@ fn count(seen: &mut Seen, raw: Option<&RawValue>) {
 /// A part of a stream that is no JSON object.
 fn unreadable() -> ProviderError {
     ProviderError::broken("a part of the provider's stream cannot be read")
+}
+
+/// The data of a stream's frame; else what becomes of the frame. Behind `[DONE]` nothing is read.
+fn begun<'f, T: Deserialize<'f>>(frame: &'f sse::Frame<'_>, done: &mut bool) -> ControlFlow<Step, T> {
+    let over = |forward, seen| ControlFlow::Break(Step { forward, seen });
+    if *done {
+        return over(Forward::Withhold, Seen::default());
+    }
+    let Some(data) = frame.data.as_deref() else { return over(Forward::AsIs, Seen::default()) };
+    if data.trim_ascii() == b"[DONE]" {
+        *done = true;
+        return over(Forward::AsIs, Seen { terminal: true, ..Seen::default() });
+    }
+    match serde_json::from_slice(data) {
+        Ok(data) => ControlFlow::Continue(data),
+        Err(_) => over(Forward::Withhold, Seen { error: Some(unreadable()), ..Seen::default() }),
+    }
 }

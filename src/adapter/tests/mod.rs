@@ -1,6 +1,7 @@
 //! What the tests of translating adapters share: golden files, recorded traffic, and streams read as apps see them.
 
 pub(super) mod facts;
+pub(super) mod garbage;
 pub(super) mod golden;
 pub(super) mod recorded;
 

@@ -1,11 +1,12 @@
 //! Bytes that are cut, split or nonsense: errors, never panics, and the same whole however it came.
 
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::ANTHROPIC;
 use super::{TESTED, asked, stream};
 use crate::adapter::tests::facts;
+use crate::adapter::tests::garbage::{damaged, json_of, nonsense};
 use crate::adapter::tests::golden::read;
 use crate::adapter::{Adapter, Asked, Auth};
 use crate::api::Operation;
@@ -53,22 +54,8 @@ fn calls_go_where_the_reference_says() {
 
 /// JSON of Anthropic's shape, with anything in any place.
 fn anthropic_json() -> impl Strategy<Value = Value> {
-    let leaf = proptest::sample::select(vec![
-        json!(null),
-        json!(true),
-        json!(0),
-        json!(u64::MAX),
-        json!(-1.5),
-        json!("text"),
-        json!("thinking"),
-        json!("tool_use"),
-        json!("message_start"),
-        json!("content_block_start"),
-        json!("text_delta"),
-        json!("end_turn"),
-    ]);
-    leaf.prop_recursive(8, 64, 4, |inner| {
-        let names = proptest::sample::select(vec![
+    json_of(
+        &[
             "type",
             "message",
             "content",
@@ -88,16 +75,9 @@ fn anthropic_json() -> impl Strategy<Value = Value> {
             "output_tokens",
             "error",
             "model",
-        ]);
-        prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-            proptest::collection::vec((names, inner), 0..6).prop_map(|members| members
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect::<Map<_, _>>()
-                .into()),
-        ]
-    })
+        ],
+        &["text", "thinking", "tool_use", "message_start", "content_block_start", "text_delta", "end_turn"],
+    )
 }
 
 /// An event whose outer shape is right, in any order.
@@ -125,20 +105,13 @@ fn event() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn nonsense_is_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn nonsense_is_no_panic(bytes in nonsense()) {
         TESTED.read_all(&bytes);
     }
 
     #[test]
-    fn damage_is_no_panic(
-        sample in proptest::sample::select(TESTED.samples()),
-        at in any::<proptest::sample::Index>(),
-        with in proptest::collection::vec(proptest::sample::select(br#"{}[]",:0n-e. \"#.to_vec()), 0..4),
-        gone in 0_usize..6,
-    ) {
-        let at = at.index(sample.len());
-        let end = (at + gone).min(sample.len());
-        TESTED.read_all(&[&sample[..at], &with, &sample[end..]].concat());
+    fn damage_is_no_panic(bytes in damaged(TESTED.samples())) {
+        TESTED.read_all(&bytes);
     }
 
     #[test]

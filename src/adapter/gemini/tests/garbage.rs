@@ -1,12 +1,13 @@
 //! Bytes that are cut, split or nonsense: errors, never panics, and the same whole however it came.
 
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::GEMINI;
 use super::{TESTED, asked, stream};
 use crate::adapter::Adapter;
 use crate::adapter::tests::facts;
+use crate::adapter::tests::garbage::{damaged, json_of, nonsense};
 use crate::adapter::tests::golden::read;
 use crate::api::Operation;
 
@@ -56,18 +57,8 @@ fn no_models_name_leaves_its_place_in_the_path() {
 
 /// JSON of Google's shape, with anything in any place.
 fn google_json() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        Just(json!(true)),
-        Just(json!(0)),
-        Just(json!(u64::MAX)),
-        Just(json!(-1.5)),
-        Just(json!("$.a[0]['b']")),
-        Just(json!("STOP")),
-        Just(json!("text")),
-    ];
-    leaf.prop_recursive(8, 64, 4, |inner| {
-        let names = proptest::sample::select(vec![
+    json_of(
+        &[
             "candidates",
             "content",
             "parts",
@@ -95,16 +86,9 @@ fn google_json() -> impl Strategy<Value = Value> {
             "logprobsResult",
             "embeddings",
             "values",
-        ]);
-        prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-            proptest::collection::vec((names, inner), 0..6).prop_map(|members| members
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect::<Map<_, _>>()
-                .into()),
-        ]
-    })
+        ],
+        &["$.a[0]['b']", "STOP", "text"],
+    )
 }
 
 /// A chunk whose outer shape is right, so that what lies inside is looked at.
@@ -126,21 +110,13 @@ fn chunk() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn nonsense_is_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn nonsense_is_no_panic(bytes in nonsense()) {
         TESTED.read_all(&bytes);
     }
 
     #[test]
-    fn damage_is_no_panic(
-        sample in proptest::sample::select(TESTED.samples()),
-        at in any::<proptest::sample::Index>(),
-        with in proptest::collection::vec(proptest::sample::select(br#"{}[]",:0n-e. \"#.to_vec()), 0..4),
-        gone in 0_usize..6,
-    ) {
-        let at = at.index(sample.len());
-        let end = (at + gone).min(sample.len());
-        let damaged = [&sample[..at], &with, &sample[end..]].concat();
-        TESTED.read_all(&damaged);
+    fn damage_is_no_panic(bytes in damaged(TESTED.samples())) {
+        TESTED.read_all(&bytes);
     }
 
     #[test]

@@ -96,7 +96,10 @@ impl Events {
             return self.finish(out);
         }
         let new = said.first();
-        self.extra = new.extra_content.or(self.extra.take());
+        self.extra = match (self.extra.take(), new.extra_content) {
+            (Some(first), Some(later)) => Some(first.and(later)),
+            (first, later) => later.or(first),
+        };
         self.say(Saying::Thoughts, new.reasoning, out);
         self.say(Saying::Text, new.text, out);
         self.refused |= new.refusal.is_some();

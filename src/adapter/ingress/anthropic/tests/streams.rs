@@ -170,3 +170,20 @@ fn errors_have_anthropics_shape_and_kind() {
         assert_eq!(data["request_id"], Value::Null);
     }
 }
+
+#[test]
+fn thoughts_that_come_in_several_chunks_are_all_carried() {
+    let chunk = |text: &str| {
+        let extra = json!({"anthropic": {"thinking_blocks": [{"type": "thinking", "thinking": text}]}});
+        let choice = json!({"index": 0, "delta": {"extra_content": extra}});
+        format!("data: {}\n\n", json!({"choices": [choice]}))
+    };
+    let end = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let out = stream(&[chunk("one").as_bytes(), chunk("two").as_bytes(), end.as_bytes()]);
+    let carried = events(&out).into_iter().find_map(|event| {
+        let data = event.1.pointer("/content_block/data")?.as_str()?.strip_prefix("bursar1.")?.to_owned();
+        base64::Engine::decode(&base64::engine::general_purpose::STANDARD, data).ok()
+    });
+    let carried = String::from_utf8(carried.unwrap()).unwrap();
+    assert!(carried.contains("one") && carried.contains("two"), "{carried}");
+}
