@@ -229,6 +229,9 @@ impl Reading<'_> {
                 Ok(Err(TapError::Provider(error))) => return Err(in_band(error, ledger)),
                 Ok(Err(TapError::Transport(error))) => return Err(Failed::transport(&error)),
                 Ok(Err(TapError::TooLong(error))) => return Err(too_long(&error.to_string())),
+                Ok(Err(TapError::Unsayable)) => {
+                    return Err(Failed::invalid(&Invalid("it cannot be said in the app's dialect".into())));
+                }
                 Ok(Ok(false)) if !seen.terminal => {
                     return Err(Failed::invalid(&Invalid("its stream ended before it said anything".into())));
                 }

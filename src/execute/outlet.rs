@@ -39,6 +39,11 @@ impl Outlet {
         }
     }
 
+    /// Whether what was put cannot be said in the app's dialect, so that the stream has ended in an error.
+    pub(super) fn has_failed(&self) -> bool {
+        self.translate.as_ref().is_some_and(|translate| translate.has_failed())
+    }
+
     /// Takes the end of what the provider says.
     pub(super) fn end(&mut self) {
         if let Some(translate) = &mut self.translate {

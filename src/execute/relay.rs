@@ -13,6 +13,9 @@ use crate::api::{Code, Failure, Outcome};
 use crate::bounds;
 use crate::config::Timeouts;
 
+/// What a record holds of a stream that one dialect can say and another cannot.
+const UNSAYABLE: &str = "the provider's stream cannot be said in the app's dialect";
+
 /// A running stream. Dropping it hangs up on the provider and closes the account: an app that leaves after the terminal
 /// event, as many do, has been served; one that leaves before it is gone.
 pub struct Relay {
@@ -99,6 +102,7 @@ impl Relay {
                     return self.cut_noting(Code::UpstreamError, &error.message, &noted(&error)).await;
                 }
                 Ok(Err(TapError::Transport(error))) => return self.cut(Code::UpstreamCut, &error.to_string()).await,
+                Ok(Err(TapError::Unsayable)) => return self.cut(Code::UpstreamInvalid, UNSAYABLE).await,
                 Ok(Err(TapError::TooLong(error))) => return self.cut(Code::UpstreamTooLarge, &error.to_string()).await,
                 Err(_) => {
                     let message = if Instant::now() >= self.deadline {
@@ -120,6 +124,7 @@ impl Relay {
                 self.ledger.note(&seen);
                 self.end(None).await
             }
+            Err(TapError::Unsayable) => self.cut(Code::UpstreamInvalid, UNSAYABLE).await,
             Err(_) => self.cut(Code::UpstreamCut, "the provider's stream ended before it was complete").await,
         }
     }

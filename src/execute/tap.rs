@@ -17,6 +17,8 @@ pub(super) enum TapError {
     TooLong(TooLong),
     /// The provider sent an error.
     Provider(ProviderError),
+    /// What it sent cannot be said in the app's dialect.
+    Unsayable,
 }
 
 /// A stream being read.
@@ -112,7 +114,7 @@ impl Tap {
             Source::Plain { begun } => self.seen.terminal |= *begun,
         }
         self.out.end();
-        Ok(())
+        if self.out.has_failed() { Err(TapError::Unsayable) } else { Ok(()) }
     }
 
     /// Ends the app's stream in an error, where it has words for one.
@@ -157,5 +159,9 @@ fn take_in(out: &mut Outlet, all: &mut Seen, step: Step, raw: &[u8]) -> Result<(
     all.tokens = all.tokens.updated_by(seen.tokens);
     all.cost = seen.cost.or(all.cost);
     all.model = seen.model.or_else(|| all.model.take());
-    seen.error.map_or(Ok(()), |error| Err(TapError::Provider(error)))
+    match seen.error {
+        Some(error) => Err(TapError::Provider(error)),
+        None if out.has_failed() => Err(TapError::Unsayable),
+        None => Ok(()),
+    }
 }

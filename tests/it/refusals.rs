@@ -134,6 +134,8 @@ async fn a_stream_whose_calls_cannot_be_said_ends_in_one_error() {
         assert_eq!(reply.text().matches("event: error\n").count(), 1, "{}", reply.text());
         assert!(!reply.text().contains("message_stop"), "{}", reply.text());
     }
+    let outcomes: Vec<_> = bursar.stop().await.records().iter().map(|record| record.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Cut, Outcome::Cut], "what the app saw as an error is recorded as one");
 }
 
 #[tokio::test]

@@ -86,6 +86,11 @@ pub trait StreamWriter: Send {
     fn is_over(&self) -> bool {
         false
     }
+
+    /// Whether it had to end the stream in an error, because what came cannot be said in its dialect.
+    fn has_failed(&self) -> bool {
+        false
+    }
 }
 
 /// Every dialect that apps may speak beside OpenAI's.

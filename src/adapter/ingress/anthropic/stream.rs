@@ -24,6 +24,8 @@ pub(super) struct Events {
     over: bool,
     /// Whether the end or an error was written.
     ended: bool,
+    /// Whether it was an error.
+    failed: bool,
     blocks: Blocks,
     saying: Option<Saying>,
     /// What the provider wants back with the message, until its place is known.
@@ -63,6 +65,7 @@ impl Events {
             begun: false,
             over: false,
             ended: false,
+            failed: false,
             blocks: Blocks::default(),
             saying: None,
             extra: None,
@@ -235,7 +238,7 @@ impl Events {
     }
 
     fn fail(&mut self, code: Code, message: &str, out: &mut Vec<u8>) {
-        (self.over, self.ended) = (true, true);
+        (self.over, self.ended, self.failed) = (true, true, true);
         let (status, code) = (code.status(), code.name());
         let error = ErrorSaid { status, code, message, param: None, request_id: None, retry_after_s: None };
         out.extend(error::frames(&error));
@@ -290,5 +293,9 @@ impl StreamWriter for Events {
 
     fn is_over(&self) -> bool {
         self.ended
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failed
     }
 }
