@@ -56,8 +56,8 @@ pub enum Auth {
 pub struct Facts {
     /// The word in `kind = "…"`, and what configuration may say about it.
     pub kind: KindFacts,
-    /// The family it belongs to.
-    pub dialect: Dialect,
+    /// The dialect of the apps whose bytes pass through it; none where no app speaks its format.
+    pub dialect: Option<Dialect>,
     /// Where the credential goes.
     pub auth: Auth,
     /// Headers of the app that are sent on, in lower case.

@@ -18,7 +18,7 @@ pub static OPENROUTER: OpenAi = OpenAi(&Facts {
         stream_usage: StreamUsage::Always,
         bare_models: true,
     },
-    dialect: Dialect::OpenAi,
+    dialect: Some(Dialect::OpenAi),
     auth: Auth::Bearer,
     forward: &["idempotency-key"],
     give_back: &[],

@@ -34,7 +34,7 @@ pub struct ProviderAnswer {
     /// Its status.
     pub status: u16,
     /// The dialect of its body.
-    pub dialect: Dialect,
+    pub dialect: Option<Dialect>,
     /// Its body as it came.
     pub body: Bytes,
     /// What the body says.
@@ -46,7 +46,7 @@ impl ProviderAnswer {
     /// it looks like a key.
     pub fn unchanged(&self, dialect: Dialect) -> Option<Bytes> {
         let text = std::str::from_utf8(&self.body).ok()?;
-        let plain = self.dialect == dialect && !crate::adapter::text::shows_key(text);
+        let plain = self.dialect == Some(dialect) && !crate::adapter::text::shows_key(text);
         let json = || serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
         (plain && json()).then(|| self.body.clone())
     }
@@ -91,7 +91,7 @@ impl Failed {
     }
 
     /// An error of the provider's, in an answer of its own or inside a 200.
-    pub fn provider(error: ProviderError, answer: Option<(Dialect, Bytes)>) -> Self {
+    pub fn provider(error: ProviderError, answer: Option<(Option<Dialect>, Bytes)>) -> Self {
         let code = match error.outcome {
             Outcome::Credential => Code::UpstreamAuth,
             Outcome::Quota => Code::UpstreamQuota,

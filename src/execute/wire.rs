@@ -39,13 +39,13 @@ pub(super) fn asked(call: &Call, candidate: &Candidate, created_s: i64) -> Asked
         stream: said.scan.stream,
         // Whoever says a stream in another dialect says its usage too.
         include_usage: said.scan.include_usage || !by_openai,
-        usage_added: by_openai && provider == Dialect::OpenAi && asks_usage(candidate, &said.scan),
-        pass: !by_openai && said.dialect == provider,
+        usage_added: by_openai && provider == Some(Dialect::OpenAi) && asks_usage(candidate, &said.scan),
+        pass: !by_openai && Some(said.dialect) == provider,
         single: said.single(),
         max_output_tokens: candidate.facts.as_ref().and_then(|facts| facts.max_output_tokens),
         vectors_base64: call.operation == Operation::Embeddings
             && by_openai
-            && provider != Dialect::OpenAi
+            && provider != Some(Dialect::OpenAi)
             && hub::wants_base64(&said.body),
         seed: format!("{:x}", call.id.as_u128()),
         created_s,
@@ -104,8 +104,8 @@ fn body_of(call: &Call, candidate: &Candidate, asked: &Asked) -> Result<Vec<Byte
     let adapter = candidate.provider.adapter;
     let dialect = adapter.facts().dialect;
     let own = &call.said;
-    let said = if own.dialect == dialect { own } else { own.in_openai(asked).map_err(WireError::Refused)? };
-    if said.dialect == dialect {
+    let said = if Some(own.dialect) == dialect { own } else { own.in_openai(asked).map_err(WireError::Refused)? };
+    if Some(said.dialect) == dialect {
         return pass(said, candidate, asked);
     }
     // What the operator drops is gone before the adapter could refuse it.

@@ -89,7 +89,7 @@ impl Case {
 
     /// Whether the provider speaks the app's dialect, so that its bytes pass.
     pub fn passes(&self) -> bool {
-        adapter::for_kind(self.kind()).unwrap().facts().dialect == adapter::Dialect::OpenAi
+        adapter::for_kind(self.kind()).unwrap().facts().dialect == Some(adapter::Dialect::OpenAi)
     }
 
     /// What of the provider's body passes to the app: all of it, but for the usage that the app did not ask for.

@@ -61,7 +61,7 @@ fn differ(case: &Case, expected: &Value, dialect: Dialect, reply: &Reply) -> Vec
         }
         return wrong;
     }
-    let passes = adapter::for_kind(case.kind()).is_some_and(|adapter| adapter.facts().dialect == dialect);
+    let passes = adapter::for_kind(case.kind()).is_some_and(|adapter| adapter.facts().dialect == Some(dialect));
     if passes && expected["error_class"] == "none" {
         let sent = std::str::from_utf8(&case.body).unwrap();
         same("whether the bytes passed", &json!(reply.text().trim_end() == sent.trim_end()), &[&json!(true)]);

@@ -43,7 +43,7 @@ static FACTS: Facts = Facts {
         stream_usage: StreamUsage::Always,
         bare_models: true,
     },
-    dialect: Dialect::Anthropic,
+    dialect: Some(Dialect::Anthropic),
     auth: Auth::Header("x-api-key"),
     forward: &["anthropic-beta", "anthropic-version"],
     // What it tells of limits is about the operator's account, and no app's business.

@@ -50,7 +50,7 @@ static FACTS: Facts = Facts {
         stream_usage: StreamUsage::Always,
         bare_models: true,
     },
-    dialect: Dialect::Gemini,
+    dialect: Some(Dialect::Gemini),
     // Never `?key=`: an address ends up in logs.
     auth: Auth::Header("x-goog-api-key"),
     forward: &[],

@@ -27,7 +27,7 @@ struct Halves {
 
 impl Halves {
     fn of(dialect: Dialect) -> Self {
-        let adapter = ADAPTERS.iter().find(|adapter| adapter.facts().dialect == dialect);
+        let adapter = ADAPTERS.iter().find(|adapter| adapter.facts().dialect == Some(dialect));
         let adapter = *adapter.unwrap_or_else(|| panic!("no adapter speaks {dialect:?}"));
         let ingress = ingress::of(dialect).unwrap_or_else(|| panic!("no ingress hears {dialect:?}"));
         Self { dialect, adapter, ingress }
