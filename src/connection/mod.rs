@@ -1,5 +1,6 @@
 //! Connections: one account or key at a provider, what the operator set for it, and how it has fared.
 
+pub mod admission;
 pub mod health;
 
 use std::collections::BTreeMap;
