@@ -150,6 +150,8 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
         });
     }
     let lists = tokio::spawn(lists::keep(Arc::clone(admin), stopping.clone()));
+    // Requests that run on after a stop may wait for room all the same.
+    let keeping = tokio::spawn(Arc::clone(&admin.engine.admission.waiting).keep(killing.clone()));
     let watcher = watch_files(admin);
     systemd::ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = threads.len(), "ready");
@@ -181,6 +183,7 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
         binding.remove();
     }
     drain(&mut signals, &admin.engine, kill, threads).await;
+    let _ = keeping.await;
     drop(watcher.0);
     Ok(())
 }

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
 use super::day::Day;
-use super::scope::{Now, Scope, ScopeKey, State};
+use super::scope::{Scope, ScopeKey, State};
 use crate::bounds;
+use crate::clock::Now;
 
 /// What is written down of a scope's day.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,7 +29,7 @@ pub use estimate::{Averages, input_tokens};
 pub use lease::{Lease, Leases};
 pub use permit::{Blocked, Counted, Full, Limited, Permit, reserve};
 pub use quotas::Quotas;
-pub use scope::{Figure, Holder, Now, Scope, ScopeKey, Used};
+pub use scope::{Figure, Holder, Scope, ScopeKey, Used};
 pub use waiting::{Waiter, Waiting};
 
 /// The counters of all scopes, and who waits for room in them: one for the process.

@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 use thiserror::Error;
 use tokio::time::Instant;
 
-use super::scope::{Figure, Now, Scope, State};
+use super::scope::{Figure, Scope, State};
 use crate::bounds;
+use crate::clock::Now;
 use crate::config::Limits;
 
 /// A scope, with the limits that are in force there.
@@ -114,6 +115,16 @@ impl Permit {
         Self { claims: [const { None }; bounds::LIMIT_SCOPES_MAX], tokens: 0, settled: false }
     }
 
+    /// Whether anything limits it.
+    pub fn is_limited(&self) -> bool {
+        self.claims.iter().any(Option::is_some)
+    }
+
+    /// The tokens that were reserved.
+    pub fn reserved(&self) -> u64 {
+        self.tokens
+    }
+
     /// Notes that the call has arrived: the head of its reply came. Only the first time counts.
     pub fn head(&mut self, now: Now) {
         let tokens = self.tokens;
@@ -187,7 +198,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.claims.iter().any(Option::is_some) {
+        if self.is_limited() {
             // The day is not asked for: a day that ends meanwhile has counted what was under way already.
             self.close(Now { at: Instant::now(), wall_ms: i64::MIN });
         }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::permit::{Counted, Limited};
-use super::{Admission, Figure, Holder, Now, ScopeKey};
+use super::{Admission, Figure, Holder, ScopeKey};
 use crate::api::{ConnectionId, LimitGroup};
+use crate::clock::Now;
 use crate::config::{GroupLimits, Limits};
 
 /// The quotas that count for one connection. Where no figure is set, nothing is counted.

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tokio::time::Instant;
@@ -14,6 +13,7 @@ use super::waiting::Waiting;
 use super::window::Window;
 use crate::api::{ConnectionId, LimitGroup};
 use crate::bounds;
+use crate::clock::Now;
 use crate::config::Limits;
 
 /// What a limit is of.
@@ -144,23 +144,6 @@ pub(super) struct Today {
     pub(super) asked: bool,
 }
 
-/// Now, in both times.
-#[derive(Debug, Clone, Copy)]
-pub struct Now {
-    /// Monotonic.
-    pub at: Instant,
-    /// Milliseconds since 1970.
-    pub wall_ms: i64,
-}
-
-impl Now {
-    /// The monotonic time of a moment that is still to come.
-    fn until(self, wall_ms: i64) -> Instant {
-        let ms = u64::try_from(wall_ms.saturating_sub(self.wall_ms)).unwrap_or_default();
-        self.at + Duration::from_millis(ms).min(bounds::TIMEOUT_MAX * 2)
-    }
-}
-
 impl Scope {
     pub(super) fn new(key: ScopeKey, number: u64, zone: TimeZone, waiting: Arc<Waiting>, leases: Arc<Leases>) -> Self {
         let today = Today {
@@ -265,7 +248,7 @@ impl State {
     /// requests are all taken may have room at any moment: that is now.
     pub(super) fn full(&self, tokens: u64, now: Now) -> Option<(Instant, Figure)> {
         let (limits, today) = (&self.limits, &self.today);
-        let midnight = || now.until(today.day.ends_ms);
+        let midnight = || now.instant_of(today.day.ends_ms);
         let window = |window: &Window, need, limit: Option<u64>| window.full_until(need, limit?, now.at);
         let day = |count: &DayCount, need, limit: Option<u64>| match limit {
             Some(limit) if !count.has_room(need, limit) => Some(midnight()),

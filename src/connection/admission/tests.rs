@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::*;
+use crate::clock::Now;
 use crate::config::{GroupLimits, Limits};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
