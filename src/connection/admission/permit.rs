@@ -154,8 +154,9 @@ impl Permit {
             // What was reserved on a day that is over is not taken back from the next.
             let less = if claim.day == state.today.number { less } else { 0 };
             state.today.tokens.correct(more, less);
+            let awaited = state.limits.tokens_per_minute.or(state.limits.tokens_per_day).is_some();
             drop(state);
-            if less > 0 {
+            if less > 0 && awaited {
                 claim.scope.notify();
             }
         }

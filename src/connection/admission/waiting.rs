@@ -5,7 +5,7 @@
 //! waits at several scopes stands in all their lines; it leaves them when one calls it, and comes back to its place where
 //! it finds no room after all.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,15 +30,16 @@ struct Lines {
     by_scope: HashMap<u64, Line>,
     by_app: HashMap<AppName, usize>,
     total: usize,
-    next: u64,
+    /// The last number that a request or a turn was given: none is given twice.
+    last: u64,
 }
 
 /// The line of one scope.
 #[derive(Debug)]
 struct Line {
     scope: Arc<Scope>,
-    /// The app whose turn it is stands in front; its requests by the order in which they came.
-    apps: VecDeque<(AppName, BTreeMap<u64, Arc<Seat>>)>,
+    /// Apps by their turns, the next one first; the requests of each in the order in which they came.
+    apps: BTreeMap<u64, (AppName, BTreeMap<u64, Arc<Seat>>)>,
     /// When time alone will have brought room.
     due: Option<Instant>,
 }
@@ -56,7 +57,8 @@ struct Seat {
 #[derive(Debug, Default)]
 struct Place {
     lines: Vec<Arc<Scope>>,
-    called: Option<Arc<Scope>>,
+    /// With its app's turn there.
+    called: Option<(Arc<Scope>, u64)>,
 }
 
 /// A request that waits. However it ends, nobody waits for it.
@@ -76,8 +78,8 @@ impl Waiting {
         }
         lines.total += 1;
         lines.by_app.insert(app.clone(), of_app + 1);
-        lines.next += 1;
-        let seat = Seat { number: lines.next, app: app.clone(), wake: Notify::new(), place: Mutex::default() };
+        lines.last += 1;
+        let seat = Seat { number: lines.last, app: app.clone(), wake: Notify::new(), place: Mutex::default() };
         Some(Waiter { waiting: Arc::clone(self), seat: Arc::new(seat) })
     }
 
@@ -117,7 +119,7 @@ impl Waiting {
 impl Waiter {
     /// The scope that called it.
     pub fn turn(&self) -> Option<Arc<Scope>> {
-        self.seat.place().called.clone()
+        self.seat.place().called.as_ref().map(|(scope, _)| Arc::clone(scope))
     }
 
     /// After a try that found these scopes full: calls the next where it was called and did not find it full, and stands
@@ -127,10 +129,10 @@ impl Waiter {
         let called = self.seat.place().called.take();
         let mut sooner = false;
         for one in blocked.iter().take(bounds::WAITING_SCOPES_MAX) {
-            let again = called.as_ref().is_some_and(|called| called.number() == one.scope.number());
-            sooner |= lines.stand(&self.seat, one, again);
+            let here = called.as_ref().filter(|(scope, _)| scope.number() == one.scope.number());
+            sooner |= lines.stand(&self.seat, one, here.map(|(_, turn)| *turn));
         }
-        if let Some(called) = called {
+        if let Some((called, _)) = called {
             called.queued.fetch_sub(1, Ordering::SeqCst);
             if !blocked.iter().any(|one| one.scope.number() == called.number()) {
                 lines.call(&called);
@@ -164,7 +166,7 @@ impl Drop for Waiter {
         if left == Some(0) {
             lines.by_app.remove(&self.seat.app);
         }
-        let called = self.seat.place().called.take();
+        let called = self.seat.place().called.take().map(|(scope, _)| scope);
         if let Some(called) = &called {
             called.queued.fetch_sub(1, Ordering::SeqCst);
         }
@@ -183,26 +185,23 @@ impl Seat {
 }
 
 impl Lines {
-    /// Puts a request in line; one that was called there before, in front. True if the line is due sooner than before.
-    fn stand(&mut self, seat: &Arc<Seat>, at: &Blocked, in_front: bool) -> bool {
-        let number = at.scope.number();
-        let line = self.by_scope.entry(number).or_insert_with(|| Line {
+    /// Puts a request in line; one that was called there before, where it was. True if the line is due sooner than before.
+    fn stand(&mut self, seat: &Arc<Seat>, at: &Blocked, turn: Option<u64>) -> bool {
+        self.last += 1;
+        let line = self.by_scope.entry(at.scope.number()).or_insert_with(|| Line {
             scope: Arc::clone(&at.scope),
-            apps: VecDeque::new(),
+            apps: BTreeMap::new(),
             due: None,
         });
-        let place = line.apps.iter().position(|(app, _)| *app == seat.app);
+        let standing = line.apps.iter().find(|(_, (app, _))| *app == seat.app).map(|(turn, _)| *turn);
         let (app, mut seats) =
-            place.and_then(|place| line.apps.remove(place)).unwrap_or_else(|| (seat.app.clone(), BTreeMap::new()));
+            standing.and_then(|turn| line.apps.remove(&turn)).unwrap_or_else(|| (seat.app.clone(), BTreeMap::new()));
         if seats.insert(seat.number, Arc::clone(seat)).is_none() {
             seat.place().lines.push(Arc::clone(&at.scope));
             at.scope.queued.fetch_add(1, Ordering::SeqCst);
         }
-        match place {
-            _ if in_front => line.apps.push_front((app, seats)),
-            Some(place) => line.apps.insert(place, (app, seats)),
-            None => line.apps.push_back((app, seats)),
-        }
+        let turn = turn.into_iter().chain(standing).min().unwrap_or(self.last);
+        line.apps.insert(turn, (app, seats));
         let sooner = at.due.is_some_and(|due| line.due.is_none_or(|before| due < before));
         if sooner {
             line.due = at.due;
@@ -212,15 +211,16 @@ impl Lines {
 
     /// Calls the next in a line: it leaves all lines, and still counts as waiting where it was called.
     fn call(&mut self, scope: &Arc<Scope>) {
+        self.last += 1;
         let Some(line) = self.by_scope.get_mut(&scope.number()) else { return };
         line.due = None;
-        let Some((app, mut seats)) = line.apps.pop_front() else { return };
+        let Some((turn, (app, mut seats))) = line.apps.pop_first() else { return };
         let next = seats.pop_first();
         if !seats.is_empty() {
-            line.apps.push_back((app, seats));
+            line.apps.insert(self.last, (app, seats));
         }
         let Some((_, seat)) = next else { return };
-        seat.place().called = Some(Arc::clone(scope));
+        seat.place().called = Some((Arc::clone(scope), turn));
         seat.place().lines.retain(|one| one.number() != scope.number());
         self.leave(&seat);
         self.forget_if_empty(scope);
@@ -233,12 +233,10 @@ impl Lines {
         for scope in &left {
             scope.queued.fetch_sub(1, Ordering::SeqCst);
             if let Some(line) = self.by_scope.get_mut(&scope.number()) {
-                for (app, seats) in &mut line.apps {
-                    if *app == seat.app {
-                        seats.remove(&seat.number);
-                    }
-                }
-                line.apps.retain(|(_, seats)| !seats.is_empty());
+                line.apps.retain(|_, (_, seats)| {
+                    seats.remove(&seat.number);
+                    !seats.is_empty()
+                });
             }
             self.forget_if_empty(scope);
         }
