@@ -100,12 +100,16 @@ pub const LIMIT_WINDOW_GRAIN: Duration = Duration::from_millis(250);
 pub const LIMIT_DEBT_WINDOWS_MAX: u32 = 60;
 /// Scopes that one attempt counts in: connection and group, each for all models and for its own.
 pub const LIMIT_SCOPES_MAX: usize = 4;
-/// Day counters are written down so many requests ahead, at least: what a crash may over-count.
-pub const LIMIT_LEASE_REQUESTS: u64 = 50;
-/// The part of a day's limit that is written down ahead where that is more: one in so many.
+/// The part of a day's limit that is written down ahead, and that a crash may count too much: one in so many.
 pub const LIMIT_LEASE_PART: u64 = 100;
-/// How often it is looked whether day counters are to be written down.
+/// Requests that are written down ahead at least, as far as that is no great part of the limit.
+pub const LIMIT_LEASE_REQUESTS: u64 = 50;
+/// How great a part that may be: one in so many.
+pub const LIMIT_LEASE_PART_MOST: u64 = 10;
+/// How long writing day counters down takes, at a guess: whoever finds them used up may come again then.
 pub const LIMIT_LEASE_INTERVAL: Duration = Duration::from_millis(250);
+/// How long before the last minute a call may have begun that counts in it after a start.
+pub const LIMIT_REBUILD_CALLS: Duration = Duration::from_secs(15 * 60);
 /// Requests that wait for room, all apps together: each holds its body in memory.
 pub const WAITING_MAX: usize = 4_096;
 /// Requests of one app that wait for room.
@@ -198,6 +202,8 @@ pub const STATE_RECORD_BYTES_MAX: usize = 128 * KIB;
 pub const STATE_CACHE_BYTES: u64 = 16 * MIB as u64;
 /// Bytes of the database's cache for each open segment of usage.
 pub const USAGE_CACHE_BYTES: u64 = 32 * MIB as u64;
+/// Bytes of the database's cache for day counters: a small record for each scope.
+pub const COUNTERS_CACHE_BYTES: u64 = 4 * MIB as u64;
 /// The time that opening a database may take: a damaged one may hang, and a segment at its bound takes a tenth of this
 /// from a slow disk.
 pub const STORE_OPEN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 use tokio::sync::watch;
 
-use super::difference;
 use super::secrets::Secrets;
+use super::{counters, difference};
 use crate::access::Access;
 use crate::adapter;
 use crate::api::admin::{Change, ChangeAction, ChangeKind};
@@ -141,8 +141,10 @@ impl Admin {
             last: None,
         };
         let (health, providers_file) = (Registry::default(), declared.daemon.providers_file.clone());
-        let admission = Admission::default();
+        let now = clock.both();
+        let admission = Admission::default().restored(store.counters().list()?, now.wall_ms);
         let snapshot = build(&declared, &store, &health, &admission)?;
+        counters::restore_minute(&store, &snapshot, now)?;
         let (snapshot, cutting) = (snapshot.into(), AtomicBool::new(false));
         let engine = Engine { snapshot, vault, recorder, clock, admission, durable_each, cutting, ids: Ids::new() };
         let (engine, declared) = (Arc::new(engine), Mutex::new(declared));

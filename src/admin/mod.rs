@@ -5,6 +5,7 @@
 
 mod connections;
 mod control;
+mod counters;
 mod difference;
 mod failure;
 mod models;

@@ -20,6 +20,7 @@ mod faults;
 mod harness;
 mod layers;
 mod life;
+mod limits;
 mod mended;
 mod model_lists;
 mod operators;

@@ -6,30 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::day::Day;
-use super::scope::{Scope, ScopeKey, State};
+use super::scope::{Scope, State};
 use crate::bounds;
 use crate::clock::Now;
-
-/// What is written down of a scope's day.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease {
-    /// The scope.
-    pub key: ScopeKey,
-    /// The first moment of the day, in milliseconds since 1970.
-    pub starts_ms: i64,
-    /// The first moment of the next.
-    pub ends_ms: i64,
-    /// Requests that may have been used on it.
-    pub requests: u64,
-    /// Tokens that may have been used on it.
-    pub tokens: u64,
-    /// Requests that may have been used on a later day before anything was written down for that.
-    pub requests_ahead: u64,
-    /// Tokens likewise.
-    pub tokens_ahead: u64,
-}
+use crate::store::Lease;
 
 /// Scopes whose lease runs out.
 #[derive(Debug, Default)]
@@ -77,12 +60,15 @@ impl State {
         self.has_days() && (self.today.requests.runs_out(requests) || self.today.tokens.runs_out(tokens))
     }
 
-    /// How much is written down ahead: a small part of the limit, and at least so many requests.
+    /// How much is written down ahead: a small part of the limit, and of a small one some more.
     fn ahead(&self) -> (u64, u64) {
-        let part = |limit: Option<u64>| limit.unwrap_or(0) / bounds::LIMIT_LEASE_PART;
-        let requests = part(self.limits.requests_per_day).max(bounds::LIMIT_LEASE_REQUESTS);
-        let of_requests = self.today.largest.saturating_mul(bounds::LIMIT_LEASE_REQUESTS);
-        (requests, part(self.limits.tokens_per_day).max(of_requests))
+        let part = |limit: Option<u64>, least: u64| {
+            let limit = limit.unwrap_or(0);
+            (limit / bounds::LIMIT_LEASE_PART).max(least.min(limit / bounds::LIMIT_LEASE_PART_MOST))
+        };
+        let requests = part(self.limits.requests_per_day, bounds::LIMIT_LEASE_REQUESTS).max(1);
+        let tokens = self.today.largest.saturating_mul(bounds::LIMIT_LEASE_REQUESTS);
+        (requests, part(self.limits.tokens_per_day, tokens).max(self.today.largest))
     }
 }
 
@@ -105,7 +91,7 @@ impl Scope {
     fn noted(&self, state: &State, requests_ahead: u64, tokens_ahead: u64) -> Lease {
         let today = &state.today;
         Lease {
-            key: self.key().clone(),
+            scope: self.key().stored(),
             starts_ms: today.day.starts_ms,
             ends_ms: today.day.ends_ms,
             requests: today.requests.wanted(requests_ahead),
@@ -128,6 +114,13 @@ impl Scope {
         }
         drop(state);
         self.notify();
+    }
+
+    /// Counts a call that a process before this one made, which had arrived by then.
+    pub(super) fn restore_call(&self, tokens: u64, arrived: Instant) {
+        let mut state = self.state();
+        state.requests.restore(1, arrived);
+        state.tokens.restore(tokens, arrived);
     }
 
     /// Goes on from what a process before this one wrote down.

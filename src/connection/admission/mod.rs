@@ -26,11 +26,14 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use jiff::tz::TimeZone;
 
 pub use estimate::{Averages, input_tokens};
-pub use lease::{Lease, Leases};
+pub use lease::Leases;
 pub use permit::{Blocked, Counted, Full, Limited, Permit, reserve};
 pub use quotas::Quotas;
 pub use scope::{Figure, Holder, Scope, ScopeKey, Used};
 pub use waiting::{Waiter, Waiting};
+
+use crate::config::Limits;
+use crate::store::Lease;
 
 /// The counters of all scopes, and who waits for room in them: one for the process.
 #[derive(Debug, Default)]
@@ -48,29 +51,30 @@ pub struct Admission {
 struct Scopes {
     all: HashMap<ScopeKey, Arc<Scope>>,
     /// What a process before this one wrote down, and when that was read, in milliseconds since 1970.
-    before: HashMap<ScopeKey, (Lease, i64)>,
+    before: HashMap<String, (Lease, i64)>,
 }
 
 impl Admission {
     /// Goes on from what a process before this one wrote down. Only scopes that are made later look at it.
     #[must_use]
     pub fn restored(self, leases: Vec<Lease>, now_ms: i64) -> Self {
-        self.write().before = leases.into_iter().map(|lease| (lease.key.clone(), (lease, now_ms))).collect();
+        self.write().before = leases.into_iter().map(|lease| (lease.scope.clone(), (lease, now_ms))).collect();
         self
     }
 
-    /// The counters of a scope, new where it has none yet. Its days begin at midnight in `zone`.
-    pub fn scope(&self, key: &ScopeKey, zone: &TimeZone) -> Arc<Scope> {
+    /// The counters of a scope with these limits, new where it has none yet. Its days begin at midnight in `zone`.
+    pub fn scope(&self, key: &ScopeKey, limits: &Limits, zone: &TimeZone) -> Arc<Scope> {
         let mut scopes = self.write();
         if let Some(scope) = scopes.all.get(key) {
-            scope.set_zone(zone);
+            scope.set(limits, zone);
             return Arc::clone(scope);
         }
         let (number, waiting, leases) = (scopes.all.len() as u64, &self.waiting, &self.leases);
         let scope = Scope::new(key.clone(), number, zone.clone(), Arc::clone(waiting), Arc::clone(leases));
-        if let Some((lease, now_ms)) = scopes.before.remove(key) {
+        if let Some((lease, now_ms)) = scopes.before.remove(&key.stored()) {
             scope.restore(&lease, now_ms);
         }
+        scope.set(limits, zone);
         let scope = Arc::new(scope);
         scopes.all.insert(key.clone(), Arc::clone(&scope));
         scope

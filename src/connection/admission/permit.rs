@@ -84,6 +84,7 @@ pub fn reserve(scopes: &Counted<'_>, tokens: u64, now: Now, turn: Option<&Scope>
     let mut claims = [const { None }; bounds::LIMIT_SCOPES_MAX];
     for ((limited, state), claim) in scopes.iter().flatten().zip(states.iter_mut().flatten()).zip(&mut claims) {
         state.take(tokens);
+        limited.scope.leases.look(&limited.scope, state);
         *claim = Some(Claim { scope: Arc::clone(&limited.scope), arrived: None, day: 0 });
     }
     Ok(Permit { claims, tokens, settled: false })

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use tokio::time::Instant;
 
 use super::permit::{Counted, Limited};
 use super::{Admission, Figure, Holder, ScopeKey};
@@ -52,6 +53,17 @@ impl Quotas {
         [&self.own, &self.group].into_iter().flat_map(|quota| quota.all.iter().chain(quota.by_model.values()))
     }
 
+    /// Counts a call that a process before this one made, which had arrived by then. Records name a model as it was asked
+    /// for, or as the provider calls it; where neither is limited here, the call counts for every model that is.
+    pub fn restore(&self, names: &[&str], tokens: u64, arrived: Instant) {
+        for quota in [&self.own, &self.group] {
+            let named = |model: &str| names.contains(&model);
+            let known = quota.by_model.keys().any(|model| named(model));
+            let of_model = quota.by_model.iter().filter(|(model, _)| !known || named(model)).map(|(_, one)| one);
+            quota.all.iter().chain(of_model).for_each(|limited| limited.scope.restore_call(tokens, arrived));
+        }
+    }
+
     /// Takes the provider's word for what remains of a quota of a model's: it counts in the narrowest scope that has such
     /// a figure.
     pub fn observe_remaining(&self, model: &str, figure: Figure, remaining: u64, now: Now) {
@@ -75,7 +87,7 @@ impl Quota {
         let limited = |model: Option<Arc<str>>, limits: &Limits| {
             let any = limits.figures().iter().any(|(_, limit)| limit.is_some());
             let key = || ScopeKey { holder: holder.clone(), model: model.clone() };
-            any.then(|| Limited { scope: admission.scope(&key(), zone), limits: *limits })
+            any.then(|| Limited { scope: admission.scope(&key(), limits, zone), limits: *limits })
         };
         let by_model = models.iter().filter_map(|(model, limits)| {
             let model: Arc<str> = model.as_str().into();

@@ -34,6 +34,17 @@ pub enum Holder {
     Group(LimitGroup),
 }
 
+impl ScopeKey {
+    /// Its name in the store.
+    pub(super) fn stored(&self) -> String {
+        let holder = match &self.holder {
+            Holder::Connection(id) => format!("c/{id}"),
+            Holder::Group(group) => format!("g/{group}"),
+        };
+        self.model.iter().fold(holder, |holder, model| format!("{holder}/{model}"))
+    }
+}
+
 impl fmt::Display for ScopeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.holder {
@@ -189,9 +200,10 @@ impl Scope {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says where its days begin. Today's count stays.
-    pub(super) fn set_zone(&self, zone: &TimeZone) {
+    /// Sets its limits, and where its days begin. What has been used stays.
+    pub(super) fn set(&self, limits: &Limits, zone: &TimeZone) {
         let mut state = self.state();
+        state.limits = *limits;
         if state.today.zone != *zone {
             state.today.zone = zone.clone();
             state.today.moved = true;
