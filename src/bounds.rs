@@ -90,6 +90,43 @@ pub const DNS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Workers: more threads than this bring nothing to a sidecar.
 pub const WORKERS_MAX: usize = 16;
 
+/// The window of limits by the minute.
+pub const LIMIT_WINDOW: Duration = Duration::from_secs(60);
+/// How much longer a call counts than the window: clocks run apart, and providers count with a grain of their own.
+pub const LIMIT_WINDOW_GUARD: Duration = Duration::from_secs(1);
+/// Calls that arrive within so long count as one part of a window, until the last of them is too old: it bounds the parts.
+pub const LIMIT_WINDOW_GRAIN: Duration = Duration::from_millis(250);
+/// How many minutes of a limit an overshoot may cost at most: a provider's slip in its figures must not cost a day.
+pub const LIMIT_DEBT_WINDOWS_MAX: u32 = 60;
+/// Scopes that one attempt counts in: connection and group, each for all models and for its own.
+pub const LIMIT_SCOPES_MAX: usize = 4;
+/// The part of a day's limit that is written down ahead, and that a crash may count too much: one in so many.
+pub const LIMIT_LEASE_PART: u64 = 100;
+/// Requests that are written down ahead at least, as far as that is no great part of the limit.
+pub const LIMIT_LEASE_REQUESTS: u64 = 50;
+/// How great a part that may be: one in so many.
+pub const LIMIT_LEASE_PART_MOST: u64 = 10;
+/// How long writing day counters down takes, at a guess: whoever finds them used up may come again then.
+pub const LIMIT_LEASE_INTERVAL: Duration = Duration::from_millis(250);
+/// How long before the last minute a call may have begun that counts in it after a start.
+pub const LIMIT_REBUILD_CALLS: Duration = Duration::from_secs(15 * 60);
+/// Requests that wait for room, all apps together: each holds its body in memory.
+pub const WAITING_MAX: usize = 4_096;
+/// Requests of one app that wait for room.
+pub const WAITING_PER_APP_MAX: usize = 1_024;
+/// Full scopes that one request waits at.
+pub const WAITING_SCOPES_MAX: usize = 64;
+/// Averages of a feature's output that are kept, twice over.
+pub const OUTPUT_AVERAGES_MAX: usize = 4_096;
+/// Tokens that a reply is taken for while nothing is known of its feature: a paragraph or two.
+pub const OUTPUT_TOKENS_DEFAULT: u64 = 500;
+/// Bytes of text that a token is taken for.
+pub const TEXT_BYTES_PER_TOKEN: u64 = 4;
+/// Tokens that an image, a recording or a document is taken for.
+pub const MEDIA_TOKENS: u64 = 1_500;
+/// Bytes without a space or a quote from which they are taken for an image, a recording or a document in base64.
+pub const MEDIA_BYTES_MIN: usize = 2 * KIB;
+
 /// The time a client has to send the first bytes that tell HTTP/1 from HTTP/2.
 pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time from the first byte of a request's head to its last.
@@ -165,6 +202,8 @@ pub const STATE_RECORD_BYTES_MAX: usize = 128 * KIB;
 pub const STATE_CACHE_BYTES: u64 = 16 * MIB as u64;
 /// Bytes of the database's cache for each open segment of usage.
 pub const USAGE_CACHE_BYTES: u64 = 32 * MIB as u64;
+/// Bytes of the database's cache for day counters: a small record for each scope.
+pub const COUNTERS_CACHE_BYTES: u64 = 4 * MIB as u64;
 /// The time that opening a database may take: a damaged one may hang, and a segment at its bound takes a tenth of this
 /// from a slow disk.
 pub const STORE_OPEN_TIMEOUT: Duration = Duration::from_secs(10);

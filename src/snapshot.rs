@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::tz::TimeZone;
 
 use crate::access::Access;
-use crate::api::ConnectionId;
-use crate::config::{self, Catalogue};
+use crate::api::{ConnectionId, LimitGroup};
+use crate::config::{self, Catalogue, Limits};
+use crate::connection::admission::Admission;
 use crate::connection::health::Registry;
-use crate::connection::{Connection, ManagedBy};
+use crate::connection::{Connection, ManagedBy, Quotas};
 use crate::credential::SealedSecret;
 use crate::provider::{Provider, ProviderError};
 use crate::rotation::Selection;
@@ -54,6 +56,8 @@ pub struct Parts<'a> {
     pub model_lists: Vec<ModelList>,
     /// How connections have fared.
     pub health: &'a Registry,
+    /// What is used of their quotas.
+    pub admission: &'a Admission,
 }
 
 impl Snapshot {
@@ -113,6 +117,7 @@ fn declared<'a>(parts: &'a Parts<'_>) -> impl Iterator<Item = Connection> + 'a {
             weight: declared.weight,
             limits: declared.limits,
             limit_group: declared.limit_group.clone(),
+            quotas: quotas(parts, &declared.id, (&declared.limits, &declared.models), declared.limit_group.as_ref()),
             headers: declared.settings.headers.iter().cloned().collect(),
             timeouts: declared.settings.timeouts,
             fault: declared.settings.fault.as_ref().map(fault).unwrap_or_default(),
@@ -150,6 +155,7 @@ fn stored<'a>(parts: &'a Parts<'_>, providers: &'a Providers) -> impl Iterator<I
             weight: stored.weight,
             limits: stored.limits,
             limit_group: stored.limit_group.clone(),
+            quotas: quotas(parts, &stored.id, (&stored.limits, &BTreeMap::new()), stored.limit_group.as_ref()),
             headers: settings.headers.iter().cloned().collect(),
             timeouts: settings.timeouts,
             fault: settings.fault.as_ref().map(fault).unwrap_or_default(),
@@ -162,6 +168,18 @@ fn stored<'a>(parts: &'a Parts<'_>, providers: &'a Providers) -> impl Iterator<I
             health,
         }
     })
+}
+
+/// A connection's quotas and its group's. Its days begin where its provider's do.
+fn quotas(
+    parts: &Parts<'_>,
+    id: &ConnectionId,
+    (limits, models): (&Limits, &BTreeMap<String, Limits>),
+    group: Option<&LimitGroup>,
+) -> Quotas {
+    let zone = parts.catalogue.providers.get(&id.provider).map_or(TimeZone::UTC, |one| one.day_resets.clone());
+    let group = group.and_then(|group| parts.catalogue.limit_groups.get_key_value(group));
+    Quotas::new(parts.admission, (id, limits, models), group, &zone)
 }
 
 /// A stored connection's settings. They were checked when they were taken; what this version no longer takes is left out,

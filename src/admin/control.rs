@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 use tokio::sync::watch;
 
-use super::difference;
 use super::secrets::Secrets;
+use super::{counters, difference};
 use crate::access::Access;
 use crate::adapter;
 use crate::api::admin::{Change, ChangeAction, ChangeKind};
 use crate::clock::Clock;
 use crate::config::{self, Catalogue, Daemon, Durability, Environment, Fingerprint, Problem, Report};
+use crate::connection::admission::Admission;
 use crate::connection::health::Registry;
 use crate::execute::{Engine, Ids};
 use crate::provider::ProviderError;
@@ -140,9 +141,12 @@ impl Admin {
             last: None,
         };
         let (health, providers_file) = (Registry::default(), declared.daemon.providers_file.clone());
-        let snapshot = build(&declared, &store, &health)?;
+        let now = clock.both();
+        let admission = Admission::default().restored(store.counters().list()?, now.wall_ms);
+        let snapshot = build(&declared, &store, &health, &admission)?;
+        counters::restore_minute(&store, &snapshot, now)?;
         let (snapshot, cutting) = (snapshot.into(), AtomicBool::new(false));
-        let engine = Engine { snapshot, vault, recorder, clock, durable_each, cutting, ids: Ids::new() };
+        let engine = Engine { snapshot, vault, recorder, clock, admission, durable_each, cutting, ids: Ids::new() };
         let (engine, declared) = (Arc::new(engine), Mutex::new(declared));
         Ok(Self { engine, store, health, providers_file, paths, declared, published: watch::Sender::default() })
     }
@@ -261,8 +265,10 @@ impl Admin {
             notes,
             last: declared.last.take(),
         };
-        let build =
-            || build(&next, &self.store, &self.health).map_err(|error| Problem::of_file(&file, error.to_string()));
+        let build = || {
+            build(&next, &self.store, &self.health, &self.engine.admission)
+                .map_err(|error| Problem::of_file(&file, error.to_string()))
+        };
         let mut snapshot = build()?;
         let renewed: Vec<_> = next.secrets.renewed(&declared.secrets).collect();
         if !renewed.is_empty() {
@@ -291,7 +297,7 @@ impl Admin {
         let mut declared = self.declared();
         let done = change(&self.store)?;
         declared.generation += 1;
-        self.publish(build(&declared, &self.store, &self.health)?);
+        self.publish(build(&declared, &self.store, &self.health, &self.engine.admission)?);
         Ok(done)
     }
 
@@ -342,7 +348,12 @@ fn access(daemon: &Daemon) -> (Access, Vec<String>) {
     Access::resolve(&daemon.access, &apps, rustix::process::geteuid().as_raw())
 }
 
-fn build(declared: &Declared, store: &Store, health: &Registry) -> Result<Arc<Snapshot>, StartError> {
+fn build(
+    declared: &Declared,
+    store: &Store,
+    health: &Registry,
+    admission: &Admission,
+) -> Result<Arc<Snapshot>, StartError> {
     let parts = Parts {
         catalogue: Arc::clone(&declared.catalogue),
         secrets: &declared.secrets.sealed,
@@ -352,6 +363,7 @@ fn build(declared: &Declared, store: &Store, health: &Registry) -> Result<Arc<Sn
         connection_switches: store.connection_switches().list()?.into_iter().collect(),
         model_lists: store.model_lists().list()?,
         health,
+        admission,
     };
     Ok(Arc::new(Snapshot::build(declared.generation, parts)?))
 }

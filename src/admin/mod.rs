@@ -5,6 +5,7 @@
 
 mod connections;
 mod control;
+mod counters;
 mod difference;
 mod failure;
 mod models;
@@ -34,5 +35,7 @@ pub async fn off_the_worker<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.unwrap_or_else(broken)
 }
 
+#[cfg(test)]
+mod room_tests;
 #[cfg(test)]
 mod tests;

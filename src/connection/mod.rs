@@ -1,5 +1,6 @@
 //! Connections: one account or key at a provider, what the operator set for it, and how it has fared.
 
+pub mod admission;
 pub mod health;
 
 use std::collections::BTreeMap;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+pub use admission::Quotas;
 pub use health::{Generation, Health, HealthState};
 
 use crate::api::{ConnectionId, LimitGroup};
@@ -45,6 +47,8 @@ pub struct Connection {
     pub limits: Limits,
     /// The account whose quota it shares.
     pub limit_group: Option<LimitGroup>,
+    /// Those quotas, and the account's, with what is used of them. Shared by all snapshots, so that no reload resets it.
+    pub quotas: Quotas,
     /// Headers that its settings ask for.
     pub headers: HeaderMap,
     /// Timeouts of its own.

@@ -3,6 +3,7 @@
 //! Every background task of the program is spawned here or in [`crate::server`], and joined before the process ends.
 
 mod keys;
+mod leases;
 mod lists;
 mod log;
 mod sockets;
@@ -96,12 +97,14 @@ pub fn serve(config: Option<PathBuf>, socket: Option<PathBuf>, environment: Envi
     }
     let (recorder, writer) = usage::recorder(Arc::clone(&store));
     let admin = Arc::new(Admin::open(paths, daemon, store, recorder.clone(), Clock::system())?);
+    admin.begin_leases();
     let bindings = sockets::open(&settings.server)?;
     let writing = thread::Builder::new().name("usage-writer".into()).spawn(move || writer.run());
     let writing = writing.map_err(|error| DaemonError::System { doing: "start the usage writer", error })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| DaemonError::System { doing: "start the runtime", error })?;
     let served = runtime.block_on(run(&admin, bindings, settings.server.workers));
+    admin.end_leases();
     // Nothing more is recorded: what waits is written, flushed and synced.
     recorder.close();
     let _ = writing.join();
@@ -150,6 +153,9 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
         });
     }
     let lists = tokio::spawn(lists::keep(Arc::clone(admin), stopping.clone()));
+    // Requests that run on after a stop may wait for room all the same.
+    let keeping = tokio::spawn(Arc::clone(&admin.engine.admission.waiting).keep(killing.clone()));
+    let leasing = tokio::spawn(leases::keep(Arc::clone(admin), killing.clone()));
     let watcher = watch_files(admin);
     systemd::ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = threads.len(), "ready");
@@ -181,6 +187,8 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
         binding.remove();
     }
     drain(&mut signals, &admin.engine, kill, threads).await;
+    let _ = keeping.await;
+    let _ = leasing.await;
     drop(watcher.0);
     Ok(())
 }

@@ -57,7 +57,10 @@ pub(super) async fn attempt(
     let timeouts = timeouts(call, candidate);
     let deadline = ledger.began() + timeouts.total;
     let asked = wire::asked(call, candidate, ledger.engine().clock.wall_ms() / 1000);
-    let request = wire::request(call, candidate, &asked, &ledger.engine().vault).map_err(unsayable)?;
+    let request = wire::request(call, candidate, &asked, &ledger.engine().vault).map_err(|error| {
+        ledger.unsent();
+        unsayable(error)
+    })?;
     let first_byte = if asked.stream { timeouts.first_byte_streamed } else { timeouts.first_byte };
     let first_byte_at = Instant::now() + first_byte;
     // Whichever runs out first is the one to name.
@@ -67,7 +70,12 @@ pub(super) async fn attempt(
     ledger.waited(sent_at.elapsed());
     let reply = match sent {
         Err(_) => return Err(Failed::timeout("no reply", waited)),
-        Ok(Err(error)) => return Err(Failed::transport(&error)),
+        Ok(Err(error)) => {
+            if !error.was_sent() {
+                ledger.unsent();
+            }
+            return Err(Failed::transport(&error));
+        }
         Ok(Ok(reply)) => reply,
     };
     ledger.head(reply.status.as_u16());

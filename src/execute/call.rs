@@ -38,6 +38,8 @@ pub struct Call {
     pub fallback: bool,
     /// The time for all of it.
     pub timeout: Option<Duration>,
+    /// How long it may wait for a connection with room.
+    pub wait: Option<Duration>,
 }
 
 /// A request's body with what routing needs of it.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::adapter::{Dialect, Invalid, ProviderError};
 use crate::api::{Capability, Code, Failure, Outcome};
@@ -168,24 +169,23 @@ impl Failures {
     }
 
     /// What the app is told: that it may come again, where any provider said so; else the first attempt's error.
-    pub(super) fn verdict(self, skipped: &[Skipped], asked: &str, selection: &Selection) -> Refused {
+    pub(super) fn verdict(self, skipped: &[Skipped], asked: &str, selection: &Selection, now: Instant) -> Refused {
         let limited = |failed: &&Failed| matches!(failed.outcome, Outcome::RateShort | Outcome::RateDay);
         let waits =
             self.0.iter().filter(limited).map(|failed| failed.retry_after.unwrap_or(bounds::RETRY_AFTER_DEFAULT));
         let count = self.0.len();
+        let back = || earliest(skipped).map(|until| until.saturating_duration_since(now));
         if let Some(wait) = waits.min() {
-            let seconds = wait.as_secs_f64().ceil().max(1.0);
+            let wait = back().map_or(wait, |back| wait.min(back));
             let text = self.0.iter().find(limited).map_or("", |failed| failed.message.as_str());
             let message = format!("every connection for {asked:?} is out of room ({}): {text}", attempts(count));
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a positive count of seconds"
-            )]
-            return Refused::Bursar(Failure::new(Code::RateLimited, message).retry_after(seconds as u64));
+            return Refused::Bursar(Failure::new(Code::RateLimited, message).retry_after(seconds(wait)));
         }
         let Some(first) = self.0.into_iter().next() else {
-            return Refused::Bursar(nothing_to_try(skipped, asked, selection));
+            return Refused::Bursar(match back() {
+                Some(wait) => out_of_room(asked, wait),
+                None => nothing_to_try(skipped, asked, selection),
+            });
         };
         match first.answer {
             Some(answer) if matches!(first.outcome, Outcome::Caller | Outcome::TooLarge) => Refused::Provider(answer),
@@ -200,6 +200,23 @@ impl Failures {
 
 fn attempts(count: usize) -> String {
     if count == 1 { "1 attempt".into() } else { format!("{count} attempts") }
+}
+
+/// When the first of those that were passed over is back.
+fn earliest(skipped: &[Skipped]) -> Option<Instant> {
+    skipped.iter().filter_map(|one| one.why.returns()).min()
+}
+
+/// A wait in whole seconds: whoever comes back then does not come too early.
+fn seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+/// Nothing can be tried now, and something will be.
+fn out_of_room(asked: &str, wait: Duration) -> Failure {
+    let seconds = seconds(wait);
+    let message = format!("every connection for {asked:?} is out of room; one has some again in {seconds} s");
+    Failure::new(Code::RateLimited, message).retry_after(seconds)
 }
 
 /// Why nothing could be tried, by the reason that helps most.

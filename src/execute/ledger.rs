@@ -13,6 +13,7 @@ use super::{Engine, failure, wire};
 use crate::adapter::{ProviderError, Seen};
 use crate::api::usage::RecordId;
 use crate::api::{AppName, Feature, NanoUsd, Operation, Outcome, RequestId, Tokens, UsageRecord};
+use crate::connection::admission::Permit;
 use crate::connection::health::InFlight;
 use crate::provider::price;
 use crate::rotation::Candidate;
@@ -56,7 +57,10 @@ struct Running {
     status: Option<u16>,
     ttft: Option<Duration>,
     seen: Seen,
-    _permit: InFlight,
+    permit: Permit,
+    /// Whether the call never left.
+    unsent: bool,
+    _in_flight: InFlight,
 }
 
 /// The account of one request.
@@ -121,8 +125,14 @@ impl Ledger {
         self.running.as_ref().map_or(self.used, |running| (running.seen.tokens, running.cost()))
     }
 
-    /// Begins an attempt. The one before was not the last.
-    pub fn begin(&mut self, candidate: &Candidate) {
+    /// Whether no other provider than that of the last attempt was tried.
+    pub fn is_first_provider(&self) -> bool {
+        let mut providers = self.attempts.iter().map(|attempt| &attempt.connection.provider);
+        providers.next() == self.attempts.last().map(|attempt| &attempt.connection.provider)
+    }
+
+    /// Begins an attempt, for which there is room. The one before was not the last.
+    pub fn begin(&mut self, candidate: &Candidate, permit: Permit) {
         self.flush(false);
         let (began, at_ms) = (Instant::now(), self.engine.clock.wall_ms());
         self.attempts.push(Attempted {
@@ -132,7 +142,9 @@ impl Ledger {
             ms: 0,
         });
         self.running = Some(Running {
-            _permit: candidate.connection.health.begin(at_ms),
+            permit,
+            unsent: false,
+            _in_flight: candidate.connection.health.begin(at_ms),
             candidate: candidate.clone(),
             began,
             at_ms,
@@ -146,6 +158,14 @@ impl Ledger {
     pub fn head(&mut self, status: u16) {
         if let Some(running) = &mut self.running {
             running.status = Some(status);
+            running.permit.head(self.engine.clock.both());
+        }
+    }
+
+    /// Notes that the call never left.
+    pub fn unsent(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.unsent = true;
         }
     }
 
@@ -188,6 +208,30 @@ impl Ledger {
         }
         self.used = (running.seen.tokens, running.cost());
         self.last = Some(self.record(Some(&running), outcome, took, error));
+        self.give_back(running, outcome);
+    }
+
+    /// Gives an attempt's room back. What it used takes the place of what was reserved; what is not known of it stays
+    /// reserved.
+    fn give_back(&self, running: Running, outcome: Outcome) {
+        let Running { mut permit, unsent, seen, candidate, .. } = running;
+        if !permit.is_limited() {
+            return;
+        }
+        if unsent {
+            return permit.unsent();
+        }
+        let (now, Tokens { input, output, .. }) = (self.engine.clock.both(), seen.tokens);
+        let used = input.unwrap_or(0).saturating_add(output.unwrap_or(0));
+        if outcome == Outcome::Ok && input.is_some() {
+            permit.settle(used, now);
+            let averages = &self.engine.admission.averages;
+            output.into_iter().for_each(|output| averages.observe(&self.labels.feature, &candidate.model, output));
+        } else {
+            // Of a reply that was not read to its end, the figures are as far as it came.
+            permit.settle(used.max(permit.reserved()), now);
+        }
+        permit.end(now);
     }
 
     /// Closes the account: the last attempt is final. A request without any gets a record of its own.

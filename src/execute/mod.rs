@@ -1,5 +1,6 @@
 //! THE control flow of a request: select → attempt → classify → record → fall back.
 
+mod admit;
 mod attempt;
 mod call;
 mod failure;
@@ -27,11 +28,13 @@ pub use relay::Relay;
 use crate::api::{Capabilities, Code, ConnectionName, Failure, Outcome, ProviderSlug, RequestId, UsageRecord};
 use crate::bounds;
 use crate::clock::Clock;
+use crate::connection::admission::{Admission, Permit};
 use crate::credential::Vault;
 use crate::rotation::{self, Candidate, Candidates, Step, Wanted};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
 use crate::usage::Recorder;
+use admit::Admit;
 use attempt::{Answered, Success};
 use failure::Failures;
 
@@ -45,6 +48,8 @@ pub struct Engine {
     pub recorder: Recorder,
     /// Tells the time.
     pub clock: Clock,
+    /// What is used of limits, and who waits for room.
+    pub admission: Admission,
     /// Whether a reply waits for its record to be durable.
     pub durable_each: AtomicBool,
     /// Whether the daemon cuts what still runs.
@@ -119,22 +124,61 @@ pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> 
         }
     };
     let mut failures = Failures::default();
-    let mut first_provider: Option<ProviderSlug> = None;
-    while let Some(candidate) = next(&mut candidates, &ledger, call.fallback) {
-        let first = *first_provider.get_or_insert_with(|| candidate.provider.slug.clone()) == candidate.provider.slug;
-        match try_candidate(worker, &call, &candidate, &mut ledger, first).await {
-            Ok(answered) => return Ok(answer(candidate, answered, ledger).await),
+    let mut admit = Admit::new(worker, &call);
+    loop {
+        match walk(&mut admit, &mut candidates, &mut ledger, &mut failures).await {
+            Walked::Answered(candidate, answered) => return Ok(answer(candidate, *answered, ledger).await),
+            Walked::Stopped => break,
+            Walked::Through => {}
+        }
+        let Some(waited) = admit.wait(candidates.skipped()).await else { break };
+        ledger.waited(waited);
+        candidates.again();
+    }
+    drop(admit);
+    let outcome = if ledger.attempts().is_empty() { Outcome::Unavailable } else { Outcome::Transient };
+    let now = worker.engine.clock.now();
+    let refused = failures.verdict(candidates.skipped(), &call.said.scan.model, &snapshot.selection, now);
+    Err(give_up(ledger, outcome, refused).await)
+}
+
+/// How a walk over the candidates ended.
+enum Walked {
+    /// One answered.
+    Answered(Candidate, Box<Answered>),
+    /// An attempt ended so that nobody else is to be tried.
+    Stopped,
+    /// Nobody answered; those that had no room were passed over.
+    Through,
+}
+
+/// Walks over the candidates that have room, until one answers.
+async fn walk(
+    admit: &mut Admit<'_>,
+    candidates: &mut Candidates,
+    ledger: &mut Ledger,
+    failures: &mut Failures,
+) -> Walked {
+    while let Some(candidate) = next(candidates, ledger, admit.call.fallback) {
+        let permit = match admit.reserve(&candidate) {
+            Ok(permit) => permit,
+            Err(why) => {
+                candidates.pass_over(&candidate, why);
+                continue;
+            }
+        };
+        candidates.tried(&candidate);
+        match try_candidate(admit, &candidate, ledger, permit).await {
+            Ok(answered) => return Walked::Answered(candidate, Box::new(answered)),
             Err((failed, step)) => {
                 failures.push(failed);
                 if step == Step::Stop {
-                    break;
+                    return Walked::Stopped;
                 }
             }
         }
     }
-    let outcome = if ledger.attempts().is_empty() { Outcome::Unavailable } else { Outcome::Transient };
-    let refused = failures.verdict(candidates.skipped(), &call.said.scan.model, &snapshot.selection);
-    Err(give_up(ledger, outcome, refused).await)
+    Walked::Through
 }
 
 /// The next candidate, within what one request may try.
@@ -148,32 +192,37 @@ fn next(candidates: &mut Candidates, ledger: &Ledger, fallback: bool) -> Option<
 
 /// Tries one candidate, and once more where that may help. What failed comes back with the step that follows.
 async fn try_candidate(
-    worker: &Worker,
-    call: &Call,
+    admit: &mut Admit<'_>,
     candidate: &Candidate,
     ledger: &mut Ledger,
-    first: bool,
+    mut permit: Permit,
 ) -> Result<Answered, (Failed, Step)> {
-    let mut retries = 0;
+    let (worker, call) = (admit.worker, admit.call);
+    let (mut retries, on_timeout) = (0, candidate.provider.on_timeout);
     loop {
-        ledger.begin(candidate);
+        ledger.begin(candidate, permit);
         let failed = match attempt::attempt(worker, call, candidate, ledger).await {
             Ok(answered) => return Ok(answered),
             Err(failed) => failed,
         };
         ledger.end(failed.outcome, Some(failed.noted()));
-        let on_timeout = candidate.provider.on_timeout;
+        let first = ledger.is_first_provider();
         let step = rotation::decide(failed.outcome, retries, first, on_timeout);
         if step != Step::Again {
             return Err((failed, step));
         }
+        let last = rotation::decide(failed.outcome, bounds::RETRIES_PER_CONNECTION, first, on_timeout);
         let pause = rotation::pause(retries, getrandom::u64().unwrap_or(u64::MAX / 2));
         let left = attempt::timeouts(call, candidate).total.saturating_sub(ledger.began().elapsed());
         if !leaves_time(pause, left) {
-            let step = rotation::decide(failed.outcome, bounds::RETRIES_PER_CONNECTION, first, on_timeout);
-            return Err((failed, step));
+            return Err((failed, last));
         }
         ledger.pause(pause).await;
+        // A retry is a call of its own, and needs room of its own.
+        permit = match admit.reserve(candidate) {
+            Ok(permit) => permit,
+            Err(_) => return Err((failed, last)),
+        };
         retries += 1;
     }
 }

@@ -44,16 +44,44 @@ pub struct Candidates {
     /// Connections of the present pool that have come up.
     had: Vec<ConnectionId>,
     skipped: Vec<Skipped>,
+    /// What was given out and tried; no later walk gives it again.
+    tried: Vec<(ConnectionId, Arc<str>)>,
 }
 
 impl Candidates {
     pub(super) fn new(pools: Arc<[Pool]>, wanted: Wanted) -> Self {
-        Self { pools, wanted, pool: 0, turn: None, step: 0, had: Vec::new(), skipped: Vec::new() }
+        Self { pools, wanted, pool: 0, turn: None, step: 0, had: Vec::new(), skipped: Vec::new(), tried: Vec::new() }
     }
 
     /// What was passed over so far.
     pub fn skipped(&self) -> &[Skipped] {
         &self.skipped
+    }
+
+    /// Passes over a candidate that was given out and was not tried.
+    pub fn pass_over(&mut self, candidate: &Candidate, why: Skip) {
+        self.skip(&candidate.connection, why);
+    }
+
+    /// Notes that a candidate was tried.
+    pub fn tried(&mut self, candidate: &Candidate) {
+        self.tried.push((candidate.connection.id.clone(), Arc::clone(&candidate.model)));
+    }
+
+    /// Begins the walk anew, over what was not tried.
+    pub fn again(&mut self) {
+        (self.pool, self.turn, self.step) = (0, None, 0);
+        self.had.clear();
+        self.skipped.clear();
+    }
+
+    fn skip(&mut self, connection: &Connection, why: Skip) {
+        let (connection, managed_by) = (connection.id.clone(), connection.managed_by);
+        self.skipped.push(Skipped { connection, managed_by, why });
+    }
+
+    fn was_tried(&self, connection: &Connection, model: &str) -> bool {
+        self.tried.iter().any(|(id, tried)| *id == connection.id && **tried == *model)
     }
 
     /// The providers of all pools, tried or not.
@@ -99,11 +127,11 @@ impl Iterator for Candidates {
                 continue;
             }
             self.had.push(connection.id.clone());
+            if self.was_tried(connection, &pool.model) {
+                continue;
+            }
             match self.why_not(&pool, connection) {
-                Some(why) => {
-                    let managed_by = connection.managed_by;
-                    self.skipped.push(Skipped { connection: connection.id.clone(), managed_by, why });
-                }
+                Some(why) => self.skip(connection, why),
                 None => {
                     let connection = Arc::clone(connection);
                     return Some(Candidate {

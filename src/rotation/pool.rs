@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::tier::Tier;
 use crate::api::{Capabilities, Capability, ConnectionId, Operation};
+use crate::clock::Instant;
 use crate::config::Model;
 use crate::connection::{Connection, HealthState};
 use crate::provider::Provider;
@@ -44,12 +45,27 @@ pub enum Skip {
     NeedsSecret,
     /// The provider refused its credential.
     Rejected,
+    /// One of its limits, or of its group's, is used up.
+    OutOfRoom {
+        /// There is no room before then; in the past where it may come at any moment.
+        until: Instant,
+    },
     /// The model, or its provider, lacks a capability.
     Lacks(Capability),
     /// The request is larger than the model's context window.
     TooLarge,
     /// The request is pinned to another connection.
     NotPinned,
+}
+
+impl Skip {
+    /// When it is over by itself, so that waiting for it makes sense.
+    pub fn returns(self) -> Option<Instant> {
+        match self {
+            Self::OutOfRoom { until } => Some(until),
+            _ => None,
+        }
+    }
 }
 
 /// Whether a connection may be tried at all, whatever the request.

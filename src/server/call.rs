@@ -36,6 +36,7 @@ pub(super) struct Beside {
     pub(super) pin: Option<ConnectionId>,
     pub(super) fallback: bool,
     pub(super) timeout: Option<Duration>,
+    pub(super) wait: Option<Duration>,
 }
 
 impl Beside {
@@ -46,6 +47,7 @@ impl Beside {
             pin: text(headers, "x-bursar-connection")?.map(pin).transpose()?,
             fallback: fallback(headers)?,
             timeout: text(headers, "x-bursar-timeout-ms")?.map(timeout).transpose()?,
+            wait: text(headers, "x-bursar-wait-ms")?.map(wait).transpose()?,
         })
     }
 }
@@ -91,6 +93,7 @@ impl Received {
             pin: beside.pin,
             fallback: beside.fallback,
             timeout: beside.timeout,
+            wait: beside.wait,
         })
     }
 }
@@ -138,13 +141,21 @@ fn fallback(headers: &HeaderMap) -> Result<bool, Failure> {
 }
 
 fn timeout(text: &str) -> Result<Duration, Failure> {
-    let wrong = || {
-        let most = bounds::TIMEOUT_MAX.as_millis();
-        Failure::new(Code::InvalidRequest, format!("X-Bursar-Timeout-Ms must be a whole number from 1 to {most}"))
-    };
-    let millis = text.parse::<u64>().map_err(|_| wrong())?;
-    let timeout = Duration::from_millis(millis);
-    if millis == 0 || timeout > bounds::TIMEOUT_MAX { Err(wrong()) } else { Ok(timeout) }
+    millis("X-Bursar-Timeout-Ms", 1, text)
+}
+
+/// How long a request may wait for room; 0: not at all.
+fn wait(text: &str) -> Result<Duration, Failure> {
+    millis("X-Bursar-Wait-Ms", 0, text)
+}
+
+fn millis(header: &str, least: u64, text: &str) -> Result<Duration, Failure> {
+    let most = bounds::TIMEOUT_MAX;
+    let time = text.parse().ok().filter(|millis| *millis >= least).map(Duration::from_millis);
+    time.filter(|time| *time <= most).ok_or_else(|| {
+        let message = format!("{header} must be a whole number from {least} to {}", most.as_millis());
+        Failure::new(Code::InvalidRequest, message)
+    })
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Failure> {

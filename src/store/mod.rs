@@ -11,6 +11,7 @@
 //! reserve       4 MiB to give up when the store must open on a full disk
 //! manifest      generation, count and sum of `state`, authenticated: what was acknowledged
 //! state/        connections, switches, lists of models, wrapped keys, and nothing else
+//! counters/     what has been used of daily limits
 //! usage/        segments of usage records, a directory for each UTC day or size bound
 //! ```
 //!
@@ -22,6 +23,7 @@
 
 mod block;
 mod connections;
+mod counters;
 mod database;
 mod disk;
 mod files;
@@ -34,6 +36,7 @@ mod segments;
 mod state;
 mod switches;
 mod usage;
+mod volatile;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,6 +45,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error;
 
 pub use connections::{Connections, StoredConnection};
+pub use counters::{Counters, Lease};
 pub(crate) use disk::FreeBytes;
 pub use models::{ModelList, ModelLists};
 pub use record::RecordError;
@@ -60,6 +64,7 @@ use state::State;
 pub struct Store {
     // Dropped in this order: the lock goes last.
     state: State,
+    counters: Counters,
     usage: Usage,
     notices: Notices,
     dir: PathBuf,
@@ -217,8 +222,11 @@ impl Store {
         let disk = Disk::new(dir, free).map_err(io)?;
         let state = State::open(&state::Paths::of(dir), master, disk.clone())?;
         let notices = Notices::default();
+        let of_days = dir.join("counters");
+        let counters = Counters::open(&of_days, disk.clone(), &notices);
+        let counters = counters.map_err(|error| OpenError::store(&of_days, error))?;
         let usage = Usage::open(&dir.join("usage"), disk, notices.clone())?;
-        Ok(Self { state, usage, notices, dir: dir.into(), _lock: lock })
+        Ok(Self { state, counters, usage, notices, dir: dir.into(), _lock: lock })
     }
 
     /// The state directory.
@@ -254,6 +262,11 @@ impl Store {
     /// The models that providers list.
     pub fn model_lists(&self) -> ModelLists<'_> {
         ModelLists::new(&self.state)
+    }
+
+    /// What has been used of the quotas of a day.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// The records of usage.

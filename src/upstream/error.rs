@@ -52,6 +52,11 @@ impl TransportError {
         }
     }
 
+    /// Whether the request may have reached the provider.
+    pub fn was_sent(&self) -> bool {
+        !matches!(self, Self::Address(_) | Self::Dns | Self::Connect(_) | Self::Tls(_) | Self::Setup(_))
+    }
+
     /// Reads the client's error. Its URL is dropped: a query may hold what no log may.
     pub(super) fn of(error: reqwest::Error) -> Self {
         let error = error.without_url();

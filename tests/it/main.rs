@@ -22,6 +22,7 @@ mod faults;
 mod harness;
 mod layers;
 mod life;
+mod limits;
 mod meanings;
 mod mended;
 mod model_lists;

@@ -92,6 +92,7 @@ pub(super) fn call(request: ExecuteRequest, received: Received, identity: Identi
         pin: request.connection.or(beside.pin),
         fallback: request.fallback && beside.fallback,
         timeout: timeout.or(beside.timeout),
+        wait: beside.wait,
     })
 }
 

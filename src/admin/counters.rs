@@ -1,0 +1,72 @@
+//! What has been used of limits, across the lives of processes.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::Admin;
+use crate::api::UsageRecord;
+use crate::bounds;
+use crate::clock::Now;
+use crate::connection::admission::Scope;
+use crate::snapshot::Snapshot;
+use crate::store::{Lease, Store, StoreError};
+
+impl Admin {
+    /// Writes down what is about to be used of daily limits. Where the store takes nothing, calls go on all the same: a
+    /// full disk is no reason to refuse what the provider would serve.
+    pub fn write_leases(&self, scopes: &[Arc<Scope>]) {
+        let now = self.engine.clock.both();
+        let leases: Vec<_> = scopes.iter().filter_map(|scope| Some((scope, scope.lease(now)?))).collect();
+        self.put(leases.iter().map(|(_, lease)| lease.clone()).collect());
+        for (scope, lease) in &leases {
+            scope.leased(lease);
+        }
+    }
+
+    /// Begins to write down what is used of daily limits: from here on no more is used than was written down.
+    pub fn begin_leases(&self) {
+        let admission = &self.engine.admission;
+        admission.leases.begin();
+        self.write_leases(&admission.scopes());
+    }
+
+    /// Writes down what has been used of daily limits, now that nothing more will be.
+    pub fn end_leases(&self) {
+        let now = self.engine.clock.both();
+        self.put(self.engine.admission.scopes().iter().filter_map(|scope| scope.last_lease(now)).collect());
+    }
+
+    fn put(&self, leases: Vec<Lease>) {
+        if leases.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.counters().put(&leases) {
+            tracing::error!(%error, "what is used of daily limits cannot be stored: a crash would forget it");
+        }
+    }
+}
+
+/// Counts the calls of the last minute, as they were recorded before this process began.
+pub(super) fn restore_minute(store: &Store, snapshot: &Snapshot, now: Now) -> Result<(), StoreError> {
+    let ms = |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    let from_ms = now.wall_ms - ms(bounds::LIMIT_WINDOW + bounds::LIMIT_WINDOW_GUARD);
+    let ended = |record: &UsageRecord| record.at_ms.saturating_add_unsigned(record.duration_ms).min(now.wall_ms);
+    let mut calls = Vec::new();
+    store.usage().scan(from_ms - ms(bounds::LIMIT_REBUILD_CALLS), i64::MAX, |record| {
+        let quotas = record.connection.as_ref().and_then(|id| Some(&snapshot.connections.get(id)?.quotas));
+        if let Some(quotas) = quotas.filter(|quotas| ended(record) > from_ms && quotas.all().next().is_some()) {
+            calls.push((ended(record), quotas, record.clone()));
+        }
+        ControlFlow::Continue(())
+    })?;
+    // A window takes in what happened in the order of time.
+    calls.sort_by_key(|(ended, ..)| *ended);
+    for (ended, quotas, record) in calls {
+        let asked = record.model.split_once('/').map_or(record.model.as_str(), |(_, model)| model);
+        let served = record.model_served.as_deref().unwrap_or(asked);
+        let tokens = record.tokens.input.unwrap_or(0).saturating_add(record.tokens.output.unwrap_or(0));
+        let ago = std::time::Duration::from_millis(now.wall_ms.abs_diff(ended));
+        quotas.restore(&[asked, served], tokens, now.at.checked_sub(ago).unwrap_or(now.at));
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! Day counters outlive the process. Nothing is written while a request waits: what is written down is a lease, as much
+//! as has been used and some more, and no more than that is used before the next one is. So what a crash leaves behind
+//! may count too much, and never too little.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::day::Day;
+use super::scope::{Scope, State};
+use crate::bounds;
+use crate::clock::Now;
+use crate::store::Lease;
+
+/// Scopes whose lease runs out.
+#[derive(Debug, Default)]
+pub struct Leases {
+    /// Whether anybody writes leases down. Where not, counters are as free as they are forgetful.
+    written: AtomicBool,
+    low: Mutex<Vec<Arc<Scope>>>,
+    more: Notify,
+}
+
+impl Leases {
+    /// Tells that leases are written down from now on.
+    pub fn begin(&self) {
+        self.written.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until some lease runs out, and tells which.
+    pub async fn low(&self) -> Vec<Arc<Scope>> {
+        loop {
+            let low = std::mem::take(&mut *self.low.lock().unwrap_or_else(PoisonError::into_inner));
+            if !low.is_empty() {
+                return low;
+            }
+            self.more.notified().await;
+        }
+    }
+
+    /// Notes that a lease runs out, once.
+    pub(super) fn look(&self, scope: &Arc<Scope>, state: &mut State) {
+        if self.written.load(Ordering::Relaxed) && !state.today.asked && state.runs_low() {
+            state.today.asked = true;
+            self.low.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(scope));
+            self.more.notify_one();
+        }
+    }
+}
+
+impl State {
+    fn has_days(&self) -> bool {
+        self.limits.requests_per_day.is_some() || self.limits.tokens_per_day.is_some()
+    }
+
+    fn runs_low(&self) -> bool {
+        let (requests, tokens) = self.ahead();
+        self.has_days() && (self.today.requests.runs_out(requests) || self.today.tokens.runs_out(tokens))
+    }
+
+    /// How much is written down ahead: a small part of the limit, and of a small one some more.
+    fn ahead(&self) -> (u64, u64) {
+        let part = |limit: Option<u64>, least: u64| {
+            let limit = limit.unwrap_or(0);
+            (limit / bounds::LIMIT_LEASE_PART).max(least.min(limit / bounds::LIMIT_LEASE_PART_MOST))
+        };
+        let requests = part(self.limits.requests_per_day, bounds::LIMIT_LEASE_REQUESTS).max(1);
+        let tokens = self.today.largest.saturating_mul(bounds::LIMIT_LEASE_REQUESTS);
+        (requests, part(self.limits.tokens_per_day, tokens).max(self.today.largest))
+    }
+}
+
+impl Scope {
+    /// What is to be written down now; none where no day is limited.
+    pub fn lease(&self, now: Now) -> Option<Lease> {
+        let mut state = self.state();
+        state.advance(now);
+        let (requests, tokens) = state.ahead();
+        state.has_days().then(|| self.noted(&state, requests, tokens))
+    }
+
+    /// What has been used, when nothing more will be.
+    pub fn last_lease(&self, now: Now) -> Option<Lease> {
+        let mut state = self.state();
+        state.advance(now);
+        state.has_days().then(|| self.noted(&state, 0, 0))
+    }
+
+    fn noted(&self, state: &State, requests_ahead: u64, tokens_ahead: u64) -> Lease {
+        let today = &state.today;
+        Lease {
+            scope: self.key().stored(),
+            starts_ms: today.day.starts_ms,
+            ends_ms: today.day.ends_ms,
+            requests: today.requests.wanted(requests_ahead),
+            tokens: today.tokens.wanted(tokens_ahead),
+            requests_ahead,
+            tokens_ahead,
+        }
+    }
+
+    /// Notes that a lease was written down, and calls whoever waited for it.
+    pub fn leased(self: &Arc<Self>, lease: &Lease) {
+        let mut state = self.state();
+        let today = &mut state.today;
+        today.asked = false;
+        today.ahead = (lease.requests_ahead, lease.tokens_ahead);
+        // One that was written down for the day before says nothing about this one.
+        if today.day.starts_ms == lease.starts_ms {
+            today.requests.lease(lease.requests);
+            today.tokens.lease(lease.tokens);
+        }
+        drop(state);
+        self.notify();
+    }
+
+    /// Counts a call that a process before this one made, which had arrived by then.
+    pub(super) fn restore_call(&self, tokens: u64, arrived: Instant) {
+        let mut state = self.state();
+        state.requests.restore(1, arrived);
+        state.tokens.restore(tokens, arrived);
+    }
+
+    /// Goes on from what a process before this one wrote down.
+    pub(super) fn restore(&self, lease: &Lease, now_ms: i64) {
+        let mut state = self.state();
+        let today = &mut state.today;
+        let day = Day { starts_ms: lease.starts_ms, ends_ms: lease.ends_ms };
+        if now_ms < day.ends_ms {
+            // A clock that was put back opens no day anew.
+            (today.day, today.moved) = (day, false);
+            today.requests.restore(lease.requests);
+            today.tokens.restore(lease.tokens);
+        } else {
+            today.requests.restore(lease.requests_ahead);
+            today.tokens.restore(lease.tokens_ahead);
+        }
+    }
+}

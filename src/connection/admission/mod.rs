@@ -1,0 +1,94 @@
+//! Admission: limits are reserved before a call and settled after it.
+//!
+//! A limit stands at a connection or at a limit group, for all models together or for one. Each of those is a [`Scope`]
+//! with counters of its own. [`reserve`] takes room in all scopes of an attempt or in none, and the [`Permit`] that comes
+//! back is the only way to give it back: it cannot leak.
+//!
+//! What must stay true:
+//! - Requests and concurrency never go beyond a limit *as the provider counts arrivals* (see `window.rs`).
+//! - Tokens are reserved as an estimate and settled as what was used; what that is more is a debt, and later attempts pay
+//!   it. What was used and is not known stays reserved.
+//! - Days are calendar days where the provider's are (see `day.rs`), and are written down ahead (see `lease.rs`).
+//! - Scopes outlive snapshots, so that a reload resets nothing. The engine sees no clock: time comes with each call.
+
+mod day;
+mod estimate;
+mod lease;
+mod permit;
+mod quotas;
+mod scope;
+mod waiting;
+mod window;
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+
+use jiff::tz::TimeZone;
+
+pub use estimate::{Averages, input_tokens};
+pub use lease::Leases;
+pub use permit::{Blocked, Counted, Full, Limited, Permit, reserve};
+pub use quotas::Quotas;
+pub use scope::{Figure, Holder, Scope, ScopeKey, Used};
+pub use waiting::{Waiter, Waiting};
+
+use crate::config::Limits;
+use crate::store::Lease;
+
+/// The counters of all scopes, and who waits for room in them: one for the process.
+#[derive(Debug, Default)]
+pub struct Admission {
+    scopes: RwLock<Scopes>,
+    /// Requests that wait for room.
+    pub waiting: Arc<Waiting>,
+    /// Day counters that are to be written down.
+    pub leases: Arc<Leases>,
+    /// How long replies were.
+    pub averages: Averages,
+}
+
+#[derive(Debug, Default)]
+struct Scopes {
+    all: HashMap<ScopeKey, Arc<Scope>>,
+    /// What a process before this one wrote down, and when that was read, in milliseconds since 1970.
+    before: HashMap<String, (Lease, i64)>,
+}
+
+impl Admission {
+    /// Goes on from what a process before this one wrote down. Only scopes that are made later look at it.
+    #[must_use]
+    pub fn restored(self, leases: Vec<Lease>, now_ms: i64) -> Self {
+        self.write().before = leases.into_iter().map(|lease| (lease.scope.clone(), (lease, now_ms))).collect();
+        self
+    }
+
+    /// The counters of a scope with these limits, new where it has none yet. Its days begin at midnight in `zone`.
+    pub fn scope(&self, key: &ScopeKey, limits: &Limits, zone: &TimeZone) -> Arc<Scope> {
+        let mut scopes = self.write();
+        if let Some(scope) = scopes.all.get(key) {
+            scope.set(limits, zone);
+            return Arc::clone(scope);
+        }
+        let (number, waiting, leases) = (scopes.all.len() as u64, &self.waiting, &self.leases);
+        let scope = Scope::new(key.clone(), number, zone.clone(), Arc::clone(waiting), Arc::clone(leases));
+        if let Some((lease, now_ms)) = scopes.before.remove(&key.stored()) {
+            scope.restore(&lease, now_ms);
+        }
+        scope.set(limits, zone);
+        let scope = Arc::new(scope);
+        scopes.all.insert(key.clone(), Arc::clone(&scope));
+        scope
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Scopes> {
+        self.scopes.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All scopes that there are.
+    pub fn scopes(&self) -> Vec<Arc<Scope>> {
+        self.scopes.read().unwrap_or_else(PoisonError::into_inner).all.values().map(Arc::clone).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

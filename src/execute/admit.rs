@@ -1,0 +1,130 @@
+//! Room for attempts: reserved in every limit that concerns a candidate, and waited for where none has any.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::{Call, Worker, attempt};
+use crate::api::{Capability, Operation};
+use crate::bounds;
+use crate::config::Timeouts;
+use crate::connection::admission::{Admission, Blocked, Full, Permit, Waiter, input_tokens, reserve};
+use crate::rotation::{Candidate, Skip, Skipped};
+
+/// One request's way to room.
+pub(super) struct Admit<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) call: &'a Call,
+    /// The tokens that the request is taken for, once that was asked.
+    input: Option<u64>,
+    /// The scopes that had no room in the present walk.
+    blocked: Vec<Blocked>,
+    /// How long a request may wait for those that had none, and take in all.
+    timeouts: Option<Timeouts>,
+    waiter: Option<Waiter>,
+    /// When waiting is over.
+    until: Option<Instant>,
+}
+
+impl<'a> Admit<'a> {
+    pub(super) fn new(worker: &'a Worker, call: &'a Call) -> Self {
+        Self { worker, call, input: None, blocked: Vec::new(), timeouts: None, waiter: None, until: None }
+    }
+
+    /// Reserves room for an attempt.
+    pub(super) fn reserve(&mut self, candidate: &Candidate) -> Result<Permit, Skip> {
+        let scopes = candidate.connection.quotas.of(&candidate.model);
+        if scopes.iter().all(Option::is_none) {
+            return Ok(Permit::unlimited());
+        }
+        let tokens = self.tokens(candidate);
+        let turn = self.waiter.as_ref().and_then(Waiter::turn);
+        match reserve(&scopes, tokens, self.worker.engine.clock.both(), turn.as_deref()) {
+            Ok(permit) => {
+                // Who waits behind this one may come now.
+                self.waiter = None;
+                Ok(permit)
+            }
+            Err(full) => Err(self.refused(candidate, full)),
+        }
+    }
+
+    fn refused(&mut self, candidate: &Candidate, full: Full) -> Skip {
+        let here = attempt::timeouts(self.call, candidate);
+        let longest = self.timeouts.map_or(here, |before| Timeouts {
+            wait: before.wait.max(here.wait),
+            total: before.total.max(here.total),
+            ..before
+        });
+        self.timeouts = Some(longest);
+        let room = bounds::WAITING_SCOPES_MAX.saturating_sub(self.blocked.len());
+        self.blocked.extend(full.blocked.into_iter().take(room));
+        Skip::OutOfRoom { until: full.until }
+    }
+
+    /// The tokens that an attempt will take, as far as anybody can tell.
+    fn tokens(&mut self, candidate: &Candidate) -> u64 {
+        let (call, scan) = (self.call, &self.call.said.scan);
+        let input = *self.input.get_or_insert_with(|| match &call.said.form {
+            Some(_) => bounds::MEDIA_TOKENS,
+            None => {
+                let media = [Capability::Vision, Capability::AudioInput, Capability::Pdf];
+                input_tokens(&call.said.body, media.into_iter().any(|one| scan.needs.has(one)))
+            }
+        });
+        if !matches!(call.operation, Operation::Chat | Operation::Responses) {
+            return input;
+        }
+        let of_model = candidate.facts.as_ref().and_then(|facts| facts.max_output_tokens);
+        let most = scan.max_output_tokens.into_iter().chain(of_model).min();
+        let averages = &self.admission().averages;
+        input.saturating_add(averages.output_tokens(&call.feature, &candidate.model, most))
+    }
+
+    fn admission(&self) -> &'a Admission {
+        &self.worker.engine.admission
+    }
+
+    /// After a walk that found nobody to answer: waits, where one of those that were passed over is back soon enough.
+    /// Whether another walk is worth it; how long was waited comes back too.
+    pub(super) async fn wait(&mut self, skipped: &[Skipped]) -> Option<Duration> {
+        let now = self.worker.engine.clock.now();
+        let until = self.until.unwrap_or_else(|| patience(&self.timeouts_or_default(), self.call, now));
+        self.until = Some(until);
+        let earliest = skipped.iter().filter_map(|one| one.why.returns()).min()?;
+        if earliest > until || now >= until {
+            return None;
+        }
+        // What comes back with time alone, and no line is kept for.
+        let alone = |one: &&Skipped| !matches!(one.why, Skip::OutOfRoom { .. });
+        let alone = skipped.iter().filter(alone).filter_map(|one| one.why.returns()).min();
+        let blocked = std::mem::take(&mut self.blocked);
+        if self.waiter.is_none() {
+            self.waiter = Some(self.admission().waiting.join(&self.call.app)?);
+        }
+        let waiter = self.waiter.as_ref()?;
+        if waiter.line_up(&blocked) {
+            return Some(Duration::ZERO);
+        }
+        let alone = alone.filter(|alone| *alone > now);
+        tokio::select! {
+            () = waiter.called() => {}
+            () = sleep_until(alone.unwrap_or(until)), if alone.is_some() => {}
+            () = sleep_until(until) => {
+                self.waiter = None;
+                return None;
+            }
+        }
+        Some(now.elapsed())
+    }
+
+    fn timeouts_or_default(&self) -> Timeouts {
+        self.timeouts.unwrap_or_else(|| self.worker.engine.snapshot.load().catalogue.default_timeouts)
+    }
+}
+
+/// When a request that begins to wait now has waited long enough.
+fn patience(timeouts: &Timeouts, call: &Call, now: Instant) -> Instant {
+    let deadline = call.began + call.timeout.unwrap_or(timeouts.total);
+    deadline.min(now + call.wait.unwrap_or(timeouts.wait))
+}

@@ -1,0 +1,116 @@
+//! What has been used of the quotas of a day, by scope: small records that change all day long, in a database of their
+//! own beside the state.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::database::{Batch, Database};
+use super::disk::Disk;
+use super::record::{self, Record, RecordError};
+use super::{Notices, StoreError, volatile};
+use crate::bounds;
+
+/// What is written down of a scope's day: as much as has been used, and some more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The scope, as its owner names it.
+    pub scope: String,
+    /// The first moment of the day, in milliseconds since 1970.
+    pub starts_ms: i64,
+    /// The first moment of the next.
+    pub ends_ms: i64,
+    /// Requests that may have been used on it.
+    pub requests: u64,
+    /// Tokens that may have been used on it.
+    pub tokens: u64,
+    /// Requests that may have been used on a later day before anything was written down for that.
+    pub requests_ahead: u64,
+    /// Tokens likewise.
+    pub tokens_ahead: u64,
+}
+
+/// The table of day counters. All calls block.
+pub struct Counters {
+    database: Database,
+    disk: Disk,
+}
+
+impl Counters {
+    pub(super) fn open(dir: &Path, disk: Disk, notices: &Notices) -> Result<Self, StoreError> {
+        let database = volatile::open(dir, bounds::COUNTERS_CACHE_BYTES, "the counters of daily limits", notices)?;
+        Ok(Self { database, disk })
+    }
+
+    /// All leases. Records that cannot be read are left out, and said.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn list(&self) -> Result<Vec<Lease>, StoreError> {
+        let mut all = Vec::new();
+        self.database.visit(b"", |key, value| {
+            match record::decode::<Lease>(key, value) {
+                Ok(lease) => all.push(Lease { scope: String::from_utf8_lossy(key).into_owned(), ..lease }),
+                Err(error) => tracing::error!(%error, "a stored counter is passed over"),
+            }
+            Ok(true)
+        })?;
+        Ok(all)
+    }
+
+    /// Stores leases, each in place of its scope's old one. Durable when this returns.
+    ///
+    /// # Errors
+    /// When the disk is full, or the change cannot be made durable.
+    pub fn put(&self, leases: &[Lease]) -> Result<(), StoreError> {
+        self.disk.check()?;
+        let mut batch = Batch::default();
+        for lease in leases {
+            let key = lease.scope.as_bytes();
+            batch.insert(key, record::encode(key, lease)?);
+        }
+        self.database.commit(batch)
+    }
+}
+
+impl fmt::Debug for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Counters({})", self.database.dir().display())
+    }
+}
+
+/// The day, what was used of it, and what may be of the next.
+#[derive(Serialize, Deserialize)]
+struct LeaseV1 {
+    day: (i64, i64),
+    used: (u64, u64),
+    ahead: (u64, u64),
+}
+
+impl Record for Lease {
+    const KIND: &'static str = "day counter";
+    const FORMAT: u8 = 1;
+
+    fn to_body(&self) -> Result<Vec<u8>, RecordError> {
+        let form = LeaseV1 {
+            day: (self.starts_ms, self.ends_ms),
+            used: (self.requests, self.tokens),
+            ahead: (self.requests_ahead, self.tokens_ahead),
+        };
+        record::to_bytes(Self::KIND, &form)
+    }
+
+    fn from_body(_format: u8, body: &[u8]) -> Result<Self, RecordError> {
+        let LeaseV1 { day, used, ahead } = record::from_bytes(Self::KIND, body)?;
+        Ok(Self {
+            scope: String::new(),
+            starts_ms: day.0,
+            ends_ms: day.1,
+            requests: used.0,
+            tokens: used.1,
+            requests_ahead: ahead.0,
+            tokens_ahead: ahead.1,
+        })
+    }
+}
