@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio::time::Instant;
+pub use tokio::time::Instant;
 
 /// Tells the time. Cheap to clone.
 ///

@@ -17,6 +17,7 @@ use crate::config::{self, Catalogue, Daemon, Durability, Environment, Fingerprin
 use crate::connection::health::Registry;
 use crate::execute::{Engine, Ids};
 use crate::provider::ProviderError;
+use crate::rotation::Memory;
 use crate::snapshot::{Parts, Snapshot};
 use crate::store::{Store, StoreError};
 use crate::usage::Recorder;
@@ -85,6 +86,8 @@ pub struct Admin {
     pub store: Arc<Store>,
     /// How connections have fared.
     pub health: Registry,
+    /// What choosing among them remembers.
+    memory: Memory,
     /// The file of providers. Another one takes a new start.
     pub providers_file: PathBuf,
     paths: Paths,
@@ -140,11 +143,12 @@ impl Admin {
             last: None,
         };
         let (health, providers_file) = (Registry::default(), declared.daemon.providers_file.clone());
-        let snapshot = build(&declared, &store, &health)?;
+        let memory = Memory::default();
+        let snapshot = build(&declared, &store, &health, &memory)?;
         let (snapshot, cutting) = (snapshot.into(), AtomicBool::new(false));
         let engine = Engine { snapshot, vault, recorder, clock, durable_each, cutting, ids: Ids::new() };
         let (engine, declared) = (Arc::new(engine), Mutex::new(declared));
-        Ok(Self { engine, store, health, providers_file, paths, declared, published: watch::Sender::default() })
+        Ok(Self { engine, store, health, memory, providers_file, paths, declared, published: watch::Sender::default() })
     }
 
     /// Tells whenever another snapshot was published.
@@ -261,8 +265,10 @@ impl Admin {
             notes,
             last: declared.last.take(),
         };
-        let build =
-            || build(&next, &self.store, &self.health).map_err(|error| Problem::of_file(&file, error.to_string()));
+        let build = || {
+            build(&next, &self.store, &self.health, &self.memory)
+                .map_err(|error| Problem::of_file(&file, error.to_string()))
+        };
         let mut snapshot = build()?;
         let renewed: Vec<_> = next.secrets.renewed(&declared.secrets).collect();
         if !renewed.is_empty() {
@@ -291,7 +297,7 @@ impl Admin {
         let mut declared = self.declared();
         let done = change(&self.store)?;
         declared.generation += 1;
-        self.publish(build(&declared, &self.store, &self.health)?);
+        self.publish(build(&declared, &self.store, &self.health, &self.memory)?);
         Ok(done)
     }
 
@@ -342,7 +348,7 @@ fn access(daemon: &Daemon) -> (Access, Vec<String>) {
     Access::resolve(&daemon.access, &apps, rustix::process::geteuid().as_raw())
 }
 
-fn build(declared: &Declared, store: &Store, health: &Registry) -> Result<Arc<Snapshot>, StartError> {
+fn build(declared: &Declared, store: &Store, health: &Registry, memory: &Memory) -> Result<Arc<Snapshot>, StartError> {
     let parts = Parts {
         catalogue: Arc::clone(&declared.catalogue),
         secrets: &declared.secrets.sealed,
@@ -352,6 +358,7 @@ fn build(declared: &Declared, store: &Store, health: &Registry) -> Result<Arc<Sn
         connection_switches: store.connection_switches().list()?.into_iter().collect(),
         model_lists: store.model_lists().list()?,
         health,
+        memory,
     };
     Ok(Arc::new(Snapshot::build(declared.generation, parts)?))
 }

@@ -1,6 +1,7 @@
 //! Connections: one account or key at a provider, what the operator set for it, and how it has fared.
 
 pub mod health;
+pub mod pace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 pub use health::{Generation, Health, HealthState};
+pub use pace::Pace;
 
 use crate::api::{ConnectionId, LimitGroup};
 use crate::config::{Limits, TimeoutOverrides};
@@ -63,6 +65,8 @@ pub struct Connection {
     pub managed_by: ManagedBy,
     /// How it has fared. Shared by all snapshots, so that no reload resets it.
     pub health: Arc<Health>,
+    /// How fast it answers. Shared as well.
+    pub pace: Arc<Pace>,
     /// Which of the connection's credentials this one is, for what is observed with it.
     pub generation: Generation,
 }

@@ -28,7 +28,7 @@ use crate::api::{Capabilities, Code, ConnectionName, Failure, Outcome, ProviderS
 use crate::bounds;
 use crate::clock::Clock;
 use crate::credential::Vault;
-use crate::rotation::{self, Candidate, Candidates, Step, Wanted};
+use crate::rotation::{self, Candidate, Candidates, RetryBudget, SelectionError, Step, Wanted};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
 use crate::usage::Recorder;
@@ -114,15 +114,31 @@ pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> 
     let mut candidates = match snapshot.selection.candidates(wanted(&call)) {
         Ok(candidates) => candidates,
         Err(error) => {
-            let failure = Failure::new(Code::UnknownModel, error.to_string()).at("model");
+            let code = match error {
+                SelectionError::NoRoute { .. } => Code::InvalidRequest,
+                _ => Code::UnknownModel,
+            };
+            let failure = Failure::new(code, error.to_string()).at("model");
             return Err(give_up(ledger, Outcome::Caller, Refused::Bursar(failure)).await);
         }
     };
+    if candidates.is_sticky() {
+        candidates = candidates.of_conversation(call.conversation());
+    }
     let mut failures = Failures::default();
     let mut first_provider: Option<ProviderSlug> = None;
     while let Some(candidate) = next(&mut candidates, &ledger, call.fallback) {
         let first = *first_provider.get_or_insert_with(|| candidate.provider.slug.clone()) == candidate.provider.slug;
-        match try_candidate(worker, &call, &candidate, &mut ledger, first).await {
+        match try_candidate(
+            worker,
+            &call,
+            &candidate,
+            &mut ledger,
+            first,
+            snapshot.selection.retries(&candidate.provider.slug),
+        )
+        .await
+        {
             Ok(answered) => return Ok(answer(candidate, answered, ledger).await),
             Err((failed, step)) => {
                 failures.push(failed);
@@ -143,7 +159,7 @@ fn next(candidates: &mut Candidates, ledger: &Ledger, fallback: bool) -> Option<
     if tried >= bounds::ATTEMPTS_MAX || (tried > 0 && !fallback) {
         return None;
     }
-    candidates.next()
+    candidates.next(ledger.engine().clock.now())
 }
 
 /// Tries one candidate, and once more where that may help. What failed comes back with the step that follows.
@@ -153,8 +169,12 @@ async fn try_candidate(
     candidate: &Candidate,
     ledger: &mut Ledger,
     first: bool,
+    budget: Option<&RetryBudget>,
 ) -> Result<Answered, (Failed, Step)> {
     let mut retries = 0;
+    if let Some(budget) = budget {
+        budget.request(worker.engine.clock.now());
+    }
     loop {
         ledger.begin(candidate);
         let failed = match attempt::attempt(worker, call, candidate, ledger).await {
@@ -169,7 +189,8 @@ async fn try_candidate(
         }
         let pause = rotation::pause(retries, getrandom::u64().unwrap_or(u64::MAX / 2));
         let left = attempt::timeouts(call, candidate).total.saturating_sub(ledger.began().elapsed());
-        if !leaves_time(pause, left) {
+        let in_vain = !leaves_time(pause, left);
+        if in_vain || budget.is_some_and(|budget| !budget.take(worker.engine.clock.now())) {
             let step = rotation::decide(failed.outcome, bounds::RETRIES_PER_CONNECTION, first, on_timeout);
             return Err((failed, step));
         }
@@ -231,6 +252,7 @@ fn labels(call: &Call) -> Labels {
 fn wanted(call: &Call) -> Wanted {
     Wanted {
         model: call.said.scan.model.clone(),
+        feature: Some(call.feature.clone()),
         operation: Some(call.operation),
         needs: call.require.iter().fold(call.said.scan.needs, Capabilities::with),
         pin: call.pin.clone(),
