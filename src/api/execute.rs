@@ -272,7 +272,8 @@ mod tests {
         assert_eq!(wanted(r#"{"route": "fast", "input": ""}"#).unwrap(), "fast");
         assert_eq!(wanted(r#"{"model": "m", "provider": "p", "input": ""}"#).unwrap(), "p/m");
         assert_eq!(wanted(r#"{"model": "p/m", "provider": "p", "input": ""}"#).unwrap(), "p/m");
-        assert_eq!(wanted(r#"{"input": ""}"#).unwrap_err(), "model");
+        assert_eq!(wanted(r#"{"input": ""}"#).unwrap(), "auto");
+        assert_eq!(wanted(r#"{"provider": "p", "input": ""}"#).unwrap_err(), "model");
         assert_eq!(wanted(r#"{"model": "m", "route": "r", "input": ""}"#).unwrap_err(), "route");
         assert_eq!(wanted(r#"{"route": "r", "provider": "p", "input": ""}"#).unwrap_err(), "provider");
     }

@@ -21,3 +21,6 @@ pub use decision::{Step, decide, pause};
 pub use memory::Memory;
 pub use pool::{Skip, Wanted};
 pub use selection::{Selection, SelectionError};
+
+#[cfg(test)]
+mod tests;
