@@ -171,6 +171,18 @@ pub const DEMO_STOP_TIMEOUT: Duration = Duration::from_secs(10);
 pub const RETRIES_PER_CONNECTION: u32 = 1;
 /// Attempts of one request, whatever the number of its candidates.
 pub const ATTEMPTS_MAX: usize = 64;
+/// Retries that a provider may have for a hundred requests: more would make an outage worse.
+pub const RETRY_PERCENT: i64 = 20;
+/// Seconds for which a request counts in the budget of retries.
+pub const RETRY_WINDOW_S: usize = 10;
+/// Retries in that time that need no requests to pay for them: a host with little traffic has one a second.
+pub const RETRIES_FREE: i64 = 10;
+/// How long a connection's pace is remembered: a minute without a call, and little of it is left.
+pub const PACE_MEMORY: Duration = Duration::from_secs(15);
+/// How slow an attempt counts that failed, at the least: most replies begin sooner.
+pub const PACE_OF_FAILURE: Duration = Duration::from_secs(2);
+/// Connections of one priority that are named when none of them can be used for one and the same reason.
+pub const ALIKE_SKIPPED_MAX: usize = 64;
 /// The first pause before a retry; it doubles, with full jitter.
 pub const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause before a retry.

@@ -17,7 +17,7 @@ use crate::connection::health::Registry;
 use crate::connection::{Connection, ManagedBy, Quotas};
 use crate::credential::SealedSecret;
 use crate::provider::{Provider, ProviderError};
-use crate::rotation::Selection;
+use crate::rotation::{Memory, Selection};
 use crate::store::{ConnectionSwitch, ModelList, ProviderSwitch, StoredConnection};
 use crate::upstream::sandbox::Fault;
 
@@ -58,6 +58,8 @@ pub struct Parts<'a> {
     pub health: &'a Registry,
     /// What is used of their quotas.
     pub admission: &'a Admission,
+    /// Whose turn it is, and what else choosing has to remember.
+    pub memory: &'a Memory,
 }
 
 impl Snapshot {
@@ -71,8 +73,9 @@ impl Snapshot {
             .chain(stored(&parts, &providers))
             .map(|connection| Arc::new(with_kind(connection, &providers)))
             .collect();
-        let selection = Selection::new(providers, &connections, &parts.catalogue.routes);
+        let selection = Selection::new(providers, &connections, &parts.catalogue, parts.memory);
         let connections = connections.into_iter().map(|connection| (connection.id.clone(), connection)).collect();
+        parts.memory.sweep();
         Ok(Self { generation, catalogue: parts.catalogue, access: parts.access, connections, selection })
     }
 }
@@ -128,6 +131,7 @@ fn declared<'a>(parts: &'a Parts<'_>) -> impl Iterator<Item = Connection> + 'a {
             managed_by: ManagedBy::Toml,
             generation: health.generation(),
             health,
+            pace: parts.memory.paces.of(&declared.id),
         }
     })
 }
@@ -166,6 +170,7 @@ fn stored<'a>(parts: &'a Parts<'_>, providers: &'a Providers) -> impl Iterator<I
             managed_by: ManagedBy::Store,
             generation: health.generation(),
             health,
+            pace: parts.memory.paces.of(&stored.id),
         }
     })
 }

@@ -18,6 +18,7 @@ use crate::connection::admission::Admission;
 use crate::connection::health::Registry;
 use crate::execute::{Engine, Ids};
 use crate::provider::ProviderError;
+use crate::rotation::Memory;
 use crate::snapshot::{Parts, Snapshot};
 use crate::store::{Store, StoreError};
 use crate::usage::Recorder;
@@ -86,6 +87,8 @@ pub struct Admin {
     pub store: Arc<Store>,
     /// How connections have fared.
     pub health: Registry,
+    /// What choosing among them remembers.
+    memory: Memory,
     /// The file of providers. Another one takes a new start.
     pub providers_file: PathBuf,
     paths: Paths,
@@ -143,12 +146,17 @@ impl Admin {
         let (health, providers_file) = (Registry::default(), declared.daemon.providers_file.clone());
         let now = clock.both();
         let admission = Admission::default().restored(store.counters().list()?, now.wall_ms);
-        let snapshot = build(&declared, &store, &health, &admission)?;
+        let memory = Memory::default();
+        let snapshot = build(&declared, &store, Outlives { health: &health, admission: &admission, memory: &memory })?;
         counters::restore_minute(&store, &snapshot, now)?;
         let (snapshot, cutting) = (snapshot.into(), AtomicBool::new(false));
         let engine = Engine { snapshot, vault, recorder, clock, admission, durable_each, cutting, ids: Ids::new() };
         let (engine, declared) = (Arc::new(engine), Mutex::new(declared));
-        Ok(Self { engine, store, health, providers_file, paths, declared, published: watch::Sender::default() })
+        Ok(Self { engine, store, health, memory, providers_file, paths, declared, published: watch::Sender::default() })
+    }
+
+    fn outlives(&self) -> Outlives<'_> {
+        Outlives { health: &self.health, admission: &self.engine.admission, memory: &self.memory }
     }
 
     /// Tells whenever another snapshot was published.
@@ -265,10 +273,8 @@ impl Admin {
             notes,
             last: declared.last.take(),
         };
-        let build = || {
-            build(&next, &self.store, &self.health, &self.engine.admission)
-                .map_err(|error| Problem::of_file(&file, error.to_string()))
-        };
+        let build =
+            || build(&next, &self.store, self.outlives()).map_err(|error| Problem::of_file(&file, error.to_string()));
         let mut snapshot = build()?;
         let renewed: Vec<_> = next.secrets.renewed(&declared.secrets).collect();
         if !renewed.is_empty() {
@@ -297,7 +303,7 @@ impl Admin {
         let mut declared = self.declared();
         let done = change(&self.store)?;
         declared.generation += 1;
-        self.publish(build(&declared, &self.store, &self.health, &self.engine.admission)?);
+        self.publish(build(&declared, &self.store, self.outlives())?);
         Ok(done)
     }
 
@@ -348,12 +354,15 @@ fn access(daemon: &Daemon) -> (Access, Vec<String>) {
     Access::resolve(&daemon.access, &apps, rustix::process::geteuid().as_raw())
 }
 
-fn build(
-    declared: &Declared,
-    store: &Store,
-    health: &Registry,
-    admission: &Admission,
-) -> Result<Arc<Snapshot>, StartError> {
+/// What outlives snapshots, so that no reload resets it.
+struct Outlives<'a> {
+    health: &'a Registry,
+    admission: &'a Admission,
+    memory: &'a Memory,
+}
+
+fn build(declared: &Declared, store: &Store, outlives: Outlives<'_>) -> Result<Arc<Snapshot>, StartError> {
+    let Outlives { health, admission, memory } = outlives;
     let parts = Parts {
         catalogue: Arc::clone(&declared.catalogue),
         secrets: &declared.secrets.sealed,
@@ -364,6 +373,7 @@ fn build(
         model_lists: store.model_lists().list()?,
         health,
         admission,
+        memory,
     };
     Ok(Arc::new(Snapshot::build(declared.generation, parts)?))
 }

@@ -12,7 +12,10 @@ use super::outcome::Outcome;
 use super::usage::Tokens;
 use super::{Capability, Code, Failure};
 
-/// `POST /v1/execute`. Exactly one of `model` and `route` is there.
+/// The model of a request that leaves the choice to its feature's route, where no route or model has this name.
+pub const AUTO: &str = "auto";
+
+/// `POST /v1/execute`. One of `model` and `route` is there, or neither: then the feature's own route is taken.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExecuteRequest {
@@ -87,10 +90,10 @@ pub struct Options {
 }
 
 impl ExecuteRequest {
-    /// The model as rotation takes it: a route's name, `provider/model`, or a bare id.
+    /// The model as rotation takes it: a route's name, `provider/model`, a bare id, or [`AUTO`] where none is named.
     ///
     /// # Errors
-    /// When `model` and `route` are both there or both missing, or `provider` stands beside a route.
+    /// When `model` and `route` are both there, or `provider` stands without a model.
     pub fn wanted_model(&self) -> Result<String, Failure> {
         let wrong = |message, param| Err(Failure::new(Code::InvalidRequest, message).at(param));
         match (&self.model, &self.route, &self.provider) {
@@ -102,7 +105,8 @@ impl ExecuteRequest {
             (None, Some(route), None) => Ok(route.to_string()),
             (None, Some(_), Some(_)) => wrong("a route names its providers itself: leave provider out", "provider"),
             (Some(_), Some(_), _) => wrong("name either a model or a route, not both", "route"),
-            (None, None, _) => wrong("name a model, such as \"openai/gpt-4.1-mini\", or a route", "model"),
+            (None, None, Some(_)) => wrong("name a model, such as \"openai/gpt-4.1-mini\", or a route", "model"),
+            (None, None, None) => Ok(AUTO.into()),
         }
     }
 }
@@ -268,7 +272,8 @@ mod tests {
         assert_eq!(wanted(r#"{"route": "fast", "input": ""}"#).unwrap(), "fast");
         assert_eq!(wanted(r#"{"model": "m", "provider": "p", "input": ""}"#).unwrap(), "p/m");
         assert_eq!(wanted(r#"{"model": "p/m", "provider": "p", "input": ""}"#).unwrap(), "p/m");
-        assert_eq!(wanted(r#"{"input": ""}"#).unwrap_err(), "model");
+        assert_eq!(wanted(r#"{"input": ""}"#).unwrap(), "auto");
+        assert_eq!(wanted(r#"{"provider": "p", "input": ""}"#).unwrap_err(), "model");
         assert_eq!(wanted(r#"{"model": "m", "route": "r", "input": ""}"#).unwrap_err(), "route");
         assert_eq!(wanted(r#"{"route": "r", "provider": "p", "input": ""}"#).unwrap_err(), "provider");
     }

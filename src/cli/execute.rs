@@ -21,7 +21,7 @@ use crate::bounds;
     bursar execute -m openai/gpt-4.1-mini \"Say hello\"\n  \
     git diff | bursar execute -m fast -f commit-message -")]
 pub(super) struct Execute {
-    /// A route, provider/model, or a listed model's id
+    /// A route, provider/model, or a listed model's id; without one, the route of the feature
     #[arg(short, long)]
     model: Option<String>,
     /// What the call is for: the label that usage is grouped by
@@ -62,11 +62,11 @@ impl Execute {
     }
 
     fn request(self, stream: bool) -> Result<ExecuteRequest, Failed> {
-        let Some(model) = self.model else {
+        if self.model.is_none() && self.feature.is_none() {
             let help = "name a model with -m, such as -m openai/gpt-4.1-mini: \
                 `bursar providers show openai` lists some, and -m takes a route's name too";
             return Err(Failed::new(Exit::Usage, help));
-        };
+        }
         let prompt = match self.prompt.as_deref() {
             Some("-") | None => piped()?,
             Some(prompt) => prompt.to_owned(),
@@ -74,7 +74,7 @@ impl Execute {
         let options = Options { stream, max_output_tokens: self.max_output_tokens, ..Options::default() };
         Ok(ExecuteRequest {
             feature: self.feature,
-            model: Some(model),
+            model: self.model,
             route: None,
             provider: None,
             connection: self.connection,

@@ -7,10 +7,11 @@ use super::kind::KindFacts;
 use super::layers::Shipped;
 use super::limit::GroupLimits;
 use super::provider::{self, Provider};
+use super::rotation::{self, Rotation};
 use super::route::{self, Route};
 use super::timeout::{self, Timeouts};
 use super::walk::{Cursor, Fields};
-use crate::api::{LimitGroup, ProviderSlug, RouteName};
+use crate::api::{Feature, LimitGroup, ProviderSlug, RouteName};
 use crate::bounds;
 
 /// Everything that `providers.toml` and the built-in providers say, together.
@@ -28,6 +29,10 @@ pub struct Catalogue {
     pub connections: Vec<Connection>,
     /// The timeouts where nothing more special is said.
     pub default_timeouts: Timeouts,
+    /// How connections are chosen where no route says otherwise.
+    pub rotation: Rotation,
+    /// The routes of features' requests that name no model.
+    pub features: BTreeMap<Feature, RouteName>,
 }
 
 /// Reads a whole catalogue, in which what is shipped under these names lies under the file's.
@@ -35,9 +40,9 @@ pub struct Catalogue {
 /// References are followed once everything that they can lead to has been read. What exists but could not be read is
 /// not reported a second time as missing.
 pub(super) fn read(root: &Cursor<'_>, kinds: &[&KindFacts], shipped: &Shipped) -> Option<Catalogue> {
-    let fields = root.fields(&["providers", "routes", "limit_groups", "connections", "defaults"])?;
+    let fields = root.fields(&["providers", "routes", "features", "limit_groups", "connections", "defaults"])?;
     let tables = fields.entries("providers");
-    let (fetch_models, default_timeouts) = read_defaults(&fields);
+    let Defaults { fetch_models, timeouts: default_timeouts, rotation } = read_defaults(&fields);
     let around = provider::Surroundings { kinds, shipped, fetch_models };
     let providers: BTreeMap<_, _> = tables
         .iter()
@@ -53,9 +58,11 @@ pub(super) fn read(root: &Cursor<'_>, kinds: &[&KindFacts], shipped: &Shipped) -
         groups: &groups.iter().map(|&(name, _)| name).collect(),
     };
     let connections = read_connections(&fields, &around);
-    let routes = route::read_all(&fields, &route::Surroundings { kinds, declared: &declared, providers: &providers });
+    let around = route::Surroundings { kinds, declared: &declared, providers: &providers, rotation };
+    let routes = route::read_all(&fields, &around);
+    let features = rotation::read_features(&fields, &routes, &fields.entries("routes"));
     let limit_groups = read_groups(&groups, &providers);
-    Some(Catalogue { limit_groups, connections, routes, default_timeouts, providers })
+    Some(Catalogue { limit_groups, connections, routes, default_timeouts, rotation, features, providers })
 }
 
 fn read_connections(fields: &Fields<'_>, around: &connection::Surroundings<'_>) -> Vec<Connection> {
@@ -86,10 +93,22 @@ fn read_groups(
     groups.iter().filter_map(one).collect()
 }
 
-/// What holds for providers that say nothing else: whether their lists of models are fetched, and their timeouts.
-fn read_defaults(fields: &Fields<'_>) -> (bool, Timeouts) {
-    let defaults = fields.get("defaults").and_then(|defaults| defaults.fields(&["fetch_models", "timeouts"]));
-    let Some(defaults) = defaults else { return (true, Timeouts::default()) };
-    let timeouts = defaults.get("timeouts").map(|table| timeout::read(&table)).unwrap_or_default();
-    (defaults.flag_or("fetch_models", true), Timeouts::default().with(&timeouts))
+/// What holds where nothing more special is said.
+struct Defaults {
+    /// Whether providers' lists of models are fetched.
+    fetch_models: bool,
+    timeouts: Timeouts,
+    rotation: Rotation,
+}
+
+fn read_defaults(fields: &Fields<'_>) -> Defaults {
+    let mut defaults = Defaults { fetch_models: true, timeouts: Timeouts::default(), rotation: Rotation::default() };
+    let table = fields.get("defaults").and_then(|table| table.fields(&["fetch_models", "timeouts", "order", "sticky"]));
+    if let Some(fields) = table {
+        let timeouts = fields.get("timeouts").map(|table| timeout::read(&table)).unwrap_or_default();
+        defaults.timeouts = defaults.timeouts.with(&timeouts);
+        defaults.fetch_models = fields.flag_or("fetch_models", true);
+        defaults.rotation = defaults.rotation.with(&fields);
+    }
+    defaults
 }

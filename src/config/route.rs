@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::kind::KindFacts;
 use super::provider::Provider;
+use super::rotation::Rotation;
 use super::suggest;
 use super::walk::{Cursor, Fields};
 use crate::api::{Capabilities, ProviderSlug, RouteName};
@@ -16,6 +17,8 @@ pub struct Route {
     pub targets: Vec<Target>,
     /// What every target that is used must be able to do, beyond what the request itself needs.
     pub require: Capabilities,
+    /// How connections are chosen.
+    pub rotation: Rotation,
 }
 
 /// A model at a provider.
@@ -41,6 +44,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) declared: &'a BTreeSet<&'a str>,
     /// Those of them that could be read.
     pub(super) providers: &'a BTreeMap<ProviderSlug, Provider>,
+    /// How connections are chosen where a route says nothing.
+    pub(super) rotation: Rotation,
 }
 
 /// Reads `[routes]`.
@@ -74,7 +79,7 @@ impl Surroundings<'_> {
 
 impl Route {
     fn read(at: &Cursor<'_>, around: &Surroundings<'_>) -> Option<Self> {
-        let fields = at.fields(&["targets", "require"])?;
+        let fields = at.fields(&["targets", "require", "order", "sticky"])?;
         let require = fields.get("require").map(|list| list.capabilities()).unwrap_or_default();
         let list = fields.require("targets", "targets = [\"provider/model\"]")?;
         let mut targets = Vec::new();
@@ -89,7 +94,7 @@ impl Route {
         if items.is_empty() {
             list.error("must hold at least one \"provider/model\"");
         }
-        Some(Self { targets, require })
+        Some(Self { targets, require, rotation: around.rotation.with(&fields) })
     }
 }
 

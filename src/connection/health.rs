@@ -139,6 +139,11 @@ impl Health {
         if self.credential.load(Ordering::Relaxed) & 1 == 1 { HealthState::Rejected } else { HealthState::Ok }
     }
 
+    /// Attempts that run now.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
     /// Everything that operators see.
     pub fn observed(&self) -> Observed {
         let last_used_ms = self.last_used_ms.load(Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod health;
+pub mod pace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use http::HeaderMap;
 
 pub use admission::Quotas;
 pub use health::{Generation, Health, HealthState};
+pub use pace::Pace;
 
 use crate::api::{ConnectionId, LimitGroup};
 use crate::config::{Limits, TimeoutOverrides};
@@ -67,6 +69,8 @@ pub struct Connection {
     pub managed_by: ManagedBy,
     /// How it has fared. Shared by all snapshots, so that no reload resets it.
     pub health: Arc<Health>,
+    /// How fast it answers. Shared as well.
+    pub pace: Arc<Pace>,
     /// Which of the connection's credentials this one is, for what is observed with it.
     pub generation: Generation,
 }

@@ -1,5 +1,6 @@
 //! A call as it came from an app, and the same in OpenAI's dialect for providers of another.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -40,6 +41,29 @@ pub struct Call {
     pub timeout: Option<Duration>,
     /// How long it may wait for a connection with room.
     pub wait: Option<Duration>,
+}
+
+/// The header by which an app names the conversation that a request belongs to.
+const SESSION_HEADER: &str = "x-bursar-session";
+
+impl Call {
+    /// A key for the conversation that the request belongs to, the same for all of its requests; none where nothing tells
+    /// of one.
+    pub fn conversation(&self) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        (self.app.as_str(), self.said.scan.model.as_str()).hash(&mut hasher);
+        let known = match self.headers.get(SESSION_HEADER) {
+            Some(session) => {
+                session.as_bytes().hash(&mut hasher);
+                true
+            }
+            None if matches!(self.operation, Operation::Chat | Operation::Responses) => {
+                body::conversation(&self.said.body, &mut hasher)
+            }
+            None => false,
+        };
+        known.then(|| hasher.finish())
+    }
 }
 
 /// A request's body with what routing needs of it.

@@ -55,6 +55,8 @@ struct Running {
     began: Instant,
     at_ms: i64,
     status: Option<u16>,
+    /// How long the head took to come.
+    headed: Option<Duration>,
     ttft: Option<Duration>,
     seen: Seen,
     permit: Permit,
@@ -149,6 +151,7 @@ impl Ledger {
             began,
             at_ms,
             status: None,
+            headed: None,
             ttft: None,
             seen: Seen::default(),
         });
@@ -158,6 +161,7 @@ impl Ledger {
     pub fn head(&mut self, status: u16) {
         if let Some(running) = &mut self.running {
             running.status = Some(status);
+            running.headed = Some(running.began.elapsed());
             running.permit.head(self.engine.clock.both());
         }
     }
@@ -201,6 +205,7 @@ impl Ledger {
         let took = running.began.elapsed();
         let connection = &running.candidate.connection;
         connection.health.observe(connection.generation, outcome, self.engine.clock.wall_ms(), error);
+        running.keep_pace(outcome, took);
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.outcome = Some(outcome);
             attempt.status = running.status;
@@ -309,6 +314,16 @@ impl Ledger {
 }
 
 impl Running {
+    /// Tells the connection's pace how soon its provider answered. The caller's own faults and hang-ups say nothing of it.
+    fn keep_pace(&self, outcome: Outcome, took: Duration) {
+        let failed = match outcome {
+            Outcome::Ok => false,
+            Outcome::Caller | Outcome::TooLarge | Outcome::ClientGone | Outcome::Unavailable => return,
+            _ => true,
+        };
+        self.candidate.connection.pace.observe(self.headed.unwrap_or(took), failed, self.began + took);
+    }
+
     fn model(&self) -> String {
         self.seen.model.clone().unwrap_or_else(|| self.candidate.model.to_string())
     }

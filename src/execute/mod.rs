@@ -30,7 +30,7 @@ use crate::bounds;
 use crate::clock::Clock;
 use crate::connection::admission::{Admission, Permit};
 use crate::credential::Vault;
-use crate::rotation::{self, Candidate, Candidates, Step, Wanted};
+use crate::rotation::{self, Candidate, Candidates, RetryBudget, Selection, SelectionError, Step, Wanted};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
 use crate::usage::Recorder;
@@ -119,14 +119,21 @@ pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> 
     let mut candidates = match snapshot.selection.candidates(wanted(&call)) {
         Ok(candidates) => candidates,
         Err(error) => {
-            let failure = Failure::new(Code::UnknownModel, error.to_string()).at("model");
+            let code = match error {
+                SelectionError::NoRoute { .. } => Code::InvalidRequest,
+                _ => Code::UnknownModel,
+            };
+            let failure = Failure::new(code, error.to_string()).at("model");
             return Err(give_up(ledger, Outcome::Caller, Refused::Bursar(failure)).await);
         }
     };
+    if candidates.is_sticky() {
+        candidates = candidates.of_conversation(call.conversation());
+    }
     let mut failures = Failures::default();
     let mut admit = Admit::new(worker, &call);
     loop {
-        match walk(&mut admit, &mut candidates, &mut ledger, &mut failures).await {
+        match walk(&snapshot.selection, &mut admit, &mut candidates, &mut ledger, &mut failures).await {
             Walked::Answered(candidate, answered) => return Ok(answer(candidate, *answered, ledger).await),
             Walked::Stopped => break,
             Walked::Through => {}
@@ -154,6 +161,7 @@ enum Walked {
 
 /// Walks over the candidates that have room, until one answers.
 async fn walk(
+    selection: &Selection,
     admit: &mut Admit<'_>,
     candidates: &mut Candidates,
     ledger: &mut Ledger,
@@ -168,7 +176,7 @@ async fn walk(
             }
         };
         candidates.tried(&candidate);
-        match try_candidate(admit, &candidate, ledger, permit).await {
+        match try_candidate(admit, &candidate, ledger, permit, selection.retries(&candidate.provider.slug)).await {
             Ok(answered) => return Walked::Answered(candidate, Box::new(answered)),
             Err((failed, step)) => {
                 failures.push(failed);
@@ -187,7 +195,7 @@ fn next(candidates: &mut Candidates, ledger: &Ledger, fallback: bool) -> Option<
     if tried >= bounds::ATTEMPTS_MAX || (tried > 0 && !fallback) {
         return None;
     }
-    candidates.next()
+    candidates.next(ledger.engine().clock.now())
 }
 
 /// Tries one candidate, and once more where that may help. What failed comes back with the step that follows.
@@ -196,8 +204,13 @@ async fn try_candidate(
     candidate: &Candidate,
     ledger: &mut Ledger,
     mut permit: Permit,
+    budget: Option<&RetryBudget>,
 ) -> Result<Answered, (Failed, Step)> {
     let (worker, call) = (admit.worker, admit.call);
+    let clock = &worker.engine.clock;
+    if let Some(budget) = budget {
+        budget.request(clock.now());
+    }
     let (mut retries, on_timeout) = (0, candidate.provider.on_timeout);
     loop {
         ledger.begin(candidate, permit);
@@ -214,7 +227,7 @@ async fn try_candidate(
         let last = rotation::decide(failed.outcome, bounds::RETRIES_PER_CONNECTION, first, on_timeout);
         let pause = rotation::pause(retries, getrandom::u64().unwrap_or(u64::MAX / 2));
         let left = attempt::timeouts(call, candidate).total.saturating_sub(ledger.began().elapsed());
-        if !leaves_time(pause, left) {
+        if !leaves_time(pause, left) || budget.is_some_and(|budget| !budget.take(clock.now())) {
             return Err((failed, last));
         }
         ledger.pause(pause).await;
@@ -280,6 +293,7 @@ fn labels(call: &Call) -> Labels {
 fn wanted(call: &Call) -> Wanted {
     Wanted {
         model: call.said.scan.model.clone(),
+        feature: Some(call.feature.clone()),
         operation: Some(call.operation),
         needs: call.require.iter().fold(call.said.scan.needs, Capabilities::with),
         pin: call.pin.clone(),

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use super::pool::{Pool, Skip, Wanted, usable};
+use super::tier::Walk;
 use crate::api::{ConnectionId, ProviderSlug};
-use crate::config::Model;
+use crate::bounds;
+use crate::clock::Instant;
+use crate::config::{Model, Sticky};
 use crate::connection::{Connection, ManagedBy};
 use crate::provider::Provider;
 
@@ -38,11 +41,10 @@ pub struct Candidates {
     pools: Arc<[Pool]>,
     wanted: Wanted,
     pool: usize,
-    /// Where this request began in the present pool's round, and how far it has come.
-    turn: Option<usize>,
-    step: usize,
-    /// Connections of the present pool that have come up.
-    had: Vec<ConnectionId>,
+    /// The walk through the present pool; none before its first step.
+    walk: Option<Walk>,
+    /// The conversation, where the order hangs on it.
+    conversation: Option<u64>,
     skipped: Vec<Skipped>,
     /// What was given out and tried; no later walk gives it again.
     tried: Vec<(ConnectionId, Arc<str>)>,
@@ -50,7 +52,7 @@ pub struct Candidates {
 
 impl Candidates {
     pub(super) fn new(pools: Arc<[Pool]>, wanted: Wanted) -> Self {
-        Self { pools, wanted, pool: 0, turn: None, step: 0, had: Vec::new(), skipped: Vec::new(), tried: Vec::new() }
+        Self { pools, wanted, pool: 0, walk: None, conversation: None, skipped: Vec::new(), tried: Vec::new() }
     }
 
     /// What was passed over so far.
@@ -70,8 +72,7 @@ impl Candidates {
 
     /// Begins the walk anew, over what was not tried.
     pub fn again(&mut self) {
-        (self.pool, self.turn, self.step) = (0, None, 0);
-        self.had.clear();
+        (self.pool, self.walk) = (0, None);
         self.skipped.clear();
     }
 
@@ -89,59 +90,74 @@ impl Candidates {
         self.pools.iter().map(|pool| &pool.provider.slug)
     }
 
-    fn why_not(&self, pool: &Pool, connection: &Connection) -> Option<Skip> {
-        if self.wanted.pin.as_ref().is_some_and(|pin| *pin != connection.id) {
-            return Some(Skip::NotPinned);
-        }
-        if let Err(why) = usable(&pool.provider, connection) {
-            return Some(why);
-        }
-        if let Some(operation) = self.wanted.operation.filter(|operation| !pool.provider.has(*operation)) {
-            return operation.capability().map(Skip::Lacks);
-        }
-        let facts = pool.facts.as_ref()?;
-        if let Some(lacking) = facts.capabilities.and_then(|has| has.missing(self.wanted.needs).next()) {
-            return Some(Skip::Lacks(lacking));
-        }
-        let too_large = facts.context_window.zip(self.wanted.tokens).is_some_and(|(window, tokens)| tokens > window);
-        too_large.then_some(Skip::TooLarge)
+    /// Whether conversations stay with their connections here.
+    pub fn is_sticky(&self) -> bool {
+        self.pools.iter().any(|pool| pool.rotation.sticky == Sticky::Conversation)
     }
-}
 
-impl Iterator for Candidates {
-    type Item = Candidate;
+    /// The same in the order that belongs to a conversation.
+    #[must_use]
+    pub fn of_conversation(mut self, key: Option<u64>) -> Self {
+        self.conversation = key;
+        self
+    }
 
-    fn next(&mut self) -> Option<Candidate> {
+    /// The next candidate, at this moment.
+    pub fn next(&mut self, now: Instant) -> Option<Candidate> {
+        let pools = Arc::clone(&self.pools);
         loop {
-            let pool = self.pools.get(self.pool)?.clone();
-            let turn = *self.turn.get_or_insert_with(|| pool.tier.turn());
-            let Some(connection) = pool.tier.at(turn, self.step) else {
+            let pool = pools.get(self.pool)?;
+            let Some(connection) = self.step(pool, now) else {
                 self.pool += 1;
-                self.turn = None;
-                self.step = 0;
-                self.had.clear();
+                self.walk = None;
                 continue;
             };
-            self.step += 1;
-            if self.had.contains(&connection.id) {
-                continue;
-            }
-            self.had.push(connection.id.clone());
             if self.was_tried(connection, &pool.model) {
                 continue;
             }
-            match self.why_not(&pool, connection) {
+            match self.why_not(pool, connection) {
                 Some(why) => self.skip(connection, why),
                 None => {
-                    let connection = Arc::clone(connection);
+                    if let Some(walk) = &mut self.walk {
+                        walk.chosen(&pool.tier);
+                    }
                     return Some(Candidate {
-                        provider: pool.provider,
-                        connection,
-                        model: pool.model,
-                        facts: pool.facts,
+                        provider: Arc::clone(&pool.provider),
+                        connection: Arc::clone(connection),
+                        model: Arc::clone(&pool.model),
+                        facts: pool.facts.clone(),
                     });
                 }
             }
         }
+    }
+
+    /// The pool's next connection.
+    fn step<'a>(&mut self, pool: &'a Pool, now: Instant) -> Option<&'a Arc<Connection>> {
+        if let Some(walk) = &mut self.walk {
+            return if self.wanted.pin.is_some() { None } else { walk.next(&pool.tier, now) };
+        }
+        let key = self.conversation.filter(|_| pool.rotation.sticky == Sticky::Conversation);
+        let pinned = self.wanted.pin.as_ref().map(|pin| pool.tier.find(pin));
+        if pinned.is_none_or(|pinned| pinned.is_some())
+            && let Some(why) = pool.why_none(&self.wanted)
+        {
+            let alike = pool.tier.in_order().take(bounds::ALIKE_SKIPPED_MAX);
+            alike.for_each(|connection| self.skip(connection, why));
+            return None;
+        }
+        let walk = self.walk.insert(Walk::begin(&pool.tier, pool.rotation.order, key));
+        match pinned {
+            // One stands for all that the request is not pinned to.
+            Some(pinned) => pinned.or_else(|| pool.tier.in_order().next()),
+            None => walk.next(&pool.tier, now),
+        }
+    }
+
+    fn why_not(&self, pool: &Pool, connection: &Connection) -> Option<Skip> {
+        if self.wanted.pin.as_ref().is_some_and(|pin| *pin != connection.id) {
+            return Some(Skip::NotPinned);
+        }
+        usable(&pool.provider, connection).err()
     }
 }

@@ -3,17 +3,22 @@
 use std::sync::Arc;
 
 use super::tier::Tier;
-use crate::api::{Capabilities, Capability, ConnectionId, Operation};
+use crate::api::{Capabilities, Capability, ConnectionId, Feature, Operation};
 use crate::clock::Instant;
-use crate::config::Model;
+use crate::config::{Model, Rotation};
 use crate::connection::{Connection, HealthState};
 use crate::provider::Provider;
+
+/// The model of a request that leaves the choice to its feature's route.
+pub(super) use crate::api::execute::AUTO;
 
 /// What a request wants.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// A route's name, `provider/model`, or a bare model id.
+    /// A route's name, `provider/model`, a bare model id, or [`AUTO`].
     pub model: String,
+    /// What for; it may have a route of its own.
+    pub feature: Option<Feature>,
     /// The kind of call.
     pub operation: Option<Operation>,
     /// What the model must be able to do.
@@ -32,6 +37,36 @@ pub(super) struct Pool {
     /// What is known of the model, where it is listed.
     pub(super) facts: Option<Arc<Model>>,
     pub(super) tier: Arc<Tier>,
+    /// The order among the tier's connections.
+    pub(super) rotation: Rotation,
+    /// What the route asks for beyond the request.
+    pub(super) require: Capabilities,
+}
+
+impl Pool {
+    /// Why none of its connections may be tried with a request.
+    pub(super) fn why_none(&self, wanted: &Wanted) -> Option<Skip> {
+        if !self.provider.enabled {
+            return Some(Skip::ProviderDisabled);
+        }
+        if let Some(operation) = wanted.operation.filter(|operation| !self.provider.has(*operation)) {
+            return operation.capability().map(Skip::Lacks);
+        }
+        let facts = self.facts.as_ref()?;
+        let lacking = |needs| facts.capabilities.and_then(|has| has.missing(needs).next());
+        if let Some(lacking) = lacking(wanted.needs).or_else(|| lacking(self.require)) {
+            return Some(Skip::Lacks(lacking));
+        }
+        let too_large = facts.context_window.zip(wanted.tokens).is_some_and(|(window, tokens)| tokens > window);
+        too_large.then_some(Skip::TooLarge)
+    }
+
+    /// What a typical call costs here: three tokens in for one out, in pico-dollars. Of an unknown price nothing is known.
+    pub(super) fn price(&self) -> Option<u128> {
+        let rates = &self.facts.as_ref()?.price.as_ref()?.rates;
+        let tokens = rates.input?.0.saturating_mul(3).saturating_add(rates.output.unwrap_or_default().0);
+        Some(tokens)
+    }
 }
 
 /// Why a connection was passed over.

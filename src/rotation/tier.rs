@@ -3,102 +3,190 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::round::{Circle, Round};
+use crate::clock::Instant;
+use crate::config::Order;
 use crate::connection::Connection;
+use crate::provider::Provider;
 
-/// The longest round that weights may make: longer ones are scaled down.
-const ROUND_MAX: u64 = 1_024;
+/// How many of those whose turn is next are compared for the fewest running attempts: all, in most houses.
+const COMPARED: usize = 16;
 
-/// Connections of equal priority. Its round is worked out once, so that choosing takes no lock and allocates nothing.
+/// Whose turn it is. It outlives snapshots, so that a reload begins no round anew.
+pub(super) type Turn = AtomicUsize;
+
+/// Connections of equal priority. Rounds are worked out once, so that choosing takes no lock and allocates nothing.
 #[derive(Debug)]
-pub struct Tier {
+pub(super) struct Tier {
     /// The priority that they have.
-    pub priority: u32,
+    pub(super) priority: u32,
     /// The connections, by name.
-    pub connections: Vec<Arc<Connection>>,
-    /// One round of a smooth weighted round robin, as places in `connections`.
-    round: Vec<usize>,
-    turn: AtomicUsize,
+    pub(super) connections: Vec<Arc<Connection>>,
+    /// The default connection, which is always tried first.
+    first: Option<u32>,
+    /// The turns of the others that can be used as the snapshot has them.
+    round: Round,
+    /// The same by the keys of conversations; empty where no route asks for it.
+    circle: Circle,
+    /// Who comes when the others are gone: a weight of 0 first, and then what the snapshot rules out.
+    last: Vec<u32>,
+    turn: Arc<Turn>,
 }
 
 impl Tier {
-    /// A tier whose order begins anew. The default connection, where one is named, is always tried first.
-    pub fn new(priority: u32, connections: Vec<Arc<Connection>>, default: Option<&str>) -> Self {
-        let first = connections.iter().position(|one| Some(one.id.name.as_str()) == default);
-        let round = match first {
-            Some(first) => vec![first],
-            None => smooth_round(&connections.iter().map(|one| one.weight).collect::<Vec<_>>()),
-        };
-        Self { priority, connections, round, turn: AtomicUsize::new(0) }
-    }
-
-    /// The place in the round at which the next request begins.
-    pub fn turn(&self) -> usize {
-        self.turn.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// The connection at a step of a walk that began at `turn`: first the round from there, then those whose turn did
-    /// not come in it. A connection may come more than once; the walk skips what it has had.
-    pub fn at(&self, turn: usize, step: usize) -> Option<&Arc<Connection>> {
-        if step < self.round.len() {
-            let place = *self.round.get(turn.wrapping_add(step) % self.round.len())?;
-            return self.connections.get(place);
-        }
-        self.connections.get(step - self.round.len())
-    }
-}
-
-/// One round of the smooth weighted round robin that nginx made known: each step every connection gains its weight, the
-/// richest is chosen and pays the sum of all. A weight of 0 takes part only when the others are gone.
-fn smooth_round(weights: &[u32]) -> Vec<usize> {
-    let scaled = scale(weights);
-    let total: i64 = scaled.iter().sum();
-    let mut wealth = vec![0_i64; scaled.len()];
-    (0..total)
-        .filter_map(|_| {
-            for (one, weight) in wealth.iter_mut().zip(&scaled) {
-                *one += weight;
+    /// A tier whose turn goes on. The default connection, where one is named, is always tried first.
+    pub(super) fn new(
+        priority: u32,
+        mut connections: Vec<Arc<Connection>>,
+        provider: &Provider,
+        turn: Arc<Turn>,
+        sticky: bool,
+    ) -> Self {
+        connections.sort_by(|a, b| a.id.cmp(&b.id));
+        let default = provider.default_connection.as_ref();
+        let on = |one: &Connection| one.enabled && !one.lacks_secret(provider);
+        let (mut first, mut last, mut off, mut weights) = (None, Vec::new(), Vec::new(), Vec::new());
+        for (place, one) in (0_u32..).zip(&connections) {
+            let is_default = Some(&one.id.name) == default;
+            let weight = if is_default || !on(one) { 0 } else { one.weight };
+            weights.push(weight);
+            match weight {
+                _ if is_default => first = Some(place),
+                0 if on(one) => last.push(place),
+                0 => off.push(place),
+                _ => {}
             }
-            // Of equals the first: max_by_key would take the last.
-            let richest = wealth.iter().enumerate().rev().max_by_key(|(_, one)| **one).map(|(place, _)| place)?;
-            *wealth.get_mut(richest)? -= total;
-            Some(richest)
-        })
-        .collect()
-}
-
-/// Weights by their greatest common divisor, and below the longest round.
-fn scale(weights: &[u32]) -> Vec<i64> {
-    let divisor = weights.iter().copied().filter(|&weight| weight > 0).fold(0, gcd).max(1);
-    let sum: u64 = weights.iter().map(|&weight| u64::from(weight / divisor)).sum();
-    weights
-        .iter()
-        .map(|&weight| {
-            let weight = u64::from(weight / divisor);
-            let scaled = if sum > ROUND_MAX { (weight * ROUND_MAX / sum).max(u64::from(weight > 0)) } else { weight };
-            i64::try_from(scaled).unwrap_or(1)
-        })
-        .collect()
-}
-
-fn gcd(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn weights_are_kept_and_spread() {
-        assert_eq!(smooth_round(&[5, 1, 1]), [0, 0, 1, 0, 2, 0, 0]);
-        assert_eq!(smooth_round(&[10, 10]), [0, 1]);
-        assert_eq!(smooth_round(&[0, 3]), [1]);
-        assert!(smooth_round(&[0, 0]).is_empty());
+        }
+        last.append(&mut off);
+        let named = || (0_u32..).zip(&connections).zip(&weights);
+        let named = named().map(|((place, one), weight)| (place, one.id.name.as_str(), *weight));
+        let circle = if sticky { Circle::new(named) } else { Circle::default() };
+        Self { priority, first, round: Round::smooth(&weights), circle, last, turn, connections }
     }
 
-    #[test]
-    fn great_weights_make_no_great_round() {
-        let round = smooth_round(&[999, 1_000_000, 1]);
-        assert!(round.len() <= 1_026 && round.contains(&2), "{}", round.len());
+    /// The connections in the order of a walk that takes no turn.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = &Arc<Connection>> {
+        let round = (0..self.round.len()).filter_map(|step| self.round.at(0, step));
+        let places = self.first.into_iter().chain(round).chain(self.last.iter().copied());
+        places.filter_map(|place| self.connections.get(place as usize))
+    }
+
+    /// The place of a connection, without a walk to it.
+    pub(super) fn find(&self, id: &crate::api::ConnectionId) -> Option<&Arc<Connection>> {
+        let place = self.connections.binary_search_by(|one| one.id.cmp(id)).ok()?;
+        self.connections.get(place)
+    }
+}
+
+/// A walk through a tier: every connection once. It knows nothing of who can be used.
+#[derive(Debug, Clone)]
+pub(super) struct Walk {
+    order: Order,
+    key: Option<u64>,
+    start: usize,
+    /// Steps taken; the first is the default connection's.
+    step: usize,
+    /// Scores and places of those that are compared and still to come, the next one last.
+    window: [(u64, u32); COMPARED],
+    waiting: usize,
+    /// One that came before its turn.
+    early: Option<u32>,
+    chosen: bool,
+}
+
+impl Walk {
+    /// A walk that takes the tier's turn, or begins at a conversation's key.
+    pub(super) fn begin(tier: &Tier, order: Order, key: Option<u64>) -> Self {
+        let start = match key {
+            Some(key) => tier.circle.start(key),
+            None => tier.turn.fetch_add(1, Ordering::Relaxed),
+        };
+        let order = if key.is_some() { Order::RoundRobin } else { order };
+        Self { order, key, start, step: 0, window: [(0, 0); COMPARED], waiting: 0, early: None, chosen: false }
+    }
+
+    /// The next connection.
+    pub(super) fn next<'a>(&mut self, tier: &'a Tier, now: Instant) -> Option<&'a Arc<Connection>> {
+        if self.step == 0 {
+            self.step = 1;
+            if let Some(first) = tier.first {
+                return tier.connections.get(first as usize);
+            }
+        }
+        if self.waiting == 0 {
+            self.fill(tier, now);
+        }
+        self.waiting = self.waiting.checked_sub(1)?;
+        tier.connections.get(self.window.get(self.waiting)?.1 as usize)
+    }
+
+    /// Notes that the first connection was chosen. Those that had to be passed over had their turns: so unusable ones cost
+    /// the requests of one round no more than one look at each, however many they are.
+    pub(super) fn chosen(&mut self, tier: &Tier) {
+        let taken = self.step.saturating_sub(1).min(tier.round.len());
+        let over = taken.saturating_sub(if self.order == Order::LeastInFlight { COMPARED } else { 1 });
+        if !std::mem::replace(&mut self.chosen, true) && self.key.is_none() && over > 0 {
+            tier.turn.fetch_add(over, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the next few of the round, the best last.
+    fn fill(&mut self, tier: &Tier, now: Instant) {
+        match self.order {
+            Order::LeastInFlight => {
+                let score =
+                    |one: &Connection| u64::from(one.health.in_flight()) * (1 << 32) / u64::from(one.weight.max(1));
+                while self.waiting < COMPARED && (self.waiting == 0 || self.in_round(tier)) {
+                    let Some(place) = self.place(tier) else { break };
+                    self.wait(tier, place, score);
+                }
+            }
+            Order::LowestLatency => {
+                let score = |one: &Connection| one.pace.score(one.health.in_flight(), now);
+                let other = if self.step == 1 { tier.round.other(self.start) } else { None };
+                let Some(place) = self.place(tier) else { return };
+                self.wait(tier, place, score);
+                if let Some(other) = other.filter(|other| *other != place) {
+                    self.wait(tier, other, score);
+                    self.early = Some(other);
+                }
+            }
+            Order::RoundRobin | Order::Cheapest => {
+                let Some(place) = self.place(tier) else { return };
+                self.wait(tier, place, |_| 0);
+            }
+        }
+        let Some(window) = self.window.get_mut(..self.waiting) else { return };
+        // Of equals the one whose turn is first. So few are sorted without a buffer.
+        window.reverse();
+        window.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+    }
+
+    fn wait(&mut self, tier: &Tier, place: u32, score: impl Fn(&Connection) -> u64) {
+        let Some(one) = tier.connections.get(place as usize) else { return };
+        if let Some(seat) = self.window.get_mut(self.waiting) {
+            *seat = (score(one), place);
+            self.waiting += 1;
+        }
+    }
+
+    fn in_round(&self, tier: &Tier) -> bool {
+        self.step <= tier.round.len()
+    }
+
+    /// The place at the next step that has one.
+    fn place(&mut self, tier: &Tier) -> Option<u32> {
+        let round = if self.key.is_some() { &tier.circle.round } else { &tier.round };
+        loop {
+            let step = self.step.saturating_sub(1);
+            self.step += 1;
+            if step >= round.len() {
+                return tier.last.get(step - round.len()).copied();
+            }
+            match round.at(self.start, step) {
+                Some(place) if Some(place) != self.early => return Some(place),
+                _ => {}
+            }
+        }
     }
 }

@@ -38,7 +38,7 @@ async fn weights_are_kept_smoothly() {
         .connection("one:z", "priority = 2\nweight = 100")
         .start()
         .await;
-    assert_eq!(answered_by(&bursar, 8).await, "aabaaaba");
+    assert_eq!(answered_by(&bursar, 8).await, "abaaabaa");
     bursar.stop().await;
 }
 

@@ -5,6 +5,7 @@
 //! Bursar does not know passes through as the app wrote it.
 
 mod anthropic;
+mod conversation;
 pub mod edit;
 mod fields;
 mod form;
@@ -17,6 +18,7 @@ use std::ops::Range;
 
 use thiserror::Error;
 
+pub use conversation::conversation;
 use fields::Fields;
 pub use form::{boundary, scan_form};
 use members::Members;
