@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::tz::TimeZone;
 
 use crate::access::Access;
-use crate::api::ConnectionId;
+use crate::api::{ConnectionId, LimitGroup};
 use crate::config::{self, Catalogue};
 use crate::connection::health::Registry;
 use crate::connection::{Connection, ManagedBy};
@@ -113,6 +114,8 @@ fn declared<'a>(parts: &'a Parts<'_>) -> impl Iterator<Item = Connection> + 'a {
             weight: declared.weight,
             limits: declared.limits,
             limit_group: declared.limit_group.clone(),
+            account: declared.limit_group.as_ref().map(|group| parts.health.group(group)),
+            day_resets: day_resets(parts, &declared.id, declared.limit_group.as_ref()),
             headers: declared.settings.headers.iter().cloned().collect(),
             timeouts: declared.settings.timeouts,
             fault: declared.settings.fault.as_ref().map(fault).unwrap_or_default(),
@@ -150,6 +153,8 @@ fn stored<'a>(parts: &'a Parts<'_>, providers: &'a Providers) -> impl Iterator<I
             weight: stored.weight,
             limits: stored.limits,
             limit_group: stored.limit_group.clone(),
+            account: stored.limit_group.as_ref().map(|group| parts.health.group(group)),
+            day_resets: day_resets(parts, &stored.id, stored.limit_group.as_ref()),
             headers: settings.headers.iter().cloned().collect(),
             timeouts: settings.timeouts,
             fault: settings.fault.as_ref().map(fault).unwrap_or_default(),
@@ -162,6 +167,13 @@ fn stored<'a>(parts: &'a Parts<'_>, providers: &'a Providers) -> impl Iterator<I
             health,
         }
     })
+}
+
+/// Where the days of a connection's account begin: as its limit group says, else its provider.
+fn day_resets(parts: &Parts<'_>, id: &ConnectionId, group: Option<&LimitGroup>) -> TimeZone {
+    let group = group.and_then(|group| parts.catalogue.limit_groups.get(group)?.day_resets.clone());
+    let provider = || parts.catalogue.providers.values().find(|provider| provider.slug == id.provider);
+    group.or_else(|| provider().map(|provider| provider.day_resets.clone())).unwrap_or(TimeZone::UTC)
 }
 
 /// A stored connection's settings. They were checked when they were taken; what this version no longer takes is left out,

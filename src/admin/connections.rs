@@ -127,7 +127,7 @@ impl Admin {
             }
             // Whoever switches it on wants it to be tried, whatever was said of it before.
             if enables {
-                self.health.of(id).clear();
+                one.clear();
             }
             Ok::<_, Failure>(())
         })?;

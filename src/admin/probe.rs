@@ -85,6 +85,7 @@ pub async fn put_secret(
             secret: Some(sealed.clone()),
             secret_problem: None,
             health: Arc::default(),
+            account: None,
             generation: connection::Generation::default(),
             ..(*before.connection).clone()
         };
@@ -107,7 +108,7 @@ fn candidate(worker: &Worker, id: &ConnectionId) -> Result<Candidate, Failure> {
 
 pub(super) fn trial(provider: &Arc<Provider>, connection: &Arc<connection::Connection>) -> Candidate {
     let (provider, connection) = (Arc::clone(provider), Arc::clone(connection));
-    Candidate { provider, connection, model: "".into(), facts: None }
+    Candidate { provider, connection, model: "".into(), facts: None, pass: None }
 }
 
 /// Asks for the list of models with a connection, unless it has no secret to ask with.

@@ -47,7 +47,7 @@ pub use model::Model;
 pub use price::{Price, Rates, Tier};
 pub use problem::{Problem, Report};
 pub use provider::{OnTimeout, Provider};
-pub use rate_limit::{Counted, Figure, RateLimitHeader};
+pub use rate_limit::{Counted, Figure, RateLimitHeader, ResetFormat};
 pub use route::{Route, Target};
 pub use secret::SecretRef;
 pub use shape::{MODEL, Part, Paths, Template};

@@ -1,13 +1,15 @@
 //! Connections: one account or key at a provider, what the operator set for it, and how it has fared.
 
+pub mod day;
 pub mod health;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use jiff::tz::TimeZone;
 
-pub use health::{Generation, Health, HealthState};
+pub use health::{Account, Against, Ended, Generation, Health, HealthState, Stand};
 
 use crate::api::{ConnectionId, LimitGroup};
 use crate::config::{Limits, TimeoutOverrides};
@@ -45,6 +47,10 @@ pub struct Connection {
     pub limits: Limits,
     /// The account whose quota it shares.
     pub limit_group: Option<LimitGroup>,
+    /// What stands against that account; none: against the connection's own. Shared by all snapshots too.
+    pub account: Option<Arc<Account>>,
+    /// Where the account's days begin.
+    pub day_resets: TimeZone,
     /// Headers that its settings ask for.
     pub headers: HeaderMap,
     /// Timeouts of its own.

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::adapter::{Dialect, Invalid, ProviderError};
 use crate::api::{Capability, Code, Failure, Outcome};
 use crate::bounds;
-use crate::connection::ManagedBy;
-use crate::rotation::{Selection, Skip, Skipped};
+use crate::connection::{Against, ManagedBy};
+use crate::rotation::{Candidate, Selection, Skip, Skipped};
 use crate::upstream::TransportError;
 
 /// An attempt that was not answered.
@@ -115,6 +116,16 @@ impl Failed {
 }
 
 impl Failed {
+    /// The same with the time at which the candidate is back, where it is a limit that it hit.
+    #[must_use]
+    pub(super) fn returning(self, candidate: &Candidate, now: Instant) -> Self {
+        let limited = matches!(self.outcome, Outcome::RateShort | Outcome::RateDay);
+        match candidate.connection.against(&candidate.model, now).filter(|_| limited) {
+            Some(Against::Cooling { until, .. }) => Self { retry_after: Some(until.duration_since(now)), ..self },
+            _ => self,
+        }
+    }
+
     /// The text for the record and the log.
     pub fn noted(&self) -> &str {
         self.noted.as_deref().unwrap_or(&self.message)
@@ -168,24 +179,23 @@ impl Failures {
     }
 
     /// What the app is told: that it may come again, where any provider said so; else the first attempt's error.
-    pub(super) fn verdict(self, skipped: &[Skipped], asked: &str, selection: &Selection) -> Refused {
+    pub(super) fn verdict(self, skipped: &[Skipped], asked: &str, selection: &Selection, now: Instant) -> Refused {
         let limited = |failed: &&Failed| matches!(failed.outcome, Outcome::RateShort | Outcome::RateDay);
         let waits =
             self.0.iter().filter(limited).map(|failed| failed.retry_after.unwrap_or(bounds::RETRY_AFTER_DEFAULT));
         let count = self.0.len();
+        let back = || earliest(skipped).map(|until| until.saturating_duration_since(now));
         if let Some(wait) = waits.min() {
-            let seconds = wait.as_secs_f64().ceil().max(1.0);
+            let wait = back().map_or(wait, |back| wait.min(back));
             let text = self.0.iter().find(limited).map_or("", |failed| failed.message.as_str());
             let message = format!("every connection for {asked:?} is out of room ({}): {text}", attempts(count));
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a positive count of seconds"
-            )]
-            return Refused::Bursar(Failure::new(Code::RateLimited, message).retry_after(seconds as u64));
+            return Refused::Bursar(Failure::new(Code::RateLimited, message).retry_after(seconds(wait)));
         }
         let Some(first) = self.0.into_iter().next() else {
-            return Refused::Bursar(nothing_to_try(skipped, asked, selection));
+            return Refused::Bursar(match back() {
+                Some(wait) => cooling(asked, wait),
+                None => nothing_to_try(skipped, asked, selection),
+            });
         };
         match first.answer {
             Some(answer) if matches!(first.outcome, Outcome::Caller | Outcome::TooLarge) => Refused::Provider(answer),
@@ -200,6 +210,23 @@ impl Failures {
 
 fn attempts(count: usize) -> String {
     if count == 1 { "1 attempt".into() } else { format!("{count} attempts") }
+}
+
+/// When the first of those that were passed over is back.
+fn earliest(skipped: &[Skipped]) -> Option<Instant> {
+    skipped.iter().filter_map(|one| one.why.returns()).min()
+}
+
+/// A wait in whole seconds: whoever comes back then does not come too early.
+fn seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+/// Nothing can be tried, and something will be.
+fn cooling(asked: &str, wait: Duration) -> Failure {
+    let seconds = seconds(wait);
+    let message = format!("every connection for {asked:?} is cooling down after a limit; one is back in {seconds} s");
+    Failure::new(Code::RateLimited, message).retry_after(seconds)
 }
 
 /// Why nothing could be tried, by the reason that helps most.
@@ -223,6 +250,18 @@ fn nothing_to_try(skipped: &[Skipped], asked: &str, selection: &Selection) -> Fa
             Code::UpstreamAuth,
             format!("the provider refused the credential of {}: {}", one.connection, new_secret(one)),
         );
+    }
+    if let Some(one) = because(|why| *why == Skip::Parked) {
+        let id = &one.connection;
+        let message = format!(
+            "the account of {id} is out of money or quota: it is asked again every hour, and by `bursar connections test {id}`"
+        );
+        return Failure::new(Code::UpstreamQuota, message);
+    }
+    if let Some(one) = because(|why| matches!(why, Skip::NotForKey { .. })) {
+        let id = &one.connection;
+        let message = format!("{id} may not use this model, as its provider said: it is asked again within the hour");
+        return Failure::new(Code::UpstreamRefused, message);
     }
     let why = if let Some(one) = because(|why| *why == Skip::NeedsSecret) {
         format!("{} has no credential: {}", one.connection, new_secret(one))

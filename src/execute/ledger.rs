@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::time::Instant;
 
-use super::{Engine, failure, wire};
-use crate::adapter::{ProviderError, Seen};
+use super::{Engine, Failed, failure, wire};
+use crate::adapter::{Hints, ProviderError, Seen};
 use crate::api::usage::RecordId;
 use crate::api::{AppName, Feature, NanoUsd, Operation, Outcome, RequestId, Tokens, UsageRecord};
+use crate::connection::Ended;
 use crate::connection::health::InFlight;
 use crate::provider::price;
 use crate::rotation::Candidate;
@@ -56,6 +58,7 @@ struct Running {
     status: Option<u16>,
     ttft: Option<Duration>,
     seen: Seen,
+    hints: Hints,
     _permit: InFlight,
 }
 
@@ -139,14 +142,29 @@ impl Ledger {
             status: None,
             ttft: None,
             seen: Seen::default(),
+            hints: Hints::default(),
         });
     }
 
     /// Notes the head of the reply.
-    pub fn head(&mut self, status: u16) {
+    pub fn head(&mut self, status: u16, headers: &HeaderMap) {
         if let Some(running) = &mut self.running {
             running.status = Some(status);
+            let table = &running.candidate.provider.rate_limits;
+            running.hints = Hints::read(table, headers, self.engine.clock.wall_ms());
         }
+    }
+
+    /// Notes what a failure says of the provider's limits, and lets them say what it is: a rate limit is a daily one where
+    /// nothing is left of the day.
+    pub fn hinted(&mut self, mut failed: Failed) -> Failed {
+        if let Some(running) = &mut self.running {
+            running.hints.retry_after = failed.retry_after;
+            if failed.outcome == Outcome::RateShort && running.hints.day_exhausted().is_some() {
+                failed.outcome = Outcome::RateDay;
+            }
+        }
+        failed
     }
 
     /// Notes that for so long others were waited for.
@@ -179,8 +197,10 @@ impl Ledger {
     pub fn end(&mut self, outcome: Outcome, error: Option<&str>) {
         let Some(running) = self.running.take() else { return };
         let took = running.began.elapsed();
-        let connection = &running.candidate.connection;
-        connection.health.observe(connection.generation, outcome, self.engine.clock.wall_ms(), error);
+        let candidate = &running.candidate;
+        let (model, sent_at, hints) = (Some(candidate.model.as_ref()), running.began, &running.hints);
+        let ended = Ended { model, sent_at, outcome, message: error, hints };
+        candidate.connection.observe(&ended, self.engine.clock.both());
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.outcome = Some(outcome);
             attempt.status = running.status;

@@ -133,7 +133,8 @@ pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> 
         }
     }
     let outcome = if ledger.attempts().is_empty() { Outcome::Unavailable } else { Outcome::Transient };
-    let refused = failures.verdict(candidates.skipped(), &call.said.scan.model, &snapshot.selection);
+    let now = worker.engine.clock.now();
+    let refused = failures.verdict(candidates.skipped(), &call.said.scan.model, &snapshot.selection, now);
     Err(give_up(ledger, outcome, refused).await)
 }
 
@@ -143,7 +144,7 @@ fn next(candidates: &mut Candidates, ledger: &Ledger, fallback: bool) -> Option<
     if tried >= bounds::ATTEMPTS_MAX || (tried > 0 && !fallback) {
         return None;
     }
-    candidates.next()
+    candidates.next(ledger.engine().clock.now())
 }
 
 /// Tries one candidate, and once more where that may help. What failed comes back with the step that follows.
@@ -159,9 +160,10 @@ async fn try_candidate(
         ledger.begin(candidate);
         let failed = match attempt::attempt(worker, call, candidate, ledger).await {
             Ok(answered) => return Ok(answered),
-            Err(failed) => failed,
+            Err(failed) => ledger.hinted(failed),
         };
         ledger.end(failed.outcome, Some(failed.noted()));
+        let failed = failed.returning(candidate, ledger.engine().clock.now());
         let on_timeout = candidate.provider.on_timeout;
         let step = rotation::decide(failed.outcome, retries, first, on_timeout);
         if step != Step::Again {

@@ -11,6 +11,7 @@
 //! reserve       4 MiB to give up when the store must open on a full disk
 //! manifest      generation, count and sum of `state`, authenticated: what was acknowledged
 //! state/        connections, switches, lists of models, wrapped keys, and nothing else
+//! facts/        what stands against accounts and connections: cooldowns, parks, rejections
 //! usage/        segments of usage records, a directory for each UTC day or size bound
 //! ```
 //!
@@ -24,6 +25,7 @@ mod block;
 mod connections;
 mod database;
 mod disk;
+mod facts;
 mod files;
 mod keys;
 mod manifest;
@@ -43,6 +45,7 @@ use thiserror::Error;
 
 pub use connections::{Connections, StoredConnection};
 pub(crate) use disk::FreeBytes;
+pub use facts::{CoolingFact, Facts, FactsTable, ModelFact, ParkedFact, RejectedFact, Scope};
 pub use models::{ModelList, ModelLists};
 pub use record::RecordError;
 pub use switches::{ConnectionSwitch, ConnectionSwitches, ProviderSwitch, ProviderSwitches};
@@ -60,6 +63,7 @@ use state::State;
 pub struct Store {
     // Dropped in this order: the lock goes last.
     state: State,
+    facts: FactsTable,
     usage: Usage,
     notices: Notices,
     dir: PathBuf,
@@ -217,8 +221,11 @@ impl Store {
         let disk = Disk::new(dir, free).map_err(io)?;
         let state = State::open(&state::Paths::of(dir), master, disk.clone())?;
         let notices = Notices::default();
+        let facts_dir = dir.join("facts");
+        let facts = FactsTable::open(&facts_dir, disk.clone(), &notices);
+        let facts = facts.map_err(|error| OpenError::store(&facts_dir, error))?;
         let usage = Usage::open(&dir.join("usage"), disk, notices.clone())?;
-        Ok(Self { state, usage, notices, dir: dir.into(), _lock: lock })
+        Ok(Self { state, facts, usage, notices, dir: dir.into(), _lock: lock })
     }
 
     /// The state directory.
@@ -254,6 +261,11 @@ impl Store {
     /// The models that providers list.
     pub fn model_lists(&self) -> ModelLists<'_> {
         ModelLists::new(&self.state)
+    }
+
+    /// What stands against accounts and connections.
+    pub fn facts(&self) -> &FactsTable {
+        &self.facts
     }
 
     /// The records of usage.
