@@ -160,6 +160,8 @@ pub const NOT_FOR_KEY: Duration = Duration::from_secs(60 * 60);
 pub const MODELS_MARKED_MAX: usize = 1_000;
 /// How long changes of health gather before they are stored together.
 pub const FACTS_INTERVAL: Duration = Duration::from_millis(250);
+/// The pause between two tries to store them while the store takes nothing.
+pub const FACTS_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The time over which a breaker looks back.
 pub const BREAKER_WINDOW: Duration = Duration::from_secs(60);

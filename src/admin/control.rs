@@ -144,7 +144,10 @@ impl Admin {
         let (snapshot, cutting) = (snapshot.into(), AtomicBool::new(false));
         let engine = Engine { snapshot, vault, recorder, clock, durable_each, cutting, ids: Ids::new() };
         let (engine, declared) = (Arc::new(engine), Mutex::new(declared));
-        Ok(Self { engine, store, health, providers_file, paths, declared, published: watch::Sender::default() })
+        let published = watch::Sender::default();
+        let admin = Self { engine, store, health, providers_file, paths, declared, published };
+        admin.restore_facts()?;
+        Ok(admin)
     }
 
     /// Tells whenever another snapshot was published.

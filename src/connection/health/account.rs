@@ -125,7 +125,19 @@ impl Changes {
             waiting = self.wake.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         waiting.now = false;
-        Some(std::mem::take(&mut waiting.scopes))
+        let mut scopes = std::mem::take(&mut waiting.scopes);
+        scopes.sort();
+        scopes.dedup();
+        Some(scopes)
+    }
+
+    /// Takes scopes back that could not be stored, after a pause. Tells whether it makes sense to go on.
+    pub fn again(&self, scopes: Vec<Scope>) -> bool {
+        let waiting = self.waiting();
+        let paused = self.wake.wait_timeout_while(waiting, bounds::FACTS_RETRY_PAUSE, |waiting| !waiting.closed);
+        let mut waiting = paused.unwrap_or_else(PoisonError::into_inner).0;
+        waiting.scopes.extend(scopes);
+        !waiting.closed
     }
 
     /// Lets [`Changes::next`] come to an end.
