@@ -16,3 +16,6 @@ pub use decision::{Step, decide, pause};
 pub use pool::{Skip, Wanted};
 pub use selection::{Selection, SelectionError};
 pub use tier::Tier;
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ mod fake;
 mod fake_tests;
 mod faults;
 mod harness;
+mod health;
 mod layers;
 mod life;
 mod mended;
