@@ -157,7 +157,7 @@ pub const COOLDOWN_STORED_AT_ONCE: Duration = Duration::from_secs(10);
 /// How long a model is left alone that a credential may not use.
 pub const NOT_FOR_KEY: Duration = Duration::from_secs(60 * 60);
 /// Models of one account that cool, or are not for its key, at once: an app may make up names.
-pub const MODELS_MARKED_MAX: usize = 1_000;
+pub const MODELS_MARKED_MAX: usize = 500;
 /// How long changes of health gather before they are stored together.
 pub const FACTS_INTERVAL: Duration = Duration::from_millis(250);
 /// The pause between two tries to store them while the store takes nothing.

@@ -172,8 +172,8 @@ fn stored<'a>(parts: &'a Parts<'_>, providers: &'a Providers) -> impl Iterator<I
 /// Where the days of a connection's account begin: as its limit group says, else its provider.
 fn day_resets(parts: &Parts<'_>, id: &ConnectionId, group: Option<&LimitGroup>) -> TimeZone {
     let group = group.and_then(|group| parts.catalogue.limit_groups.get(group)?.day_resets.clone());
-    let provider = || parts.catalogue.providers.values().find(|provider| provider.slug == id.provider);
-    group.or_else(|| provider().map(|provider| provider.day_resets.clone())).unwrap_or(TimeZone::UTC)
+    let provider = || Some(parts.catalogue.providers.get(&id.provider)?.day_resets.clone());
+    group.or_else(provider).unwrap_or(TimeZone::UTC)
 }
 
 /// A stored connection's settings. They were checked when they were taken; what this version no longer takes is left out,

@@ -56,6 +56,9 @@ pub(super) async fn attempt(
 ) -> Result<Answered, Failed> {
     let timeouts = timeouts(call, candidate);
     let deadline = ledger.began() + timeouts.total;
+    if call.timeout.is_some() {
+        ledger.apps_deadline(deadline);
+    }
     let asked = wire::asked(call, candidate, ledger.engine().clock.wall_ms() / 1000);
     let request = wire::request(call, candidate, &asked, &ledger.engine().vault).map_err(unsayable)?;
     let first_byte = if asked.stream { timeouts.first_byte_streamed } else { timeouts.first_byte };

@@ -59,6 +59,8 @@ struct Running {
     ttft: Option<Duration>,
     seen: Seen,
     hints: Hints,
+    /// Where the app itself set one.
+    apps_deadline: Option<Instant>,
     _permit: InFlight,
 }
 
@@ -143,7 +145,15 @@ impl Ledger {
             ttft: None,
             seen: Seen::default(),
             hints: Hints::default(),
+            apps_deadline: None,
         });
+    }
+
+    /// Notes until when the app itself wants the attempt that runs to be over.
+    pub fn apps_deadline(&mut self, deadline: Instant) {
+        if let Some(running) = &mut self.running {
+            running.apps_deadline = Some(deadline);
+        }
     }
 
     /// Notes the head of the reply.
@@ -198,8 +208,15 @@ impl Ledger {
         let Some(running) = self.running.take() else { return };
         let took = running.began.elapsed();
         let candidate = &running.candidate;
-        let (model, sent_at, hints) = (Some(candidate.model.as_ref()), running.began, &running.hints);
-        let ended = Ended { model, sent_at, outcome, message: error, hints };
+        let ended = Ended {
+            model: Some(&candidate.model),
+            sent_at: running.began,
+            outcome,
+            message: error,
+            reached: running.status.is_some(),
+            cut_short: running.apps_deadline.is_some_and(|deadline| Instant::now() >= deadline),
+            hints: &running.hints,
+        };
         candidate.connection.observe(&ended, self.engine.clock.both());
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.outcome = Some(outcome);

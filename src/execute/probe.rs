@@ -39,7 +39,15 @@ pub async fn probe(worker: &Worker, candidate: &Candidate) -> Probe {
     };
     let now = worker.engine.clock.both();
     let hints = Hints::default();
-    let ended = Ended { model: None, sent_at: began, outcome, message: error.as_deref(), hints: &hints };
+    let ended = Ended {
+        model: None,
+        sent_at: began,
+        outcome,
+        message: error.as_deref(),
+        reached: status.is_some(),
+        cut_short: false,
+        hints: &hints,
+    };
     candidate.connection.observe(&ended, now);
     if outcome == Outcome::Ok {
         candidate.connection.passed(now);

@@ -215,3 +215,7 @@ impl Record for Facts {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "facts_tests.rs"]
+mod tests;

@@ -91,14 +91,14 @@ impl Breaker {
         }
     }
 
-    /// Takes in that an attempt failed through the provider or the way to it.
-    pub fn failed(&mut self, sent_at: Instant, now: Instant) {
+    /// Takes in that an attempt failed through the provider or the way to it. Tells whether that opened it.
+    pub fn failed(&mut self, sent_at: Instant, now: Instant) -> bool {
         if let Some(shut) = self.shut {
             // Those that were sent before it could be tried again tell nothing new.
             if sent_at >= shut.until {
                 self.open(now);
             }
-            return;
+            return false;
         }
         let recent = |last: Instant| now.saturating_duration_since(last) <= bounds::BREAKER_WINDOW;
         self.in_a_row = if self.last_failure.is_some_and(recent) { self.in_a_row + 1 } else { 1 };
@@ -109,6 +109,7 @@ impl Breaker {
         if self.in_a_row >= bounds::BREAKER_IN_A_ROW || many {
             self.open(now);
         }
+        self.shut.is_some()
     }
 
     /// Takes in that an attempt was answered as it should be.
@@ -187,7 +188,8 @@ mod tests {
 
     fn opened(begin: Instant) -> Breaker {
         let mut breaker = Breaker::default();
-        (0..5).for_each(|n| breaker.failed(begin + s(n), begin + s(n)));
+        let opens: Vec<_> = (0..5).map(|n| breaker.failed(begin + s(n), begin + s(n))).collect();
+        assert_eq!(opens, [false, false, false, false, true]);
         breaker
     }
 
@@ -214,7 +216,11 @@ mod tests {
             let mut breaker = Breaker::default();
             for n in 0..10 {
                 let at = begin + s(n * step);
-                if n % 2 == 0 { breaker.answered(at, at) } else { breaker.failed(at, at) }
+                if n % 2 == 0 {
+                    breaker.answered(at, at);
+                } else {
+                    breaker.failed(at, at);
+                }
             }
             breaker.stand(begin + s(9 * step))
         };

@@ -21,6 +21,11 @@ pub struct Ended<'a> {
     pub outcome: Outcome,
     /// Why it failed, sanitised.
     pub message: Option<&'a str>,
+    /// Whether the provider answered at all.
+    pub reached: bool,
+    /// Whether it ended because the app gave it no more time: that is nobody else's fault, and an impatient app must not
+    /// shut a connection for the others.
+    pub cut_short: bool,
     /// What the provider said of its limits.
     pub hints: &'a Hints,
 }
@@ -31,39 +36,45 @@ impl Connection {
         self.account.as_deref().unwrap_or(&self.health.own)
     }
 
-    /// What speaks against a model now, its breaker left out.
+    /// What speaks against a model now, its breaker left out. Where it shares an account, only its key is its own.
     pub fn against(&self, model: &str, now: Instant) -> Option<Against> {
         let own = self.health.own.against(model, now);
-        if self.account.is_some() { own.or_else(|| self.account().against(model, now)) } else { own }
+        match &self.account {
+            None => own,
+            Some(account) => {
+                own.filter(|why| matches!(why, Against::NotForKey { .. })).or_else(|| account.against(model, now))
+            }
+        }
     }
 
     /// Takes in how an attempt ended, with everything that it says of the connection and of its account.
     pub fn observe(&self, ended: &Ended<'_>, now: Now) {
         let Ended { outcome, message, sent_at, .. } = *ended;
-        self.health.observe(self.generation, outcome, now.wall_ms, message);
+        let newly_rejected = self.health.observe(self.generation, outcome, now.wall_ms, message);
         match effect(outcome) {
             Effect::Served => {
                 self.health.breaker(|breaker| breaker.answered(sent_at, now.at));
                 self.served(ended);
             }
-            Effect::Failed => self.health.breaker(|breaker| breaker.failed(sent_at, now.at)),
+            Effect::Failed if ended.cut_short => {}
+            Effect::Failed => {
+                if self.health.breaker(|breaker| breaker.failed(sent_at, now.at)) {
+                    tracing::warn!(connection = %self.id, "it fails too often, and is left alone for a while");
+                }
+            }
             Effect::CoolShort => self.cool(ended, self.short(ended.hints), now),
             Effect::CoolDay => self.cool(ended, self.day(ended.hints, now), now),
-            Effect::Park => {
-                let account = self.account();
-                account.change(|standing| standing.park(message.unwrap_or(outcome.name()), now.at));
-                account.report(Soon::Now);
-            }
-            Effect::Reject => self.health.own.report(Soon::Now),
-            Effect::Bar => {
-                if let Some(model) = ended.model {
-                    self.health.own.change(|standing| standing.bar(model, now.at));
+            Effect::Park => self.park(message.unwrap_or(outcome.name()), now),
+            Effect::Reject => {
+                if newly_rejected {
+                    tracing::warn!(connection = %self.id, "its provider refuses the secret: it is not used any more");
                     self.health.own.report(Soon::Now);
                 }
             }
+            Effect::Bar => self.bar(ended, now),
             Effect::None => {}
         }
-        if shows_life(outcome) {
+        if ended.reached && shows_life(outcome) {
             self.health.breaker(|breaker| breaker.alive(sent_at));
         }
         // What is used up now will refuse the next request, whether this one was served or not.
@@ -90,6 +101,20 @@ impl Connection {
             self.account().change(|standing| *standing = Default::default());
             self.account().report(Soon::Now);
         }
+    }
+
+    fn park(&self, reason: &str, now: Now) {
+        let account = self.account();
+        if account.change(|standing| standing.park(reason, now.at)) {
+            tracing::warn!(connection = %self.id, reason, "its account is out of money or quota, and is parked");
+        }
+        account.report(Soon::Now);
+    }
+
+    fn bar(&self, ended: &Ended<'_>, now: Now) {
+        let Some(model) = ended.model else { return };
+        self.health.own.change(|standing| standing.bar(model, now.at));
+        self.health.own.report(Soon::Tick);
     }
 
     fn served(&self, ended: &Ended<'_>) {

@@ -97,9 +97,9 @@ impl Standing {
         cooldown.until
     }
 
-    /// The account is out of money or quota.
-    pub fn park(&mut self, reason: &str, now: Instant) {
-        self.parked.get_or_insert_with(|| Parked { since: now, reason: reason.to_owned() }).since = now;
+    /// The account is out of money or quota. Tells whether that is new.
+    pub fn park(&mut self, reason: &str, now: Instant) -> bool {
+        self.parked.replace(Parked { since: now, reason: reason.to_owned() }).is_none()
     }
 
     /// A model is not for the credential.
@@ -138,7 +138,7 @@ impl Standing {
     /// What of it is to outlive the process.
     pub fn facts(&self, now: Now) -> Facts {
         let models = self.models.iter().filter(|(_, marks)| marks.until().is_some_and(|until| until > now.at));
-        let fact = |(model, marks): (&Box<str>, &Marks)| ModelFact {
+        let models = models.map(|(model, marks)| ModelFact {
             model: model.to_string(),
             cooling: marks.cooling.filter(|one| one.until > now.at).map(|one| CoolingFact {
                 began_ms: now.wall_of(one.began),
@@ -147,12 +147,12 @@ impl Standing {
                 said: one.said,
             }),
             barred_until_ms: marks.barred.filter(|(_, until)| *until > now.at).map(|(_, until)| now.wall_of(until)),
-        };
+        });
         let parked = self.parked.as_ref();
         Facts {
             parked: parked.map(|one| ParkedFact { since_ms: now.wall_of(one.since), reason: one.reason.clone() }),
             rejected: None,
-            models: models.map(fact).collect(),
+            models: models.collect(),
         }
     }
 

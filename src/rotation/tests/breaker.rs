@@ -89,3 +89,23 @@ fn choosing_among_many_of_which_one_stands_is_quick_and_right() {
     }
     assert_eq!(offered(&house, begin), ["one:c19"]);
 }
+
+#[test]
+fn an_impatient_app_shuts_no_connection_and_what_never_went_out_opens_none() {
+    let (house, begin) = (house(2, ""), Instant::now());
+    let (now, hints) = (wall(begin, begin), Hints::default());
+    let one = house.connections.values().next().unwrap();
+    let attempt = |outcome, reached, cut_short| {
+        one.observe(
+            &Ended { model: Some("m"), sent_at: begin, outcome, message: None, reached, cut_short, hints: &hints },
+            now,
+        );
+    };
+    (0..20).for_each(|_| attempt(Outcome::Timeout, false, true));
+    assert_eq!(offered(&house, begin).len(), 2);
+    (0..20).for_each(|_| attempt(Outcome::Timeout, false, false));
+    attempt(Outcome::Caller, false, false);
+    assert_eq!(offered(&house, begin), ["one:c01"], "a request that could not be said reached nobody");
+    attempt(Outcome::Caller, true, false);
+    assert_eq!(offered(&house, begin).len(), 2, "whoever refuses is there");
+}

@@ -138,7 +138,15 @@ impl World {
                 let sent_at = Instant::now();
                 let (outcome, hint, healthy) = self.attempt(&candidate, deadline).await;
                 let hints = Hints::default().after(hint);
-                let ended = Ended { model: Some("m"), sent_at, outcome, message: None, hints: &hints };
+                let ended = Ended {
+                    model: Some("m"),
+                    sent_at,
+                    outcome,
+                    message: None,
+                    reached: true,
+                    cut_short: false,
+                    hints: &hints,
+                };
                 candidate.connection.observe(&ended, wall(self.begin, Instant::now()));
                 self.count(|all| all.attempts += 1);
                 if outcome == Outcome::Ok {

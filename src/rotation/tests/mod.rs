@@ -66,6 +66,14 @@ fn wall(begin: Instant, now: Instant) -> Now {
 /// Takes in how an attempt ended that was sent and came back at one moment.
 fn ended(house: &Snapshot, id: &str, outcome: Outcome, hint: Option<Duration>, now: Now) {
     let hints = Hints::default().after(hint);
-    let ended = Ended { model: Some("m"), sent_at: now.at, outcome, message: Some("why"), hints: &hints };
+    let ended = Ended {
+        model: Some("m"),
+        sent_at: now.at,
+        outcome,
+        message: Some("why"),
+        reached: true,
+        cut_short: false,
+        hints: &hints,
+    };
     house.connections[&id.parse::<crate::api::ConnectionId>().unwrap()].observe(&ended, now);
 }
