@@ -189,7 +189,48 @@ pub const RETRY_PAUSE: Duration = Duration::from_millis(250);
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// What `Retry-After` says where no provider gave a hint.
-pub const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(15);
+pub const RETRY_AFTER_DEFAULT: Duration = COOLDOWN_GUESS;
+
+/// The shortest time that a provider's hint makes a connection cool: a hint of nothing would be a loop.
+pub const HINT_MIN: Duration = Duration::from_secs(1);
+/// The longest time for which a provider's hint is believed: longer ones are mistakes, and nobody would notice them.
+pub const HINT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a connection cools after a rate limit without a hint; it doubles while the next tries fail too.
+pub const COOLDOWN_GUESS: Duration = Duration::from_secs(15);
+/// The longest such time.
+pub const COOLDOWN_GUESS_MAX: Duration = Duration::from_secs(120);
+/// The longest time to a provider's daily reset: a day that daylight saving makes an hour longer, and some room.
+pub const COOLDOWN_DAY_MAX: Duration = Duration::from_secs(26 * 60 * 60);
+/// Cooldowns from this length on are stored at once; shorter ones gather for a moment.
+pub const COOLDOWN_STORED_AT_ONCE: Duration = Duration::from_secs(10);
+/// How long a model is left alone that a credential may not use.
+pub const NOT_FOR_KEY: Duration = Duration::from_secs(60 * 60);
+/// Models of one account that cool, or are not for its key, at once: an app may make up names.
+pub const MODELS_MARKED_MAX: usize = 500;
+/// How long changes of health gather before they are stored together.
+pub const FACTS_INTERVAL: Duration = Duration::from_millis(250);
+/// The pause between two tries to store them while the store takes nothing.
+pub const FACTS_RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// The time over which a breaker looks back.
+pub const BREAKER_WINDOW: Duration = Duration::from_secs(60);
+/// Failures in a row that open a breaker.
+pub const BREAKER_IN_A_ROW: u32 = 5;
+/// Attempts in its window below which a breaker makes nothing of the share that failed.
+pub const BREAKER_ATTEMPTS_MIN: u32 = 10;
+/// How long a breaker stays open at first; it doubles while probes fail.
+pub const BREAKER_OPEN: Duration = Duration::from_secs(15);
+/// The longest time that it stays open.
+pub const BREAKER_OPEN_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// How often it is looked whether a connection is to be probed.
+pub const PROBER_LOOK_INTERVAL: Duration = Duration::from_secs(60);
+/// How often a parked account is probed.
+pub const PARKED_PROBE_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// The first pause before a rejected credential is probed; it doubles.
+pub const REJECTED_PROBE_PAUSE: Duration = Duration::from_secs(5 * 60);
+/// The longest such pause: a key that is refused for days will hardly be taken tomorrow.
+pub const REJECTED_PROBE_PAUSE_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 /// How long a stream may linger after it has said that it is over.
 pub const AFTER_TERMINAL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -216,6 +257,8 @@ pub const STATE_CACHE_BYTES: u64 = 16 * MIB as u64;
 pub const USAGE_CACHE_BYTES: u64 = 32 * MIB as u64;
 /// Bytes of the database's cache for day counters: a small record for each scope.
 pub const COUNTERS_CACHE_BYTES: u64 = 4 * MIB as u64;
+/// Bytes of the database's cache for facts: a record for each account that something stands against.
+pub const FACTS_CACHE_BYTES: u64 = 4 * MIB as u64;
 /// The time that opening a database may take: a damaged one may hang, and a segment at its bound takes a tenth of this
 /// from a slow disk.
 pub const STORE_OPEN_TIMEOUT: Duration = Duration::from_secs(10);

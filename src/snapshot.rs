@@ -121,6 +121,8 @@ fn declared<'a>(parts: &'a Parts<'_>) -> impl Iterator<Item = Connection> + 'a {
             limits: declared.limits,
             limit_group: declared.limit_group.clone(),
             quotas: quotas(parts, &declared.id, (&declared.limits, &declared.models), declared.limit_group.as_ref()),
+            account: declared.limit_group.as_ref().map(|group| parts.health.group(group)),
+            day_resets: day_resets(parts, &declared.id, declared.limit_group.as_ref()),
             headers: declared.settings.headers.iter().cloned().collect(),
             timeouts: declared.settings.timeouts,
             fault: declared.settings.fault.as_ref().map(fault).unwrap_or_default(),
@@ -160,6 +162,8 @@ fn stored<'a>(parts: &'a Parts<'_>, providers: &'a Providers) -> impl Iterator<I
             limits: stored.limits,
             limit_group: stored.limit_group.clone(),
             quotas: quotas(parts, &stored.id, (&stored.limits, &BTreeMap::new()), stored.limit_group.as_ref()),
+            account: stored.limit_group.as_ref().map(|group| parts.health.group(group)),
+            day_resets: day_resets(parts, &stored.id, stored.limit_group.as_ref()),
             headers: settings.headers.iter().cloned().collect(),
             timeouts: settings.timeouts,
             fault: settings.fault.as_ref().map(fault).unwrap_or_default(),
@@ -182,9 +186,16 @@ fn quotas(
     (limits, models): (&Limits, &BTreeMap<String, Limits>),
     group: Option<&LimitGroup>,
 ) -> Quotas {
-    let zone = parts.catalogue.providers.get(&id.provider).map_or(TimeZone::UTC, |one| one.day_resets.clone());
+    let zone = day_resets(parts, id, group);
     let group = group.and_then(|group| parts.catalogue.limit_groups.get_key_value(group));
     Quotas::new(parts.admission, (id, limits, models), group, &zone)
+}
+
+/// Where the days of a connection's account begin: as its limit group says, else its provider.
+fn day_resets(parts: &Parts<'_>, id: &ConnectionId, group: Option<&LimitGroup>) -> TimeZone {
+    let group = group.and_then(|group| parts.catalogue.limit_groups.get(group)?.day_resets.clone());
+    let provider = || Some(parts.catalogue.providers.get(&id.provider)?.day_resets.clone());
+    group.or_else(provider).unwrap_or(TimeZone::UTC)
 }
 
 /// A stored connection's settings. They were checked when they were taken; what this version no longer takes is left out,

@@ -2,14 +2,12 @@
 //!
 //! Signals are the providers' documented codes, never the wording of a message, with one exception that is named below.
 
-use std::time::Duration;
-
 use http::HeaderMap;
-use jiff::fmt::rfc2822;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::ProviderError;
+use super::hints::retry_after;
 use super::text::sanitise;
 use crate::api::Outcome;
 
@@ -161,17 +159,6 @@ impl OpenAiError {
     }
 }
 
-/// `retry-after-ms`, else `Retry-After`: seconds, or a date, which is compared with the reply's own.
-pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    let number = |name: &str| text(name)?.parse::<f64>().ok();
-    let date = |name: &str| rfc2822::parse(text(name)?).ok().map(|date| date.timestamp());
-    let until_date = || Some(date("retry-after")?.duration_since(date("date")?).as_secs_f64());
-    let seconds =
-        number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number("retry-after")).or_else(until_date)?;
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,27 +207,5 @@ mod tests {
         assert_eq!(message(r#"{"detail":"from a framework"}"#), "from a framework");
         assert_eq!(message(r#"{"error":{"message":{"deep":1}}}"#), r#"{"deep":1}"#);
         assert_eq!(message("garbage"), "the provider answered with status 400");
-    }
-
-    #[test]
-    fn hints_are_read_in_both_units() {
-        let mut headers = HeaderMap::new();
-        headers.insert("retry-after", "3".parse().unwrap());
-        assert_eq!(retry_after(&headers), Some(Duration::from_secs(3)));
-        headers.insert("retry-after-ms", "250".parse().unwrap());
-        assert_eq!(retry_after(&headers), Some(Duration::from_millis(250)));
-        headers.insert("retry-after-ms", "-1".parse().unwrap());
-        assert_eq!(retry_after(&headers), None);
-    }
-
-    #[test]
-    fn a_date_is_a_hint_where_the_reply_is_dated() {
-        let mut headers = HeaderMap::new();
-        headers.insert("retry-after", "Sun, 22 Nov 2026 08:00:41 GMT".parse().unwrap());
-        assert_eq!(retry_after(&headers), None, "nobody knows what time it is there");
-        headers.insert("date", "Sun, 22 Nov 2026 08:00:00 GMT".parse().unwrap());
-        assert_eq!(retry_after(&headers), Some(Duration::from_secs(41)));
-        headers.insert("date", "Sun, 22 Nov 2026 09:00:00 GMT".parse().unwrap());
-        assert_eq!(retry_after(&headers), None);
     }
 }

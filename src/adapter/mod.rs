@@ -10,6 +10,7 @@ pub mod anthropic;
 pub mod body;
 pub mod classify;
 pub mod gemini;
+pub mod hints;
 pub mod hub;
 pub mod ingress;
 pub mod openai;
@@ -306,3 +307,4 @@ pub fn kinds() -> Vec<&'static KindFacts> {
 
 #[doc(inline)]
 pub use crate::config::KindFacts;
+pub use hints::{Hints, Remaining};

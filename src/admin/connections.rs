@@ -33,7 +33,8 @@ impl Admin {
     /// The connections that a filter lets through.
     pub fn connections(&self, filter: &ConnectionFilter) -> ConnectionList {
         let snapshot = self.engine.snapshot.load();
-        let all = snapshot.connections.values().map(|one| view::connection(&snapshot, one));
+        let now = self.engine.clock.both();
+        let all = snapshot.connections.values().map(|one| view::connection(&snapshot, one, now));
         let mut connections: Vec<Connection> = all.filter(|one| filter.takes(one)).collect();
         if filter.by_priority {
             connections.sort_by(|a, b| (&a.provider, a.priority, &a.name).cmp(&(&b.provider, b.priority, &b.name)));
@@ -48,13 +49,14 @@ impl Admin {
     pub fn connection(&self, id: &ConnectionId) -> Result<Connection, Failure> {
         let snapshot = self.engine.snapshot.load();
         let one = snapshot.connections.get(id).ok_or_else(|| unknown(id))?;
-        Ok(view::connection(&snapshot, one))
+        Ok(view::connection(&snapshot, one, self.engine.clock.both()))
     }
 
     /// The health of all connections.
     pub fn health(&self) -> HealthList {
         let snapshot = self.engine.snapshot.load();
-        let shown = snapshot.connections.values().map(|one| view::connection_health(&snapshot, one));
+        let now = self.engine.clock.both();
+        let shown = snapshot.connections.values().map(|one| view::connection_health(&snapshot, one, now));
         HealthList { connections: shown.collect() }
     }
 
@@ -127,7 +129,7 @@ impl Admin {
             }
             // Whoever switches it on wants it to be tried, whatever was said of it before.
             if enables {
-                self.health.of(id).clear();
+                one.clear();
             }
             Ok::<_, Failure>(())
         })?;

@@ -152,7 +152,10 @@ impl Admin {
         let (snapshot, cutting) = (snapshot.into(), AtomicBool::new(false));
         let engine = Engine { snapshot, vault, recorder, clock, admission, durable_each, cutting, ids: Ids::new() };
         let (engine, declared) = (Arc::new(engine), Mutex::new(declared));
-        Ok(Self { engine, store, health, memory, providers_file, paths, declared, published: watch::Sender::default() })
+        let published = watch::Sender::default();
+        let admin = Self { engine, store, health, memory, providers_file, paths, declared, published };
+        admin.restore_facts()?;
+        Ok(admin)
     }
 
     fn outlives(&self) -> Outlives<'_> {

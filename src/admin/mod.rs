@@ -7,6 +7,7 @@ mod connections;
 mod control;
 mod counters;
 mod difference;
+mod facts;
 mod failure;
 mod models;
 mod probe;
@@ -19,7 +20,7 @@ mod view;
 pub use connections::ConnectionFilter;
 pub use control::{Admin, Paths, Reloaded, StartError};
 pub use models::{Listing, fetch_models};
-pub use probe::{check_all, check_provider, put_secret, test};
+pub use probe::{Doubt, check_all, check_provider, put_secret, test};
 pub use status::Process;
 
 use crate::api::{Code, Failure};

@@ -2,6 +2,7 @@
 //!
 //! These run on a worker, because its way upstream is there; what blocks is sent to threads that may wait.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
@@ -13,10 +14,40 @@ use super::{failure, models};
 use crate::api::admin::{CheckReport, Connection, PutSecret, TestResult};
 use crate::api::{Code, ConnectionId, Failure, Outcome, ProviderSlug};
 use crate::bounds;
-use crate::connection;
+use crate::connection::{self, HealthState};
 use crate::execute::{self, Worker};
 use crate::provider::Provider;
 use crate::rotation::Candidate;
+
+/// Why a connection is to be asked whether it is there again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// Its account was out of money or quota.
+    Parked,
+    /// Its credential was refused.
+    Rejected,
+}
+
+impl Admin {
+    /// The connections that could be used but for this. One for each parked account is enough.
+    pub fn doubtful(&self) -> Vec<(ConnectionId, Doubt)> {
+        let snapshot = self.engine.snapshot.load();
+        let mut groups = BTreeSet::new();
+        let mut doubt = |one: &connection::Connection| {
+            let provider = snapshot.selection.provider(one.id.provider.as_str())?;
+            if !provider.enabled || !one.enabled || one.lacks_secret(provider) {
+                return None;
+            }
+            if one.health.state() == HealthState::Rejected {
+                return Some(Doubt::Rejected);
+            }
+            let parked = one.account().is_parked();
+            let first = parked && one.limit_group.as_ref().is_none_or(|group| groups.insert(group.clone()));
+            first.then_some(Doubt::Parked)
+        };
+        snapshot.connections.values().filter_map(|one| Some((one.id.clone(), doubt(one)?))).collect()
+    }
+}
 
 /// Tests one connection.
 ///
@@ -85,6 +116,7 @@ pub async fn put_secret(
             secret: Some(sealed.clone()),
             secret_problem: None,
             health: Arc::default(),
+            account: None,
             generation: connection::Generation::default(),
             ..(*before.connection).clone()
         };
@@ -107,7 +139,7 @@ fn candidate(worker: &Worker, id: &ConnectionId) -> Result<Candidate, Failure> {
 
 pub(super) fn trial(provider: &Arc<Provider>, connection: &Arc<connection::Connection>) -> Candidate {
     let (provider, connection) = (Arc::clone(provider), Arc::clone(connection));
-    Candidate { provider, connection, model: "".into(), facts: None }
+    Candidate { provider, connection, model: "".into(), facts: None, pass: None }
 }
 
 /// Asks for the list of models with a connection, unless it has no secret to ask with.

@@ -6,8 +6,9 @@ use crate::api::admin::{
 };
 use crate::api::money::{UsdEach, UsdPerMillion};
 use crate::api::{Moment, Operation, PicoUsd};
+use crate::clock::{Instant, Now};
 use crate::config::{Model, Price, Problem, Rates, Report};
-use crate::connection::{self, Connection};
+use crate::connection::{self, Connection, Stand};
 use crate::provider::Provider;
 use crate::snapshot::Snapshot;
 
@@ -76,7 +77,7 @@ fn rates(rates: &Rates) -> PriceRates {
 }
 
 /// A connection, without its secret.
-pub(super) fn connection(snapshot: &Snapshot, one: &Connection) -> admin::Connection {
+pub(super) fn connection(snapshot: &Snapshot, one: &Connection, now: Now) -> admin::Connection {
     let provider = snapshot.selection.provider(one.id.provider.as_str());
     admin::Connection {
         id: one.id.clone(),
@@ -84,7 +85,7 @@ pub(super) fn connection(snapshot: &Snapshot, one: &Connection) -> admin::Connec
         name: one.id.name.clone(),
         status: ConnectionStatus::of(one.enabled),
         provider_enabled: provider.is_some_and(|provider| provider.enabled),
-        health: health(one, provider.map(AsRef::as_ref)),
+        health: health(one, provider.map(AsRef::as_ref), now),
         secret: SecretInfo { set: one.secret.is_some(), hint: one.secret_hint().map(Into::into) },
         priority: one.priority,
         weight: one.weight,
@@ -101,25 +102,25 @@ pub(super) fn connection(snapshot: &Snapshot, one: &Connection) -> admin::Connec
 }
 
 /// A connection's health, beside the switches that concern it.
-pub(super) fn connection_health(snapshot: &Snapshot, one: &Connection) -> ConnectionHealth {
+pub(super) fn connection_health(snapshot: &Snapshot, one: &Connection, now: Now) -> ConnectionHealth {
     let provider = snapshot.selection.provider(one.id.provider.as_str());
     ConnectionHealth {
         id: one.id.clone(),
         status: ConnectionStatus::of(one.enabled),
         provider_enabled: provider.is_some_and(|provider| provider.enabled),
-        usable: snapshot.selection.is_usable(one),
-        health: health(one, provider.map(AsRef::as_ref)),
+        usable: snapshot.selection.is_usable(one) && !matches!(one.health.stand(now.at), Stand::Open { .. }),
+        health: health(one, provider.map(AsRef::as_ref), now),
     }
 }
 
-fn health(one: &Connection, provider: Option<&Provider>) -> admin::Health {
+fn health(one: &Connection, provider: Option<&Provider>, now: Now) -> admin::Health {
     let observed = one.health.observed();
-    let (state, reason) = state(one, provider);
+    let (state, reason, until) = state(one, provider, now);
     let last_error = observed.last_error;
     admin::Health {
         state,
         reason,
-        until: None,
+        until: until.map(|until| Moment(now.wall_of(until))),
         last_used_at: observed.last_used_ms.map(Moment),
         last_error_at: last_error.as_ref().map(|error| Moment(error.at_ms)),
         last_error: last_error.map(|error| error.message),
@@ -130,23 +131,45 @@ fn health(one: &Connection, provider: Option<&Provider>) -> admin::Health {
     }
 }
 
-/// What stands against a connection, and why.
-fn state(one: &Connection, provider: Option<&Provider>) -> (HealthState, Option<String>) {
+/// What stands against a connection, why, and until when: the most lasting first.
+fn state(one: &Connection, provider: Option<&Provider>, now: Now) -> (HealthState, Option<String>, Option<Instant>) {
     let Some(provider) = provider else {
         let reason = format!("provider {} is no longer declared", one.id.provider);
-        return (HealthState::NeedsSecret, Some(reason));
+        return (HealthState::NeedsSecret, Some(reason), None);
     };
     let no_secret = || one.secret_problem.clone().unwrap_or_else(|| "no secret is set".into());
     if one.lacks_secret(provider) {
-        return (HealthState::NeedsSecret, Some(no_secret()));
+        return (HealthState::NeedsSecret, Some(no_secret()), None);
     }
     match one.health.state() {
-        connection::HealthState::Ok => (HealthState::Ok, None),
-        connection::HealthState::NeedsSecret => (HealthState::NeedsSecret, Some(no_secret())),
+        connection::HealthState::Ok => passing(one, now),
+        connection::HealthState::NeedsSecret => (HealthState::NeedsSecret, Some(no_secret()), None),
         connection::HealthState::Rejected => {
             let said = one.health.observed().last_error.map(|error| error.message);
-            (HealthState::Rejected, Some(said.unwrap_or_else(|| "the provider refused the secret".into())))
+            (HealthState::Rejected, Some(said.unwrap_or_else(|| "the provider refused the secret".into())), None)
         }
+    }
+}
+
+/// What stands against a connection whose secret is not refused.
+fn passing(one: &Connection, now: Now) -> (HealthState, Option<String>, Option<Instant>) {
+    let account = one.account().read();
+    if let Some(reason) = account.parked() {
+        return (HealthState::Parked, Some(reason.to_owned()), None);
+    }
+    let failing = || Some(format!("{} failures in a row", one.health.observed().consecutive_failures));
+    match one.health.stand(now.at) {
+        Stand::Open { until } => return (HealthState::Open, failing(), Some(until)),
+        Stand::HalfOpen => return (HealthState::HalfOpen, failing(), None),
+        Stand::Closed => {}
+    }
+    if let Some((model, until)) = account.cooling(now.at).max_by_key(|(_, until)| *until) {
+        return (HealthState::Cooling, Some(format!("a rate limit of {model}")), Some(until));
+    }
+    drop(account);
+    match one.health.own().read().barred(now.at).max_by_key(|(_, until)| *until) {
+        Some((model, until)) => (HealthState::Ok, Some(format!("not for {model}")), Some(until)),
+        None => (HealthState::Ok, None, None),
     }
 }
 

@@ -29,8 +29,18 @@ impl Health {
 }
 
 fn table(connections: &[ConnectionHealth], now_ms: i64) -> Table {
-    let columns =
-        ["connection", "health", "until", "last_used", "successes", "errors", "in_a_row", "in_flight", "reason"];
+    let columns = [
+        "connection",
+        "health",
+        "until",
+        "last_used",
+        "last_error",
+        "successes",
+        "errors",
+        "in_a_row",
+        "in_flight",
+        "reason",
+    ];
     let mut table = Table::new(columns, "no connections yet: `bursar credentials set openai` adds one");
     for one in connections {
         let health = &one.health;
@@ -39,6 +49,7 @@ fn table(connections: &[ConnectionHealth], now_ms: i64) -> Table {
             overall(one),
             ahead(health.until, now_ms),
             ago(health.last_used_at, now_ms),
+            ago(health.last_error_at, now_ms),
             Cell::number(health.successes),
             Cell::number(health.errors),
             Cell::number(health.consecutive_failures),
@@ -122,7 +133,7 @@ mod tests {
                 reason: reason.map(Into::into),
                 until: until.map(Moment),
                 last_used_at: Some(Moment(NOW_MS - 5_000)),
-                last_error_at: None,
+                last_error_at: (state == HealthState::Cooling).then_some(Moment(NOW_MS - 5_000)),
                 last_error: None,
                 successes: 1_204,
                 errors: 3,
@@ -136,10 +147,10 @@ mod tests {
             one("gemini:main", HealthState::NeedsSecret, Some("no secret is set"), None),
         ];
         insta::assert_snapshot!(table(&all, NOW_MS).to_text(false), @r"
-        CONNECTION     HEALTH             UNTIL    LAST USED  SUCCESSES  ERRORS  IN A ROW  IN FLIGHT  REASON
-        openai:main    ok                 -        5 s ago         1204       3         0          2  -
-        openai:second  cooling            in 30 s  5 s ago         1204       3         0          2  429: slow down
-        gemini:main    provider disabled  -        5 s ago         1204       3         0          2  no secret is set
+        CONNECTION     HEALTH             UNTIL    LAST USED  LAST ERROR  SUCCESSES  ERRORS  IN A ROW  IN FLIGHT  REASON
+        openai:main    ok                 -        5 s ago    -                1204       3         0          2  -
+        openai:second  cooling            in 30 s  5 s ago    5 s ago          1204       3         0          2  429: slow down
+        gemini:main    provider disabled  -        5 s ago    -                1204       3         0          2  no secret is set
         ");
     }
 

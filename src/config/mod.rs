@@ -48,7 +48,7 @@ pub use model::Model;
 pub use price::{Price, Rates, Tier};
 pub use problem::{Problem, Report};
 pub use provider::{OnTimeout, Provider};
-pub use rate_limit::{Counted, Figure, RateLimitHeader};
+pub use rate_limit::{Counted, Figure, RateLimitHeader, ResetFormat};
 pub use rotation::{Order, Rotation, Sticky};
 pub use route::{Route, Target};
 pub use secret::SecretRef;

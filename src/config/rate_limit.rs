@@ -15,6 +15,22 @@ pub struct RateLimitHeader {
     pub counted: Counted,
     /// How long it counts, in seconds.
     pub window_s: u32,
+    /// How a reset is written.
+    pub format: ResetFormat,
+}
+
+/// How a reset is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ResetFormat {
+    /// As Go writes durations, `6m0s`; a bare number is seconds.
+    #[default]
+    Duration,
+    /// A time, `2026-11-22T08:00:00Z`.
+    Rfc3339,
+    /// Milliseconds since 1970.
+    EpochMs,
+    /// Seconds since 1970.
+    EpochS,
 }
 
 /// A figure of a limit.
@@ -51,9 +67,16 @@ const COUNTED: &[(&str, Counted)] = &[
     ("output_tokens", Counted::OutputTokens),
 ];
 
+const FORMATS: &[(&str, ResetFormat)] = &[
+    ("duration", ResetFormat::Duration),
+    ("rfc3339", ResetFormat::Rfc3339),
+    ("epoch_ms", ResetFormat::EpochMs),
+    ("epoch_s", ResetFormat::EpochS),
+];
+
 const WINDOWS: &[(&str, u32)] = &[("second", 1), ("minute", 60), ("hour", 3_600), ("day", 86_400)];
 
-/// Reads `rate_limits`: `"header" = "remaining requests_per_day"`.
+/// Reads `rate_limits`: `"header" = "remaining requests_per_day"`, or `"reset tokens_per_minute as rfc3339"`.
 pub(super) fn read(fields: &Fields<'_>) -> Vec<RateLimitHeader> {
     fields.entries("rate_limits").into_iter().filter_map(one).collect()
 }
@@ -67,17 +90,24 @@ fn one((name, at): (&str, Cursor<'_>)) -> Option<RateLimitHeader> {
     if read.is_none() {
         at.error(
             "write limit, remaining or reset, and then what of: requests, tokens, input_tokens or output_tokens per \
-             second, minute, hour or day, such as \"remaining requests_per_day\"",
+             second, minute, hour or day, such as \"remaining requests_per_day\"; a reset may say how it is written: as \
+             duration, rfc3339, epoch_ms or epoch_s",
         );
     }
-    let (figure, counted, window_s) = read?;
-    Some(RateLimitHeader { header, figure, counted, window_s })
+    let (figure, counted, window_s, format) = read?;
+    Some(RateLimitHeader { header, figure, counted, window_s, format })
 }
 
-fn meaning(text: &str) -> Option<(Figure, Counted, u32)> {
+fn meaning(text: &str) -> Option<(Figure, Counted, u32, ResetFormat)> {
     let (figure, limit) = text.split_once(' ')?;
+    let figure = found(FIGURES, figure)?;
+    let (limit, format) = match limit.split_once(" as ") {
+        Some((limit, format)) if figure == Figure::Reset => (limit, found(FORMATS, format)?),
+        Some(_) => return None,
+        None => (limit, ResetFormat::default()),
+    };
     let (counted, window) = limit.split_once("_per_")?;
-    Some((found(FIGURES, figure)?, found(COUNTED, counted)?, found(WINDOWS, window)?))
+    Some((figure, found(COUNTED, counted)?, found(WINDOWS, window)?, format))
 }
 
 fn found<T: Copy>(words: &[(&str, T)], given: &str) -> Option<T> {

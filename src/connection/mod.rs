@@ -1,6 +1,7 @@
 //! Connections: one account or key at a provider, what the operator set for it, and how it has fared.
 
 pub mod admission;
+pub mod day;
 pub mod health;
 pub mod pace;
 
@@ -8,9 +9,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use jiff::tz::TimeZone;
 
 pub use admission::Quotas;
-pub use health::{Generation, Health, HealthState};
+pub use health::{Account, Against, Ended, Generation, Health, HealthState, Stand};
 pub use pace::Pace;
 
 use crate::api::{ConnectionId, LimitGroup};
@@ -51,6 +53,10 @@ pub struct Connection {
     pub limit_group: Option<LimitGroup>,
     /// Those quotas, and the account's, with what is used of them. Shared by all snapshots, so that no reload resets it.
     pub quotas: Quotas,
+    /// What stands against that account; none: against the connection's own. Shared by all snapshots too.
+    pub account: Option<Arc<Account>>,
+    /// Where the account's days begin.
+    pub day_resets: TimeZone,
     /// Headers that its settings ask for.
     pub headers: HeaderMap,
     /// Timeouts of its own.

@@ -6,6 +6,7 @@ mod keys;
 mod leases;
 mod lists;
 mod log;
+mod prober;
 mod sockets;
 mod systemd;
 
@@ -101,13 +102,18 @@ pub fn serve(config: Option<PathBuf>, socket: Option<PathBuf>, environment: Envi
     let bindings = sockets::open(&settings.server)?;
     let writing = thread::Builder::new().name("usage-writer".into()).spawn(move || writer.run());
     let writing = writing.map_err(|error| DaemonError::System { doing: "start the usage writer", error })?;
+    let facts = Arc::clone(&admin);
+    let facts = thread::Builder::new().name("health-facts".into()).spawn(move || facts.keep_facts());
+    let facts = facts.map_err(|error| DaemonError::System { doing: "start to keep health", error })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| DaemonError::System { doing: "start the runtime", error })?;
     let served = runtime.block_on(run(&admin, bindings, settings.server.workers));
     admin.end_leases();
     // Nothing more is recorded: what waits is written, flushed and synced.
     recorder.close();
+    admin.close_facts();
     let _ = writing.join();
+    let _ = facts.join();
     tracing::info!(lost = recorder.lost(), "stopped");
     served
 }
@@ -156,6 +162,7 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
     // Requests that run on after a stop may wait for room all the same.
     let keeping = tokio::spawn(Arc::clone(&admin.engine.admission.waiting).keep(killing.clone()));
     let leasing = tokio::spawn(leases::keep(Arc::clone(admin), killing.clone()));
+    let prober = tokio::spawn(prober::keep(Arc::clone(admin), stopping.clone()));
     let watcher = watch_files(admin);
     systemd::ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = threads.len(), "ready");
@@ -183,6 +190,7 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
     tracing::info!("stopping: no new connections; running requests may end");
     let _ = stop.send(true);
     let _ = lists.await;
+    let _ = prober.await;
     for binding in bindings.iter() {
         binding.remove();
     }

@@ -11,7 +11,7 @@ use super::outlet::Outlet;
 use super::tap::{Tap, TapError};
 use super::wire::{self, WireError};
 use super::{Call, Worker};
-use crate::adapter::{Asked, Invalid, ProviderError, hub, ingress};
+use crate::adapter::{Asked, Invalid, ProviderError, hints, hub, ingress};
 use crate::api::{Code, Operation, Outcome};
 use crate::bounds;
 use crate::config::Timeouts;
@@ -56,6 +56,9 @@ pub(super) async fn attempt(
 ) -> Result<Answered, Failed> {
     let timeouts = timeouts(call, candidate);
     let deadline = ledger.began() + timeouts.total;
+    if call.timeout.is_some() {
+        ledger.apps_deadline(deadline);
+    }
     let asked = wire::asked(call, candidate, ledger.engine().clock.wall_ms() / 1000);
     let request = wire::request(call, candidate, &asked, &ledger.engine().vault).map_err(|error| {
         ledger.unsent();
@@ -78,7 +81,7 @@ pub(super) async fn attempt(
         }
         Ok(Ok(reply)) => reply,
     };
-    ledger.head(reply.status.as_u16());
+    ledger.head(reply.status.as_u16(), &reply.headers);
     let mut headers = wire::given_back(candidate, &reply.headers);
     let media_type = reply.headers.get(CONTENT_TYPE).cloned();
     let reading = Reading { call, asked: &asked, candidate, timeouts: &timeouts, deadline };
@@ -162,6 +165,8 @@ impl Reading<'_> {
         ledger.waited(now.elapsed());
         let adapter = self.candidate.provider.adapter;
         let mut error = adapter.error(reply.status.as_u16(), &reply.headers, &body);
+        let wall_ms = ledger.engine().clock.wall_ms();
+        error.retry_after = error.retry_after.or_else(|| hints::retry_after_undated(&reply.headers, wall_ms));
         if reply.status.is_redirection() {
             error.message = format!("the provider answered with a redirect ({})", reply.status.as_u16());
             error.outcome = Outcome::Transient;

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use crate::adapter::{Dialect, Invalid, ProviderError};
 use crate::api::{Capability, Code, Failure, Outcome};
 use crate::bounds;
-use crate::connection::ManagedBy;
-use crate::rotation::{Selection, Skip, Skipped};
+use crate::connection::{Against, ManagedBy};
+use crate::rotation::{Candidate, Selection, Skip, Skipped};
 use crate::upstream::TransportError;
 
 /// An attempt that was not answered.
@@ -116,6 +116,16 @@ impl Failed {
 }
 
 impl Failed {
+    /// The same with the time at which the candidate is back, where it is a limit that it hit.
+    #[must_use]
+    pub(super) fn returning(self, candidate: &Candidate, now: Instant) -> Self {
+        let limited = matches!(self.outcome, Outcome::RateShort | Outcome::RateDay);
+        match candidate.connection.against(&candidate.model, now).filter(|_| limited) {
+            Some(Against::Cooling { until, .. }) => Self { retry_after: Some(until.duration_since(now)), ..self },
+            _ => self,
+        }
+    }
+
     /// The text for the record and the log.
     pub fn noted(&self) -> &str {
         self.noted.as_deref().unwrap_or(&self.message)
@@ -240,6 +250,18 @@ fn nothing_to_try(skipped: &[Skipped], asked: &str, selection: &Selection) -> Fa
             Code::UpstreamAuth,
             format!("the provider refused the credential of {}: {}", one.connection, new_secret(one)),
         );
+    }
+    if let Some(one) = because(|why| *why == Skip::Parked) {
+        let id = &one.connection;
+        let message = format!(
+            "the account of {id} is out of money or quota: it is asked again every hour, and by `bursar connections test {id}`"
+        );
+        return Failure::new(Code::UpstreamQuota, message);
+    }
+    if let Some(one) = because(|why| matches!(why, Skip::NotForKey { .. })) {
+        let id = &one.connection;
+        let message = format!("{id} may not use this model, as its provider said: it is asked again within the hour");
+        return Failure::new(Code::UpstreamRefused, message);
     }
     let why = if let Some(one) = because(|why| *why == Skip::NeedsSecret) {
         format!("{} has no credential: {}", one.connection, new_secret(one))

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::time::Instant;
 
-use super::{Engine, failure, wire};
-use crate::adapter::{ProviderError, Seen};
+use super::{Engine, Failed, failure, wire};
+use crate::adapter::{Hints, ProviderError, Seen};
 use crate::api::usage::RecordId;
 use crate::api::{AppName, Feature, NanoUsd, Operation, Outcome, RequestId, Tokens, UsageRecord};
+use crate::connection::Ended;
 use crate::connection::admission::Permit;
 use crate::connection::health::InFlight;
 use crate::provider::price;
@@ -59,6 +61,9 @@ struct Running {
     headed: Option<Duration>,
     ttft: Option<Duration>,
     seen: Seen,
+    hints: Hints,
+    /// Where the app itself set one.
+    apps_deadline: Option<Instant>,
     permit: Permit,
     /// Whether the call never left.
     unsent: bool,
@@ -154,15 +159,26 @@ impl Ledger {
             headed: None,
             ttft: None,
             seen: Seen::default(),
+            hints: Hints::default(),
+            apps_deadline: None,
         });
     }
 
+    /// Notes until when the app itself wants the attempt that runs to be over.
+    pub fn apps_deadline(&mut self, deadline: Instant) {
+        if let Some(running) = &mut self.running {
+            running.apps_deadline = Some(deadline);
+        }
+    }
+
     /// Notes the head of the reply.
-    pub fn head(&mut self, status: u16) {
+    pub fn head(&mut self, status: u16, headers: &HeaderMap) {
         if let Some(running) = &mut self.running {
             running.status = Some(status);
             running.headed = Some(running.began.elapsed());
             running.permit.head(self.engine.clock.both());
+            let table = &running.candidate.provider.rate_limits;
+            running.hints = Hints::read(table, headers, self.engine.clock.wall_ms());
         }
     }
 
@@ -171,6 +187,18 @@ impl Ledger {
         if let Some(running) = &mut self.running {
             running.unsent = true;
         }
+    }
+
+    /// Notes what a failure says of the provider's limits, and lets them say what it is: a rate limit is a daily one where
+    /// nothing is left of the day.
+    pub fn hinted(&mut self, mut failed: Failed) -> Failed {
+        if let Some(running) = &mut self.running {
+            running.hints.retry_after = failed.retry_after;
+            if failed.outcome == Outcome::RateShort && running.hints.day_exhausted().is_some() {
+                failed.outcome = Outcome::RateDay;
+            }
+        }
+        failed
     }
 
     /// Notes that for so long others were waited for.
@@ -203,8 +231,17 @@ impl Ledger {
     pub fn end(&mut self, outcome: Outcome, error: Option<&str>) {
         let Some(running) = self.running.take() else { return };
         let took = running.began.elapsed();
-        let connection = &running.candidate.connection;
-        connection.health.observe(connection.generation, outcome, self.engine.clock.wall_ms(), error);
+        let candidate = &running.candidate;
+        let ended = Ended {
+            model: Some(&candidate.model),
+            sent_at: running.began,
+            outcome,
+            message: error,
+            reached: running.status.is_some(),
+            cut_short: running.apps_deadline.is_some_and(|deadline| Instant::now() >= deadline),
+            hints: &running.hints,
+        };
+        candidate.connection.observe(&ended, self.engine.clock.both());
         running.keep_pace(outcome, took);
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.outcome = Some(outcome);

@@ -216,9 +216,10 @@ async fn try_candidate(
         ledger.begin(candidate, permit);
         let failed = match attempt::attempt(worker, call, candidate, ledger).await {
             Ok(answered) => return Ok(answered),
-            Err(failed) => failed,
+            Err(failed) => ledger.hinted(failed),
         };
         ledger.end(failed.outcome, Some(failed.noted()));
+        let failed = failed.returning(candidate, clock.now());
         let first = ledger.is_first_provider();
         let step = rotation::decide(failed.outcome, retries, first, on_timeout);
         if step != Step::Again {

@@ -6,8 +6,10 @@ use tokio::time::Instant;
 
 use super::wire::{self, WireError};
 use super::{Worker, attempt, failure};
+use crate::adapter::Hints;
 use crate::api::Outcome;
 use crate::bounds;
+use crate::connection::Ended;
 use crate::rotation::Candidate;
 
 /// What a test of a connection found.
@@ -25,7 +27,7 @@ pub struct Probe {
     pub models: Vec<String>,
 }
 
-/// Tests a connection by asking its provider for the model list. A passed test clears a rejection.
+/// Tests a connection by asking its provider for the model list. A passed test clears a rejection, a park and the breaker.
 pub async fn probe(worker: &Worker, candidate: &Candidate) -> Probe {
     let began = Instant::now();
     let mut status = None;
@@ -35,10 +37,20 @@ pub async fn probe(worker: &Worker, candidate: &Candidate) -> Probe {
         Ok(Err((outcome, message))) => (outcome, Some(message), Vec::new()),
         Err(_) => (Outcome::Timeout, Some("the provider did not answer in time".into()), Vec::new()),
     };
-    let (health, with) = (&candidate.connection.health, candidate.connection.generation);
-    health.observe(with, outcome, worker.engine.clock.wall_ms(), error.as_deref());
+    let now = worker.engine.clock.both();
+    let hints = Hints::default();
+    let ended = Ended {
+        model: None,
+        sent_at: began,
+        outcome,
+        message: error.as_deref(),
+        reached: status.is_some(),
+        cut_short: false,
+        hints: &hints,
+    };
+    candidate.connection.observe(&ended, now);
     if outcome == Outcome::Ok {
-        health.passed(with);
+        candidate.connection.passed(now);
     }
     Probe { outcome, status, took: began.elapsed(), error, models }
 }

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::adapter::{self, Adapter, Asked, Auth};
 use crate::api::{ConnectionName, Operation, ProviderSlug};
-use crate::config::{self, Model, OnTimeout, StreamUsage, Timeouts};
+use crate::config::{self, Model, OnTimeout, RateLimitHeader, StreamUsage, Timeouts};
 use crate::credential::{Origin, OriginError};
 use crate::store::ModelList;
 use crate::upstream::Transport;
@@ -57,6 +57,8 @@ pub struct Provider {
     pub fetch_models: bool,
     /// Whether a model that is not listed is sent all the same.
     pub unlisted_models: bool,
+    /// What its rate-limit headers count.
+    pub rate_limits: Vec<RateLimitHeader>,
     /// How usage is got from its streams.
     pub stream_usage: StreamUsage,
     /// What follows a timeout.
@@ -133,6 +135,7 @@ impl Provider {
             // Where only what TOML lists is taken, there is nothing to learn; the sandbox has no more than that.
             fetch_models: declared.fetch_models && declared.unlisted_models && !facts.in_process,
             unlisted_models: declared.unlisted_models,
+            rate_limits: declared.rate_limits.clone(),
             stream_usage: declared.stream_usage,
             on_timeout: declared.on_timeout,
             timeouts,

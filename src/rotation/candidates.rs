@@ -8,7 +8,8 @@ use crate::api::{ConnectionId, ProviderSlug};
 use crate::bounds;
 use crate::clock::Instant;
 use crate::config::{Model, Sticky};
-use crate::connection::{Connection, ManagedBy};
+use crate::connection::health::Pass;
+use crate::connection::{Against, Connection, ManagedBy};
 use crate::provider::Provider;
 
 /// A connection to try, with the model to ask it for.
@@ -22,6 +23,8 @@ pub struct Candidate {
     pub model: Arc<str>,
     /// What is known of the model, where it is listed.
     pub facts: Option<Arc<Model>>,
+    /// Leave to be the one probe of a breaker that is half open; it ends with the candidate.
+    pub pass: Option<Arc<Pass>>,
 }
 
 /// A connection that was passed over.
@@ -48,11 +51,16 @@ pub struct Candidates {
     skipped: Vec<Skipped>,
     /// What was given out and tried; no later walk gives it again.
     tried: Vec<(ConnectionId, Arc<str>)>,
+    /// Whether any was given out.
+    given: bool,
+    /// Of those that cool by a guess, or are shut by their breaker, the one whose return is earliest.
+    last_resort: Option<(Instant, Candidate)>,
 }
 
 impl Candidates {
     pub(super) fn new(pools: Arc<[Pool]>, wanted: Wanted) -> Self {
-        Self { pools, wanted, pool: 0, walk: None, conversation: None, skipped: Vec::new(), tried: Vec::new() }
+        let (skipped, tried) = (Vec::new(), Vec::new());
+        Self { pools, wanted, pool: 0, walk: None, conversation: None, skipped, tried, given: false, last_resort: None }
     }
 
     /// What was passed over so far.
@@ -72,7 +80,7 @@ impl Candidates {
 
     /// Begins the walk anew, over what was not tried.
     pub fn again(&mut self) {
-        (self.pool, self.walk) = (0, None);
+        (self.pool, self.walk, self.last_resort) = (0, None, None);
         self.skipped.clear();
     }
 
@@ -103,7 +111,18 @@ impl Candidates {
     }
 
     /// The next candidate, at this moment.
+    ///
+    /// When there was none at all, the **last resort** is one that would be back soonest, once: a breaker is no reason to
+    /// refuse a request that nobody else can serve, and a cooldown whose length is Bursar's own guess is none either. Where
+    /// the provider said when it is back, or a day or a quota is used up, trying earlier is known to be in vain.
     pub fn next(&mut self, now: Instant) -> Option<Candidate> {
+        let found = self.walk(now);
+        let found = found.or_else(|| self.last_resort.take().filter(|_| !self.given).map(|(_, candidate)| candidate));
+        self.given |= found.is_some();
+        found
+    }
+
+    fn walk(&mut self, now: Instant) -> Option<Candidate> {
         let pools = Arc::clone(&self.pools);
         loop {
             let pool = pools.get(self.pool)?;
@@ -115,18 +134,21 @@ impl Candidates {
             if self.was_tried(connection, &pool.model) {
                 continue;
             }
-            match self.why_not(pool, connection) {
-                Some(why) => self.skip(connection, why),
-                None => {
+            let lasting = self.why_not(pool, connection).map_or(Ok(()), Err);
+            match lasting.map_err(|why| (why, false)).and_then(|()| ready(pool, connection, now)) {
+                Ok(pass) => {
                     if let Some(walk) = &mut self.walk {
                         walk.chosen(&pool.tier);
                     }
-                    return Some(Candidate {
-                        provider: Arc::clone(&pool.provider),
-                        connection: Arc::clone(connection),
-                        model: Arc::clone(&pool.model),
-                        facts: pool.facts.clone(),
-                    });
+                    return Some(pool.candidate(connection, pass));
+                }
+                Err((why, guessed)) => {
+                    if let Some(until) = why.returns().filter(|_| guessed)
+                        && self.last_resort.as_ref().is_none_or(|(earliest, _)| until < *earliest)
+                    {
+                        self.last_resort = Some((until, pool.candidate(connection, None)));
+                    }
+                    self.skip(connection, why);
                 }
             }
         }
@@ -159,5 +181,28 @@ impl Candidates {
             return Some(Skip::NotPinned);
         }
         usable(&pool.provider, connection).err()
+    }
+}
+
+/// Whether a connection may be tried with a model at this moment. The breaker is asked last, because it may give out the
+/// one pass that it has. With the reason comes whether its end is Bursar's own guess.
+fn ready(pool: &Pool, connection: &Connection, now: Instant) -> Result<Option<Arc<Pass>>, (Skip, bool)> {
+    match connection.against(&pool.model, now) {
+        Some(Against::Parked) => Err((Skip::Parked, false)),
+        Some(Against::NotForKey { until }) => Err((Skip::NotForKey { until }, false)),
+        Some(Against::Cooling { until, said }) => Err((Skip::Cooling { until }, !said)),
+        None => connection.health.enter(now).map_err(|until| (Skip::Open { until }, true)),
+    }
+}
+
+impl Pool {
+    fn candidate(&self, connection: &Arc<Connection>, pass: Option<Arc<Pass>>) -> Candidate {
+        Candidate {
+            provider: Arc::clone(&self.provider),
+            connection: Arc::clone(connection),
+            model: Arc::clone(&self.model),
+            facts: self.facts.clone(),
+            pass,
+        }
     }
 }

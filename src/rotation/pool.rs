@@ -85,6 +85,23 @@ pub enum Skip {
         /// There is no room before then; in the past where it may come at any moment.
         until: Instant,
     },
+    /// Its account is out of money or quota.
+    Parked,
+    /// The model cools after a rate limit.
+    Cooling {
+        /// Until then.
+        until: Instant,
+    },
+    /// It failed too often of late, and its breaker is open.
+    Open {
+        /// Until then one probe may try it; in the past while that is under way.
+        until: Instant,
+    },
+    /// The model is not for its key.
+    NotForKey {
+        /// Until then it is not tried again.
+        until: Instant,
+    },
     /// The model, or its provider, lacks a capability.
     Lacks(Capability),
     /// The request is larger than the model's context window.
@@ -97,13 +114,13 @@ impl Skip {
     /// When it is over by itself, so that waiting for it makes sense.
     pub fn returns(self) -> Option<Instant> {
         match self {
-            Self::OutOfRoom { until } => Some(until),
+            Self::OutOfRoom { until } | Self::Cooling { until } | Self::Open { until } => Some(until),
             _ => None,
         }
     }
 }
 
-/// Whether a connection may be tried at all, whatever the request.
+/// Whether a connection may be tried at all, whatever the request and the moment.
 pub(super) fn usable(provider: &Provider, connection: &Connection) -> Result<(), Skip> {
     if !provider.enabled {
         return Err(Skip::ProviderDisabled);
@@ -115,6 +132,7 @@ pub(super) fn usable(provider: &Provider, connection: &Connection) -> Result<(),
         return Err(Skip::NeedsSecret);
     }
     match connection.health.state() {
+        HealthState::Ok if connection.account().is_parked() => Err(Skip::Parked),
         HealthState::Ok => Ok(()),
         HealthState::Rejected => Err(Skip::Rejected),
         HealthState::NeedsSecret => Err(Skip::NeedsSecret),

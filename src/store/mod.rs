@@ -12,6 +12,7 @@
 //! manifest      generation, count and sum of `state`, authenticated: what was acknowledged
 //! state/        connections, switches, lists of models, wrapped keys, and nothing else
 //! counters/     what has been used of daily limits
+//! facts/        what stands against accounts and connections: cooldowns, parks, rejections
 //! usage/        segments of usage records, a directory for each UTC day or size bound
 //! ```
 //!
@@ -26,6 +27,7 @@ mod connections;
 mod counters;
 mod database;
 mod disk;
+mod facts;
 mod files;
 mod keys;
 mod manifest;
@@ -47,6 +49,7 @@ use thiserror::Error;
 pub use connections::{Connections, StoredConnection};
 pub use counters::{Counters, Lease};
 pub(crate) use disk::FreeBytes;
+pub use facts::{CoolingFact, Facts, FactsTable, ModelFact, ParkedFact, RejectedFact, Scope};
 pub use models::{ModelList, ModelLists};
 pub use record::RecordError;
 pub use switches::{ConnectionSwitch, ConnectionSwitches, ProviderSwitch, ProviderSwitches};
@@ -65,6 +68,7 @@ pub struct Store {
     // Dropped in this order: the lock goes last.
     state: State,
     counters: Counters,
+    facts: FactsTable,
     usage: Usage,
     notices: Notices,
     dir: PathBuf,
@@ -225,8 +229,11 @@ impl Store {
         let of_days = dir.join("counters");
         let counters = Counters::open(&of_days, disk.clone(), &notices);
         let counters = counters.map_err(|error| OpenError::store(&of_days, error))?;
+        let facts_dir = dir.join("facts");
+        let facts = FactsTable::open(&facts_dir, disk.clone(), &notices);
+        let facts = facts.map_err(|error| OpenError::store(&facts_dir, error))?;
         let usage = Usage::open(&dir.join("usage"), disk, notices.clone())?;
-        Ok(Self { state, counters, usage, notices, dir: dir.into(), _lock: lock })
+        Ok(Self { state, counters, facts, usage, notices, dir: dir.into(), _lock: lock })
     }
 
     /// The state directory.
@@ -267,6 +274,11 @@ impl Store {
     /// What has been used of the quotas of a day.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What stands against accounts and connections.
+    pub fn facts(&self) -> &FactsTable {
+        &self.facts
     }
 
     /// The records of usage.

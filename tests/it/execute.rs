@@ -297,11 +297,15 @@ async fn a_message_of_another_shape_is_a_failure_and_not_recorded_as_ok() {
         json!({"message": {"content": "x", "refusal": 7}}),
         json!({"message": {"content": "x"}, "finish_reason": {}}),
     ];
-    let bursar = Setup::new().ranked("one", &fake.url(), &["a", "b"]).start().await;
-    for choice in &odd {
+    // One provider for each, so that no connection fails so often that it is left alone.
+    let setup = Setup::new().ranked("one", &fake.url(), &["a"]);
+    let named = |n: usize| format!("p{n}");
+    let setup = (0..odd.len()).fold(setup, |setup, n| setup.ranked(&named(n), &fake.url(), &["a", "b"]));
+    let bursar = setup.start().await;
+    for (n, choice) in odd.iter().enumerate() {
         let answer = crate::fake::Reply::json(200, &json!({"choices": [choice]}));
         fake.script([answer.clone(), answer, openai::chat("fine")]);
-        let reply = replied(&bursar, &json!({"model": "one/m", "input": "x"})).await;
+        let reply = replied(&bursar, &json!({"model": format!("{}/m", named(n)), "input": "x"})).await;
         assert_eq!((reply.output.text.as_deref(), reply.attempts.len()), (Some("fine"), 3), "{choice}");
     }
     // These are read.

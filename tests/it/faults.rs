@@ -444,17 +444,17 @@ async fn a_reply_that_cannot_be_read_is_not_quoted() {
 async fn a_callers_fault_on_a_later_provider_is_not_its_fault() {
     let fake = FakeProvider::start().await;
     let bursar = two_providers(&fake).await;
+    fake.for_key(&key_of("one:a")).script([openai::error(400)]);
+    let reply = bursar.call(Call::chat("both")).await;
+    assert_eq!((reply.status, reply.header("x-bursar-attempts")), (400, Some("1")), "the first one's word counts");
+
     fake.for_key(&key_of("one:a")).script([openai::error(403)]);
     fake.for_key(&key_of("two:a")).script([openai::error(400)]);
     let reply = bursar.call(Call::chat("both")).await;
     assert_eq!((reply.status, reply.code().as_str()), (502, "upstream_refused"), "the first attempt's error");
     assert_eq!(reply.header("x-bursar-attempts"), Some("2"));
-
-    fake.for_key(&key_of("one:a")).script([openai::error(400)]);
-    let reply = bursar.call(Call::chat("both")).await;
-    assert_eq!((reply.status, reply.header("x-bursar-attempts")), (400, Some("1")), "the first one's word counts");
     let outcomes: Vec<_> = bursar.stop().await.records().iter().map(|one| (one.outcome, one.is_final)).collect();
-    assert_eq!(outcomes, [(Outcome::NotForKey, false), (Outcome::Caller, true), (Outcome::Caller, true)]);
+    assert_eq!(outcomes, [(Outcome::Caller, true), (Outcome::NotForKey, false), (Outcome::Caller, true)]);
 }
 
 /// A flagged prompt is the app's fault, and yet no 403 of Bursar's.

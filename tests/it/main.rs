@@ -20,6 +20,7 @@ mod fake;
 mod fake_tests;
 mod faults;
 mod harness;
+mod health;
 mod layers;
 mod life;
 mod limits;

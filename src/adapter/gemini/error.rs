@@ -9,7 +9,8 @@ use http::HeaderMap;
 use serde_json::Value;
 
 use crate::adapter::ProviderError;
-use crate::adapter::classify::{by_status, retry_after};
+use crate::adapter::classify::by_status;
+use crate::adapter::hints::retry_after;
 use crate::adapter::text::sanitise;
 use crate::api::Outcome;
 

@@ -6,14 +6,25 @@ use crate::cli::output::{Cell, Table, Tone, ago, ahead};
 
 /// Connections, a line each.
 pub(super) fn list_of(connections: &[Connection], now_ms: i64) -> Table {
-    let columns =
-        ["connection", "status", "health", "priority", "weight", "secret", "limits", "last_used", "managed_by"];
+    let columns = [
+        "connection",
+        "status",
+        "health",
+        "until",
+        "priority",
+        "weight",
+        "secret",
+        "limits",
+        "last_used",
+        "managed_by",
+    ];
     let mut table = Table::new(columns, "no connections: `bursar credentials set openai` adds one");
     for one in connections {
         table.row([
             Cell::text(&one.id),
             status(one),
             health::state(one.health.state),
+            ahead(one.health.until, now_ms),
             Cell::number(one.priority),
             Cell::number(one.weight),
             secret(&one.secret),
@@ -49,7 +60,8 @@ pub(super) fn details(one: &Connection, now_ms: i64) -> Table {
     row("last used", ago(one.health.last_used_at, now_ms));
     row("successes", Cell::text(one.health.successes));
     row("errors", Cell::text(format!("{}, {} in a row", one.health.errors, one.health.consecutive_failures)));
-    row("last error", Cell::maybe(one.health.last_error.as_ref(), Cell::text));
+    row("last error", ago(one.health.last_error_at, now_ms));
+    row("it said", Cell::maybe(one.health.last_error.as_ref(), Cell::text));
     row("in flight", Cell::text(one.health.in_flight));
     row("managed by", Cell::text(one.managed_by.name()));
     table
@@ -134,13 +146,13 @@ pub(super) mod tests {
         off.health.state = HealthState::NeedsSecret;
         off.limits = Limits::default();
         insta::assert_snapshot!(list_of(&[connection("openai:main"), off], NOW_MS).to_text(false), @r"
-        CONNECTION   STATUS                    HEALTH        PRIORITY  WEIGHT  SECRET  LIMITS                   LAST USED  MANAGED BY
-        openai:main  enabled                   ok                   1       1  …9876   500 req/min, 32 at once  5 min ago  store
-        gemini:main  enabled, provider is not  needs secret         1       1  -       -                        5 min ago  store
+        CONNECTION   STATUS                    HEALTH        UNTIL  PRIORITY  WEIGHT  SECRET  LIMITS                   LAST USED  MANAGED BY
+        openai:main  enabled                   ok            -             1       1  …9876   500 req/min, 32 at once  5 min ago  store
+        gemini:main  enabled, provider is not  needs secret  -             1       1  -       -                        5 min ago  store
         ");
         insta::assert_snapshot!(list_of(&[connection("openai:main")], NOW_MS).to_csv().replace("\r\n", "\n"), @r#"
-        connection,status,health,priority,weight,secret,limits,last_used,managed_by
-        openai:main,enabled,ok,1,1,…9876,"500 req/min, 32 at once",2023-11-14T22:08:20.000Z,store
+        connection,status,health,until,priority,weight,secret,limits,last_used,managed_by
+        openai:main,enabled,ok,,1,1,…9876,"500 req/min, 32 at once",2023-11-14T22:08:20.000Z,store
         "#);
     }
 
@@ -170,6 +182,7 @@ pub(super) mod tests {
         successes    12
         errors       1, 0 in a row
         last error   -
+        it said      -
         in flight    0
         managed by   store
         ");

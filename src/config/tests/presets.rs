@@ -14,6 +14,7 @@ fn a_presets_name_is_a_whole_provider() {
         figure: Figure::Limit,
         counted: Counted::Requests,
         window_s: 86_400,
+        format: ResetFormat::Duration,
     };
     assert!(groq.rate_limits.contains(&daily), "{:?}", groq.rate_limits);
     assert_eq!(good(&GROQ.replace("providers.groq", "providers.fast")).providers["fast"].base_url, groq.base_url);
@@ -77,6 +78,8 @@ fn shapes_that_cannot_be_are_told() {
         ("auth = { header = \"a b\" }", "is not the name of a header"),
         ("auth = { header = \"Host\" }", "is a header that Bursar writes itself"),
         ("rate_limits = { x-a = \"requests_per_day\" }", "write limit, remaining or reset"),
+        ("rate_limits = { x-a = \"reset requests_per_day as iso\" }", "a reset may say how it is written"),
+        ("rate_limits = { x-a = \"limit requests_per_day as rfc3339\" }", "a reset may say how it is written"),
     ] {
         assert!(told(line).contains(what), "{line}: {}", told(line));
     }

@@ -1,13 +1,39 @@
-//! How a connection has fared: what was observed, apart from what the operator switched.
+//! How connections and accounts have fared: what was observed, apart from what the operator switched.
 //!
-//! The state is fed by classified outcomes alone. Limits, cooldowns and the breaker join here: [`Health::state`] is the
-//! one place that rotation asks whether a connection may be tried now.
+//! A small state machine, fed by classified outcomes and providers' hints alone ([`Ended`]), in three scopes:
+//!
+//! - the **account** (a limit group's, or a connection's own): a model cools after a rate limit ([`Cooldown`]); all of it
+//!   parks when money or quota is spent;
+//! - the **connection**: its credential is rejected, by generation; a model is not for its key; its [`Breaker`] opens;
+//! - and nothing at all for what is the app's own fault.
+//!
+//! The machines are pure and take the time as an argument: `breaker.rs`, `cooldown.rs`, `standing.rs`, and the table in
+//! `effect.rs`. [`Account`] and [`Health`] are the same behind short locks, with an atomic in front so that a look at a
+//! connection against which nothing stands takes none.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+mod account;
+mod breaker;
+mod cooldown;
+mod effect;
+mod ended;
+mod registry;
+mod standing;
 
-use crate::api::{ConnectionId, Outcome};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use account::{Account, Changes};
+pub use breaker::{Breaker, Entry, Stand};
+pub use cooldown::{Cooldown, Length};
+pub use effect::{Effect, effect};
+pub use ended::Ended;
+pub use registry::Registry;
+pub use standing::{Against, Standing};
+
+use crate::api::Outcome;
+use crate::clock::Instant;
+use crate::store::Scope;
+use account::Soon;
 
 /// What is observed of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +85,11 @@ pub struct Health {
     /// Twice the credential's generation, and one more while that credential is rejected. In one place, so that no late
     /// word on an old credential can fall on a new one.
     credential: AtomicU64,
+    breaker: Mutex<Breaker>,
+    /// Whether the breaker is anything but closed.
+    shut: AtomicBool,
+    /// What stands against the connection itself; where it is in no limit group, its account too.
+    own: Account,
 }
 
 /// What operators see of it.
@@ -79,6 +110,11 @@ pub struct Observed {
 }
 
 impl Health {
+    /// One whose changes are stored.
+    fn kept(scope: Scope, changes: &Arc<Changes>) -> Self {
+        Self { own: Account::kept(scope, changes), ..Self::default() }
+    }
+
     /// Notes that an attempt begins. The permit ends with it, however it ends.
     pub fn begin(self: &Arc<Self>, now_ms: i64) -> InFlight {
         self.last_used_ms.store(now_ms, Ordering::Relaxed);
@@ -92,8 +128,9 @@ impl Health {
     }
 
     /// Takes in how an attempt with a credential ended. The caller's own faults and hang-ups say nothing about the
-    /// connection, and what is said of an old credential rejects no newer one.
-    pub fn observe(&self, with: Generation, outcome: Outcome, now_ms: i64, message: Option<&str>) {
+    /// connection, and what is said of an old credential rejects no newer one. Tells whether the credential is now
+    /// rejected, and was not before.
+    pub(super) fn observe(&self, with: Generation, outcome: Outcome, now_ms: i64, message: Option<&str>) -> bool {
         match outcome {
             Outcome::Ok => {
                 self.successes.fetch_add(1, Ordering::Relaxed);
@@ -108,30 +145,77 @@ impl Health {
                     Some(LastError { at_ms: now_ms, outcome, message });
             }
         }
-        if outcome == Outcome::Credential {
-            let accepted = with.0 << 1;
-            let _ = self.credential.compare_exchange(accepted, accepted | 1, Ordering::Relaxed, Ordering::Relaxed);
-        }
+        let accepted = with.0 << 1;
+        let reject = || self.credential.compare_exchange(accepted, accepted | 1, Ordering::Relaxed, Ordering::Relaxed);
+        outcome == Outcome::Credential && reject().is_ok()
     }
 
-    /// Forgives a rejection: an operator says so, or the credential that is in force has passed a test.
-    pub fn clear(&self) {
-        self.credential.fetch_and(!1, Ordering::Relaxed);
-        self.consecutive_failures.store(0, Ordering::Relaxed);
+    /// Forgives everything that was said of the connection: an operator says so.
+    pub(super) fn clear(&self) {
+        self.forgive();
+        self.breaker(|breaker| *breaker = Breaker::default());
+        self.own.change(|own| *own = Standing::default());
+        self.own.report(Soon::Now);
     }
 
     /// Forgives a rejection, if it was of the credential that has passed a test.
-    pub fn passed(&self, with: Generation) {
-        if self.generation() == with {
-            self.clear();
+    fn passed(&self, with: Generation) {
+        if self.generation() == with && self.forgive() {
+            self.own.report(Soon::Now);
         }
+    }
+
+    /// Forgives a rejection. Tells whether there was one.
+    fn forgive(&self) -> bool {
+        self.consecutive_failures.store(0, Ordering::Relaxed);
+        self.credential.fetch_and(!1, Ordering::Relaxed) & 1 == 1
+    }
+
+    /// The same rejection as before a restart, of the credential that is in force.
+    pub fn reject_again(&self, since_ms: i64, reason: &str) {
+        self.credential.fetch_or(1, Ordering::Relaxed);
+        let error = LastError { at_ms: since_ms, outcome: Outcome::Credential, message: reason.to_owned() };
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    /// Lets a request in as far as the breaker goes: it passes, or passes as the one probe of a half-open breaker, or comes
+    /// too early.
+    ///
+    /// # Errors
+    /// When one may try, for a request that does not pass.
+    pub fn enter(self: &Arc<Self>, now: Instant) -> Result<Option<Arc<Pass>>, Instant> {
+        if !self.shut.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        match self.breaker(|breaker| breaker.enter(now)) {
+            Entry::Free => Ok(None),
+            Entry::Probe => Ok(Some(Arc::new(Pass(Arc::clone(self))))),
+            Entry::Shut { until } => Err(until),
+        }
+    }
+
+    /// How its breaker stands.
+    pub fn stand(&self, now: Instant) -> Stand {
+        if self.shut.load(Ordering::Acquire) { self.breaker(|breaker| breaker.stand(now)) } else { Stand::Closed }
+    }
+
+    /// What stands against the connection itself.
+    pub fn own(&self) -> &Account {
+        &self.own
+    }
+
+    fn breaker<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> T {
+        let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = change(&mut breaker);
+        self.shut.store(!breaker.is_closed(), Ordering::Release);
+        done
     }
 
     /// Begins anew with a new secret: what is still said of the one before counts no more.
     pub fn renew(&self) {
         let next = |state: u64| Some(((state >> 1) + 1) << 1);
         let _ = self.credential.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-        self.consecutive_failures.store(0, Ordering::Relaxed);
+        self.clear();
     }
 
     /// The state of a connection that has its secret, if it needs one.
@@ -168,20 +252,13 @@ impl Drop for InFlight {
     }
 }
 
-/// The health of every connection, by id: it outlives snapshots, so that a reload resets nothing.
-#[derive(Debug, Default)]
-pub struct Registry(RwLock<HashMap<ConnectionId, Arc<Health>>>);
+/// Leave to be the one probe of a half-open breaker. It ends with its last holder, whether the probe said anything or not.
+#[derive(Debug)]
+pub struct Pass(Arc<Health>);
 
-impl Registry {
-    /// The health of one connection, new where it has none yet.
-    pub fn of(&self, id: &ConnectionId) -> Arc<Health> {
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(all.entry(id.clone()).or_default())
-    }
-
-    /// Forgets a connection that was removed.
-    pub fn forget(&self, id: &ConnectionId) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.0.breaker(Breaker::leave);
     }
 }
 

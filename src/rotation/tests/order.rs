@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::*;
-use crate::adapter;
+use super::super::*;
+use super::BEGIN_MS;
+use crate::adapter::{self, Hints};
 use crate::api::{Capabilities, Capability, Feature, Outcome};
-use crate::clock::Instant;
+use crate::clock::{Instant, Now};
 use crate::config::{Catalogue, Source};
-use crate::connection::{Connection, Generation, ManagedBy};
+use crate::connection::{Connection, Ended, Generation, ManagedBy};
 use crate::provider::Provider;
 
 /// Providers, routes and features; connections are given apart.
@@ -118,6 +119,8 @@ fn connection(memory: &Memory, id: &str, weight: u32) -> Connection {
         weight,
         limits: Default::default(),
         limit_group: None,
+        account: None,
+        day_resets: jiff::tz::TimeZone::UTC,
         quotas: Default::default(),
         headers: Default::default(),
         timeouts: Default::default(),
@@ -137,7 +140,12 @@ fn abc() -> Vec<(String, u32)> {
 }
 
 fn reject(connection: &Connection) {
-    connection.health.observe(connection.generation, Outcome::Credential, 1, None);
+    let now = Now { at: Instant::now(), wall_ms: BEGIN_MS };
+    let hints = Hints::default();
+    let (outcome, message) = (Outcome::Credential, Some("why"));
+    let ended =
+        Ended { model: Some("m"), sent_at: now.at, outcome, message, reached: true, cut_short: false, hints: &hints };
+    connection.observe(&ended, now);
 }
 
 /// All candidates in order, by name.

@@ -1,0 +1,221 @@
+//! Facts that may change at any moment, and should outlive the process all the same: what stands against accounts and
+//! connections. A database of its own beside the state, because its fate is another: when it is damaged it is set aside,
+//! and what it held is learned again.
+//!
+//! A record is one scope's, whole.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::database::{Batch, Database};
+use super::disk::Disk;
+use super::record::{self, Record, RecordError};
+use super::{Notices, StoreError, files};
+use crate::api::{ConnectionId, LimitGroup};
+use crate::bounds;
+use crate::credential::Fingerprint;
+
+/// Whose facts they are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// A connection's.
+    Connection(ConnectionId),
+    /// Those of the account that a group of connections shares.
+    Group(LimitGroup),
+}
+
+/// What stands against a scope.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// The account is out of money or quota.
+    pub parked: Option<ParkedFact>,
+    /// The credential was refused.
+    pub rejected: Option<RejectedFact>,
+    /// What stands against single models.
+    pub models: Vec<ModelFact>,
+}
+
+/// An account that is parked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedFact {
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: i64,
+    /// What the provider said, sanitised.
+    pub reason: String,
+}
+
+/// A credential that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedFact {
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: i64,
+    /// Which one: another secret, or another origin, is not rejected.
+    pub print: Fingerprint,
+    /// What the provider said, sanitised.
+    pub reason: String,
+}
+
+/// What stands against a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelFact {
+    /// The model, as the provider names it.
+    pub model: String,
+    /// It cools.
+    pub cooling: Option<CoolingFact>,
+    /// It is not for this credential, until then, in milliseconds since 1970.
+    pub barred_until_ms: Option<i64>,
+}
+
+/// A cooldown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoolingFact {
+    /// When it began, in milliseconds since 1970.
+    pub began_ms: i64,
+    /// When it ends, in milliseconds since 1970.
+    pub until_ms: i64,
+    /// Limits in a row that were hit without a hint.
+    pub strikes: u32,
+    /// Whether the provider said how long.
+    pub said: bool,
+}
+
+impl Facts {
+    /// Whether nothing stands against the scope.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The table of facts. All calls block.
+pub struct FactsTable {
+    database: Database,
+    disk: Disk,
+}
+
+impl fmt::Debug for FactsTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FactsTable({})", self.database.dir().display())
+    }
+}
+
+impl FactsTable {
+    /// Opens the table, making it where there is none. A damaged one is set aside, and said so.
+    pub(super) fn open(dir: &Path, disk: Disk, notices: &Notices) -> Result<Self, StoreError> {
+        match Self::open_whole(dir) {
+            Ok(database) => Ok(Self { database, disk }),
+            Err(StoreError::Damaged { reason }) => {
+                let aside = files::beside(dir, "damaged");
+                let failed = |error| StoreError::failed("set damaged facts aside", error);
+                files::remove_directory(&aside).map_err(failed)?;
+                files::rename(dir, &aside).map_err(failed)?;
+                notices.add(format!(
+                    "what was known of cooldowns and parked accounts was damaged ({reason}), and is set aside in {}: \
+                     it will be learned again",
+                    aside.display()
+                ));
+                Ok(Self { database: Self::open_whole(dir)?, disk })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open_whole(dir: &Path) -> Result<Database, StoreError> {
+        if !dir.exists() {
+            Database::create(dir, bounds::FACTS_CACHE_BYTES, Batch::default())?;
+        }
+        Database::open(dir, bounds::FACTS_CACHE_BYTES, |_| Ok(())).map(|(database, ())| database)
+    }
+
+    /// All facts, by scope. Records that cannot be read are left out: what they said is learned again.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn list(&self) -> Result<Vec<(Scope, Facts)>, StoreError> {
+        let mut all = Vec::new();
+        self.database.visit(b"", |key, value| {
+            match (scope_of(key), record::decode::<Facts>(key, value)) {
+                (Some(scope), Ok(facts)) => all.push((scope, facts)),
+                (_, Err(error)) => tracing::warn!(%error, "a stored fact is passed over"),
+                (None, Ok(_)) => {}
+            }
+            Ok(true)
+        })?;
+        Ok(all)
+    }
+
+    /// Stores the facts of scopes, in place of what there was; empty ones are removed. Durable when this returns.
+    ///
+    /// # Errors
+    /// When the disk is full, or the change cannot be made durable.
+    pub fn put(&self, all: &[(Scope, Facts)]) -> Result<(), StoreError> {
+        self.disk.check()?;
+        let mut batch = Batch::default();
+        for (scope, facts) in all {
+            let key = key_of(scope);
+            if facts.is_empty() {
+                batch.remove(&key);
+            } else {
+                batch.insert(&key, record::encode(&key, facts)?);
+            }
+        }
+        self.database.commit(batch)
+    }
+}
+
+fn key_of(scope: &Scope) -> Vec<u8> {
+    match scope {
+        Scope::Connection(id) => format!("c/{id}").into_bytes(),
+        Scope::Group(group) => format!("g/{group}").into_bytes(),
+    }
+}
+
+fn scope_of(key: &[u8]) -> Option<Scope> {
+    let key = std::str::from_utf8(key).ok()?;
+    match key.split_once('/')? {
+        ("c", id) => Some(Scope::Connection(id.parse().ok()?)),
+        ("g", group) => Some(Scope::Group(group.parse().ok()?)),
+        _ => None,
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct FactsV1 {
+    parked: Option<(i64, String)>,
+    rejected: Option<([u8; 16], i64, String)>,
+    models: Vec<(String, Option<CoolingFact>, Option<i64>)>,
+}
+
+impl Record for Facts {
+    const KIND: &'static str = "facts";
+    const FORMAT: u8 = 1;
+
+    fn to_body(&self) -> Result<Vec<u8>, RecordError> {
+        let Self { parked, rejected, models } = self.clone();
+        let form = FactsV1 {
+            parked: parked.map(|one| (one.since_ms, one.reason)),
+            rejected: rejected.map(|one| (one.print.0, one.since_ms, one.reason)),
+            models: models.into_iter().map(|one| (one.model, one.cooling, one.barred_until_ms)).collect(),
+        };
+        record::to_bytes(Self::KIND, &form)
+    }
+
+    fn from_body(_format: u8, body: &[u8]) -> Result<Self, RecordError> {
+        let FactsV1 { parked, rejected, models } = record::from_bytes(Self::KIND, body)?;
+        let model = |(model, cooling, barred_until_ms)| ModelFact { model, cooling, barred_until_ms };
+        Ok(Self {
+            parked: parked.map(|(since_ms, reason)| ParkedFact { since_ms, reason }),
+            rejected: rejected.map(|(print, since_ms, reason)| RejectedFact {
+                since_ms,
+                print: Fingerprint(print),
+                reason,
+            }),
+            models: models.into_iter().map(model).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "facts_tests.rs"]
+mod tests;
