@@ -33,7 +33,7 @@ impl Admin {
     /// The connections that a filter lets through.
     pub fn connections(&self, filter: &ConnectionFilter) -> ConnectionList {
         let snapshot = self.engine.snapshot.load();
-        let all = snapshot.connections.values().map(|one| view::connection(&snapshot, one));
+        let all = snapshot.connections.values().map(|one| view::connection(&snapshot, one, self.engine.clock.both()));
         let mut connections: Vec<Connection> = all.filter(|one| filter.takes(one)).collect();
         if filter.by_priority {
             connections.sort_by(|a, b| (&a.provider, a.priority, &a.name).cmp(&(&b.provider, b.priority, &b.name)));
@@ -48,7 +48,7 @@ impl Admin {
     pub fn connection(&self, id: &ConnectionId) -> Result<Connection, Failure> {
         let snapshot = self.engine.snapshot.load();
         let one = snapshot.connections.get(id).ok_or_else(|| unknown(id))?;
-        Ok(view::connection(&snapshot, one))
+        Ok(view::connection(&snapshot, one, self.engine.clock.both()))
     }
 
     /// The health of all connections.
