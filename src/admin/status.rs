@@ -24,6 +24,7 @@ impl Admin {
         let (daemon, last) = (self.daemon(), self.last_reload());
         let usable = snapshot.connections.values().filter(|one| snapshot.selection.is_usable(one)).count();
         let in_flight = snapshot.connections.values().map(|one| u64::from(one.health.observed().in_flight)).sum();
+        let waiting = count(self.engine.admission.waiting.count());
         let uptime_ms = self.engine.clock.wall_ms().saturating_sub(process.started_ms);
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -41,7 +42,7 @@ impl Admin {
                 admin: daemon.server.admin_socket.map(|socket| socket.path.display().to_string()),
             },
             workers: u32::try_from(process.workers).unwrap_or(u32::MAX),
-            clients: ClientCounts { open: count(clients), in_flight },
+            clients: ClientCounts { open: count(clients), in_flight, waiting },
             connections: ConnectionCounts { total: count(snapshot.connections.len()), usable: count(usable) },
             usage: UsageStatus { queued: count(self.engine.recorder.queued()), lost: self.engine.recorder.lost() },
             warnings: self.store.notices().into_iter().chain(self.notes()).collect(),

@@ -2,12 +2,13 @@
 
 use crate::api::admin::{
     self, Change, ConfigProblem, ConnectionHealth, ConnectionStatus, HealthState, ManagedBy, Object, Plan, PriceRates,
-    PriceTier, Reload, SecretInfo,
+    PriceTier, Quota, Reload, SecretInfo,
 };
 use crate::api::money::{UsdEach, UsdPerMillion};
 use crate::api::{Moment, Operation, PicoUsd};
 use crate::clock::{Instant, Now};
 use crate::config::{Model, Price, Problem, Rates, Report};
+use crate::connection::admission::{Figure, Holder, Limited};
 use crate::connection::{self, Connection, Stand};
 use crate::provider::Provider;
 use crate::snapshot::Snapshot;
@@ -90,6 +91,7 @@ pub(super) fn connection(snapshot: &Snapshot, one: &Connection, now: Now) -> adm
         priority: one.priority,
         weight: one.weight,
         limits: one.limits,
+        quotas: quotas(one, now),
         limit_group: one.limit_group.clone(),
         settings: object(&one.settings),
         ui_metadata: object(&one.ui_metadata),
@@ -99,6 +101,27 @@ pub(super) fn connection(snapshot: &Snapshot, one: &Connection, now: Now) -> adm
             connection::ManagedBy::Store => ManagedBy::Store,
         },
     }
+}
+
+/// What is used of every limit that counts for a connection.
+fn quotas(one: &Connection, now: Now) -> Vec<Quota> {
+    let of_scope = |limited: &Limited| {
+        let (key, used) = (limited.scope.key().clone(), limited.scope.used(now));
+        let limit_group = match key.holder {
+            Holder::Group(group) => Some(group),
+            Holder::Connection(_) => None,
+        };
+        let shown = move |(figure, limit): (Figure, u64)| Quota {
+            limit_group: limit_group.clone(),
+            model: key.model.as_deref().map(str::to_owned),
+            figure: figure.name().into(),
+            used: figure.used(&used),
+            limit,
+        };
+        let limits = limited.limits;
+        Figure::ALL.iter().filter_map(move |figure| Some((*figure, figure.of(&limits)?))).map(shown)
+    };
+    one.quotas.all().flat_map(of_scope).collect()
 }
 
 /// A connection's health, beside the switches that concern it.

@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::exit::{Exit, Failed, Outcome};
 use super::output::{Cell, Output, Table, Tone, span};
-use crate::api::admin::{Change, ChangeAction, ConfigProblem, Reload, Status};
+use crate::api::admin::{Change, ChangeAction, ClientCounts, ConfigProblem, Reload, Status};
 
 /// Shows what the daemon is doing.
 pub(super) async fn status(client: &Client, out: &Output) -> Outcome {
@@ -25,8 +25,8 @@ fn table(status: &Status, now_ms: i64) -> Table {
     row("apps' socket", Cell::text(&status.sockets.app));
     row("admin socket", Cell::maybe(status.sockets.admin.as_ref(), Cell::text));
     row("workers", Cell::text(status.workers));
-    let (open, in_flight) = (status.clients.open, status.clients.in_flight);
-    row("clients", Cell::text(format!("{open} connected, {in_flight} calls in flight")));
+    let ClientCounts { open, in_flight, waiting } = status.clients;
+    row("clients", Cell::text(format!("{open} connected, {in_flight} calls in flight, {waiting} waiting for room")));
     row("connections", connections(status));
     row("usage records", usage(status));
     row("last reload", Cell::maybe(status.last_reload.as_ref(), |reload| last(reload, now_ms)));
@@ -125,9 +125,7 @@ pub(super) fn refused(errors: &[ConfigProblem], meanwhile: &str) -> Outcome {
 mod tests {
     use super::*;
     use crate::api::Moment;
-    use crate::api::admin::{
-        ChangeKind, ClientCounts, ConfigStatus, ConnectionCounts, SocketPaths, StoreStatus, UsageStatus,
-    };
+    use crate::api::admin::{ChangeKind, ConfigStatus, ConnectionCounts, SocketPaths, StoreStatus, UsageStatus};
 
     const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -145,7 +143,7 @@ mod tests {
             store: StoreStatus { path: "/var/lib/bursar".into(), generation: 12 },
             sockets: SocketPaths { app: "/run/bursar/bursar.sock".into(), admin: None },
             workers: 2,
-            clients: ClientCounts { open: 5, in_flight: 1 },
+            clients: ClientCounts { open: 5, in_flight: 1, waiting: 0 },
             connections: ConnectionCounts { total: 0, usable: 0 },
             usage: UsageStatus { queued: 0, lost: 0 },
             warnings: vec!["the disk has 40 MB left".into()],
@@ -165,7 +163,7 @@ mod tests {
         apps' socket    /run/bursar/bursar.sock
         admin socket    -
         workers         2
-        clients         5 connected, 1 calls in flight
+        clients         5 connected, 1 calls in flight, 0 waiting for room
         connections     0 of 0 usable: `bursar credentials set openai` adds one
         usage records   0 waiting, 0 lost
         last reload     -

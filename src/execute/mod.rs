@@ -136,6 +136,7 @@ pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> 
         match walk(&snapshot.selection, &mut admit, &mut candidates, &mut ledger, &mut failures).await {
             Walked::Answered(candidate, answered) => return Ok(answer(candidate, *answered, ledger).await),
             Walked::Stopped => break,
+            Walked::Through if !may_try_more(&ledger, call.fallback) => break,
             Walked::Through => {}
         }
         let Some(waited) = admit.wait(candidates.skipped()).await else { break };
@@ -189,10 +190,15 @@ async fn walk(
     Walked::Through
 }
 
+/// Whether a request may make another attempt.
+fn may_try_more(ledger: &Ledger, fallback: bool) -> bool {
+    let tried = ledger.attempts().len();
+    tried < bounds::ATTEMPTS_MAX && (tried == 0 || fallback)
+}
+
 /// The next candidate, within what one request may try.
 fn next(candidates: &mut Candidates, ledger: &Ledger, fallback: bool) -> Option<Candidate> {
-    let tried = ledger.attempts().len();
-    if tried >= bounds::ATTEMPTS_MAX || (tried > 0 && !fallback) {
+    if !may_try_more(ledger, fallback) {
         return None;
     }
     candidates.next(ledger.engine().clock.now())

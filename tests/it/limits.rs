@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::fake::{FakeProvider, Gate, openai};
 use crate::harness::client::assert_refused;
@@ -52,6 +53,9 @@ async fn the_fourth_call_goes_to_the_next_connection_and_the_seventh_is_told_whe
     let bursar = two(&fake, three, three).start().await;
     answered(&bursar, 3).await;
     assert_eq!((calls_of(&fake, "one:a"), calls_of(&fake, "one:b")), (3, 0));
+    let shown = bursar.call(Call::get("/admin/v1/connections/one:a")).await.json()["quotas"].clone();
+    let quota = json!([{"limit_group": null, "model": null, "figure": "requests_per_minute", "used": 3, "limit": 3}]);
+    assert_eq!(shown, quota);
     answered(&bursar, 3).await;
     assert_eq!((calls_of(&fake, "one:a"), calls_of(&fake, "one:b")), (3, 3));
     let began = Instant::now();

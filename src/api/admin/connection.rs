@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Object, SecretText, present};
+use super::{Object, Quota, SecretText, present};
 use crate::api::moment::Moment;
 use crate::api::{ConnectionId, ConnectionName, LimitGroup, Outcome, ProviderSlug};
 
@@ -36,6 +36,8 @@ pub struct Connection {
     pub weight: u32,
     /// Its quotas.
     pub limits: Limits,
+    /// What is used of all that count for it, its limit group's too.
+    pub quotas: Vec<Quota>,
     /// The account whose quota it shares.
     pub limit_group: Option<LimitGroup>,
     /// Settings of its kind, and `headers` and `timeouts`.

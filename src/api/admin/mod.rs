@@ -5,6 +5,7 @@
 
 mod connection;
 mod provider;
+mod quota;
 mod secret;
 mod status;
 
@@ -13,6 +14,7 @@ pub use connection::{
     HealthState, Limits, ManagedBy, PatchConnection, PutSecret, SecretInfo, TestResult,
 };
 pub use provider::{Model, PatchProvider, Price, PriceRates, PriceTier, Provider, ProviderList};
+pub use quota::Quota;
 pub use secret::SecretText;
 pub use status::{
     Change, ChangeAction, ChangeKind, ClientCounts, ConfigProblem, ConfigStatus, ConnectionCounts, Plan, Reload,

@@ -71,6 +71,8 @@ pub struct ClientCounts {
     pub open: u64,
     /// Calls to providers that run now.
     pub in_flight: u64,
+    /// Calls that wait for a connection with room.
+    pub waiting: u64,
 }
 
 /// Connections to providers, by what can be done with them.

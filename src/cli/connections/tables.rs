@@ -1,6 +1,6 @@
 //! Connections as tables.
 
-use crate::api::admin::{Connection, Limits, SecretInfo};
+use crate::api::admin::{Connection, Limits, Quota, SecretInfo};
 use crate::cli::health;
 use crate::cli::output::{Cell, Table, Tone, ago, ahead};
 
@@ -54,6 +54,9 @@ pub(super) fn details(one: &Connection, now_ms: i64) -> Table {
     row("priority", Cell::text(one.priority));
     row("weight", Cell::text(one.weight));
     row("limits", limits(&one.limits));
+    for quota in &one.quotas {
+        row("used", used(quota));
+    }
     row("limit group", Cell::maybe(one.limit_group.as_ref(), Cell::text));
     row("settings", object(&one.settings));
     row("notes", object(&one.ui_metadata));
@@ -98,6 +101,16 @@ fn limits(limits: &Limits) -> Cell {
     Cell::maybe((!shown.is_empty()).then(|| shown.join(", ")), Cell::text)
 }
 
+/// What is used of one limit.
+fn used(quota: &Quota) -> Cell {
+    let Quota { limit_group, model, figure, used, limit } = quota;
+    let of_group = limit_group.iter().map(|group| format!(" of group {group}"));
+    let of_model = model.iter().map(|model| format!(" for {model}"));
+    let whose: String = of_group.chain(of_model).collect();
+    let cell = Cell::text(format!("{used} of {limit} {figure}{whose}"));
+    if used >= limit { cell.tone(Tone::Warn) } else { cell }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -130,6 +143,13 @@ pub(super) mod tests {
             priority: 1,
             weight: 1,
             limits: Limits { requests_per_minute: Some(500), concurrent: Some(32), ..Limits::default() },
+            quotas: vec![Quota {
+                limit_group: None,
+                model: Some("m".into()),
+                figure: "requests_per_minute".into(),
+                used: 12,
+                limit: 500,
+            }],
             limit_group: None,
             settings: Object::new(),
             ui_metadata: Object::new(),
@@ -175,6 +195,7 @@ pub(super) mod tests {
         priority     1
         weight       1
         limits       500 req/min, 32 at once
+        used         12 of 500 requests_per_minute for m
         limit group  -
         settings     -
         notes        -

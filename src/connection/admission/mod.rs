@@ -91,4 +91,6 @@ impl Admission {
 }
 
 #[cfg(test)]
+mod lease_tests;
+#[cfg(test)]
 mod tests;

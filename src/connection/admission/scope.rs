@@ -71,6 +71,21 @@ pub enum Figure {
 }
 
 impl Figure {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: &'static [Self] =
+        &[Self::RequestsPerMinute, Self::RequestsPerDay, Self::TokensPerMinute, Self::TokensPerDay, Self::Concurrent];
+
+    /// How much of it is used.
+    pub const fn used(self, used: &Used) -> u64 {
+        match self {
+            Self::RequestsPerMinute => used.requests_per_minute,
+            Self::RequestsPerDay => used.requests_per_day,
+            Self::TokensPerMinute => used.tokens_per_minute,
+            Self::TokensPerDay => used.tokens_per_day,
+            Self::Concurrent => used.concurrent,
+        }
+    }
+
     /// Its name in configuration.
     pub const fn name(self) -> &'static str {
         match self {
