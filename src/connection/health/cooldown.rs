@@ -33,20 +33,23 @@ impl Cooldown {
     /// The cooldown after a limit was hit by an attempt that was sent at a time. It never ends earlier than the one
     /// before.
     pub fn hit(before: Option<Self>, length: Length, sent_at: Instant, now: Instant) -> Self {
-        // Attempts that were under way together hit the same limit: only one that was sent later counts as another.
-        let same = before.filter(|before| sent_at < before.began);
-        let began = same.map_or(now, |same| same.began);
         let unknown = length == Length::Unknown;
-        let strikes = match (same, unknown) {
-            (Some(same), true) => same.strikes.max(1),
+        // What was under way when it began came of the same limit, and so did a last resort during it: only an attempt that
+        // was sent after its end was wrong to think it over.
+        let in_it = before.filter(|before| sent_at < before.until);
+        let strikes = match (in_it, unknown) {
+            (Some(before), true) => before.strikes.max(1),
             (None, true) => before.map_or(0, |before| before.strikes).saturating_add(1),
             (_, false) => before.map_or(0, |before| before.strikes),
         };
         let until = match length {
             Length::Hint(hint) => now + clamped(hint),
             Length::Until(until) => until.clamp(now + bounds::HINT_MIN, now + bounds::COOLDOWN_DAY_MAX),
-            Length::Unknown => began + guess(strikes),
+            Length::Unknown => {
+                before.map(|before| before.until).filter(|until| *until > now).unwrap_or(now + guess(strikes))
+            }
         };
+        let began = before.filter(|before| sent_at < before.began).map_or(now, |before| before.began);
         match before {
             Some(before) if before.until >= until => Self { began, strikes, ..before },
             _ => Self { began, until, strikes, said: !unknown },
@@ -88,6 +91,11 @@ mod tests {
             cooldown = Cooldown::hit(Some(cooldown), Length::Unknown, begin, begin + s(n));
         }
         assert_eq!((cooldown.until, cooldown.strikes), (begin + s(16), 1));
+        // Nor does a last resort lengthen a guess.
+        cooldown = Cooldown::hit(Some(cooldown), Length::Unknown, begin + s(12), begin + s(13));
+        assert_eq!((cooldown.until, cooldown.strikes), (begin + s(16), 1));
+        let late = Cooldown::hit(Some(cooldown), Length::Unknown, begin, begin + s(20));
+        assert_eq!((late.until, late.strikes), (begin + s(35), 1), "what comes back late is no second strike");
         let (mut now, mut lengths) = (cooldown.until, Vec::new());
         for _ in 0..5 {
             cooldown = Cooldown::hit(Some(cooldown), Length::Unknown, now, now);
