@@ -28,7 +28,7 @@ use crate::api::{Capabilities, Code, ConnectionName, Failure, Outcome, ProviderS
 use crate::bounds;
 use crate::clock::Clock;
 use crate::credential::Vault;
-use crate::rotation::{self, Candidate, Candidates, RetryBudget, SelectionError, Step, Wanted};
+use crate::rotation::{self, Candidate, Candidates, RetryBudget, SelectionError, Step, Trouble, Wanted};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
 use crate::usage::Recorder;
@@ -126,21 +126,19 @@ pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> 
         candidates = candidates.of_conversation(call.conversation());
     }
     let mut failures = Failures::default();
+    let mut trouble = Trouble::default();
     let mut first_provider: Option<ProviderSlug> = None;
     while let Some(candidate) = next(&mut candidates, &ledger, call.fallback) {
-        let first = *first_provider.get_or_insert_with(|| candidate.provider.slug.clone()) == candidate.provider.slug;
-        match try_candidate(
-            worker,
-            &call,
-            &candidate,
-            &mut ledger,
-            first,
-            snapshot.selection.retries(&candidate.provider.slug),
-        )
-        .await
-        {
+        let slug = &candidate.provider.slug;
+        let budget = snapshot.selection.retries(slug);
+        if !trouble.allows(slug, budget, worker.engine.clock.now()) {
+            continue;
+        }
+        let first = first_provider.get_or_insert_with(|| slug.clone()) == slug;
+        match try_candidate(worker, &call, &candidate, &mut ledger, first, budget).await {
             Ok(answered) => return Ok(answer(candidate, answered, ledger).await),
             Err((failed, step)) => {
+                trouble.note(failed.outcome);
                 failures.push(failed);
                 if step == Step::Stop {
                     break;
@@ -172,9 +170,6 @@ async fn try_candidate(
     budget: Option<&RetryBudget>,
 ) -> Result<Answered, (Failed, Step)> {
     let mut retries = 0;
-    if let Some(budget) = budget {
-        budget.request(worker.engine.clock.now());
-    }
     loop {
         ledger.begin(candidate);
         let failed = match attempt::attempt(worker, call, candidate, ledger).await {

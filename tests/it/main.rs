@@ -25,6 +25,7 @@ mod life;
 mod mended;
 mod model_lists;
 mod operators;
+mod orders;
 mod presets;
 mod rotation;
 mod sandbox;
