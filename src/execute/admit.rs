@@ -9,12 +9,15 @@ use crate::api::{Capability, Operation};
 use crate::bounds;
 use crate::config::Timeouts;
 use crate::connection::admission::{Admission, Blocked, Full, Permit, Waiter, input_tokens, reserve};
-use crate::rotation::{Candidate, Skip, Skipped};
+use crate::rotation::{Candidate, Selection, Skip, Skipped, Trouble};
 
 /// One request's way to room.
 pub(super) struct Admit<'a> {
     pub(super) worker: &'a Worker,
     pub(super) call: &'a Call,
+    pub(super) selection: &'a Selection,
+    /// How it fares with the provider that it is at.
+    pub(super) trouble: Trouble,
     /// The tokens that the request is taken for, once that was asked.
     input: Option<u64>,
     /// The scopes that had no room in the present walk.
@@ -27,8 +30,25 @@ pub(super) struct Admit<'a> {
 }
 
 impl<'a> Admit<'a> {
-    pub(super) fn new(worker: &'a Worker, call: &'a Call) -> Self {
-        Self { worker, call, input: None, blocked: Vec::new(), timeouts: None, waiter: None, until: None }
+    pub(super) fn new(worker: &'a Worker, call: &'a Call, selection: &'a Selection) -> Self {
+        let trouble = Trouble::default();
+        Self {
+            worker,
+            call,
+            selection,
+            trouble,
+            input: None,
+            blocked: Vec::new(),
+            timeouts: None,
+            waiter: None,
+            until: None,
+        }
+    }
+
+    /// Whether a candidate may be tried, for what its provider has been asked for in vain.
+    pub(super) fn allows(&mut self, candidate: &Candidate) -> bool {
+        let slug = &candidate.provider.slug;
+        self.trouble.allows(slug, self.selection.retries(slug), self.worker.engine.clock.now())
     }
 
     /// Reserves room for an attempt.

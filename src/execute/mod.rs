@@ -30,7 +30,7 @@ use crate::bounds;
 use crate::clock::Clock;
 use crate::connection::admission::{Admission, Permit};
 use crate::credential::Vault;
-use crate::rotation::{self, Candidate, Candidates, RetryBudget, Selection, SelectionError, Step, Wanted};
+use crate::rotation::{self, Candidate, Candidates, SelectionError, Step, Wanted};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
 use crate::usage::Recorder;
@@ -131,9 +131,9 @@ pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> 
         candidates = candidates.of_conversation(call.conversation());
     }
     let mut failures = Failures::default();
-    let mut admit = Admit::new(worker, &call);
+    let mut admit = Admit::new(worker, &call, &snapshot.selection);
     loop {
-        match walk(&snapshot.selection, &mut admit, &mut candidates, &mut ledger, &mut failures).await {
+        match walk(&mut admit, &mut candidates, &mut ledger, &mut failures).await {
             Walked::Answered(candidate, answered) => return Ok(answer(candidate, *answered, ledger).await),
             Walked::Stopped => break,
             Walked::Through if !may_try_more(&ledger, call.fallback) => break,
@@ -162,13 +162,15 @@ enum Walked {
 
 /// Walks over the candidates that have room, until one answers.
 async fn walk(
-    selection: &Selection,
     admit: &mut Admit<'_>,
     candidates: &mut Candidates,
     ledger: &mut Ledger,
     failures: &mut Failures,
 ) -> Walked {
     while let Some(candidate) = next(candidates, ledger, admit.call.fallback) {
+        if !admit.allows(&candidate) {
+            continue;
+        }
         let permit = match admit.reserve(&candidate) {
             Ok(permit) => permit,
             Err(why) => {
@@ -177,9 +179,10 @@ async fn walk(
             }
         };
         candidates.tried(&candidate);
-        match try_candidate(admit, &candidate, ledger, permit, selection.retries(&candidate.provider.slug)).await {
+        match try_candidate(admit, &candidate, ledger, permit).await {
             Ok(answered) => return Walked::Answered(candidate, Box::new(answered)),
             Err((failed, step)) => {
+                admit.trouble.note(failed.outcome);
                 failures.push(failed);
                 if step == Step::Stop {
                     return Walked::Stopped;
@@ -210,14 +213,11 @@ async fn try_candidate(
     candidate: &Candidate,
     ledger: &mut Ledger,
     mut permit: Permit,
-    budget: Option<&RetryBudget>,
 ) -> Result<Answered, (Failed, Step)> {
     let (worker, call) = (admit.worker, admit.call);
     let clock = &worker.engine.clock;
-    if let Some(budget) = budget {
-        budget.request(clock.now());
-    }
     let (mut retries, on_timeout) = (0, candidate.provider.on_timeout);
+    let budget = admit.selection.retries(&candidate.provider.slug);
     loop {
         ledger.begin(candidate, permit);
         let failed = match attempt::attempt(worker, call, candidate, ledger).await {

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::api::{Outcome, ProviderSlug};
 use crate::bounds;
 use crate::clock::Instant;
 
@@ -61,6 +62,32 @@ impl Window {
     }
 }
 
+/// How a request fares with the provider that it is at, where that looks like the provider's own trouble.
+#[derive(Debug, Default)]
+pub struct Trouble {
+    at: Option<ProviderSlug>,
+    connections: u32,
+}
+
+impl Trouble {
+    /// Whether a connection of a provider may be tried. A first and a second one always may. Where both failed in the same
+    /// way, all may: then each further one is a retry like any other, and no outage makes a call with each of a hundred keys.
+    pub fn allows(&mut self, provider: &ProviderSlug, budget: Option<&RetryBudget>, now: Instant) -> bool {
+        let Some(budget) = budget else { return true };
+        if self.at.as_ref() == Some(provider) {
+            return self.connections < 2 || budget.take(now);
+        }
+        budget.request(now);
+        *self = Self { at: Some(provider.clone()), connections: 0 };
+        true
+    }
+
+    /// Notes how it failed.
+    pub fn note(&mut self, outcome: Outcome) {
+        self.connections = if outcome == Outcome::Transient { self.connections + 1 } else { 0 };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -100,5 +127,25 @@ mod tests {
             retries += usize::from(budget.take(now));
         }
         assert!((1_200..=1_200 + 60 + 20).contains(&retries), "{retries} of 6,000");
+    }
+
+    #[test]
+    fn rotation_is_limited_where_every_connection_of_a_provider_fails_alike() {
+        let (one, two) = ("one".parse().unwrap(), "two".parse().unwrap());
+        let (budget, now, mut trouble) = (RetryBudget::default(), Instant::now(), Trouble::default());
+        while budget.take(now) {}
+        let mut allowed = |outcome: Option<Outcome>, provider| {
+            outcome.into_iter().for_each(|outcome| trouble.note(outcome));
+            trouble.allows(provider, Some(&budget), now)
+        };
+        assert!(allowed(None, &one));
+        assert!(allowed(Some(Outcome::Transient), &one), "the second connection is always tried");
+        assert!(!allowed(Some(Outcome::Transient), &one));
+        assert!(allowed(None, &two) && allowed(Some(Outcome::RateShort), &two));
+        assert!(allowed(Some(Outcome::Transient), &two) && !allowed(Some(Outcome::Transient), &two));
+        assert!(allowed(Some(Outcome::RateShort), &two), "a full connection says nothing of the next");
+        // Two requests to begin with, and three more: the fifth pays a whole retry.
+        (0..3).for_each(|_| budget.request(now));
+        assert!(budget.take(now) && !budget.take(now));
     }
 }

@@ -15,7 +15,7 @@ mod round;
 mod selection;
 mod tier;
 
-pub use budget::RetryBudget;
+pub use budget::{RetryBudget, Trouble};
 pub use candidates::{Candidate, Candidates, Skipped};
 pub use decision::{Step, decide, pause};
 pub use memory::Memory;

@@ -28,6 +28,7 @@ mod meanings;
 mod mended;
 mod model_lists;
 mod operators;
+mod orders;
 mod passing;
 mod presets;
 mod refusals;

@@ -293,3 +293,31 @@ fn moments_are_dates_or_have_a_zone() {
         assert_eq!(errors(&connection(moment)).len(), 1, "{moment}");
     }
 }
+
+#[test]
+fn routes_say_how_connections_are_chosen_and_features_have_routes() {
+    let catalogue = good(
+        "[defaults]\norder = \"least_in_flight\"\nsticky = \"conversation\"\n\
+         [routes.a]\ntargets = [\"openai/gpt-4.1\"]\n\
+         [routes.b]\ntargets = [\"openai/gpt-4.1\"]\norder = \"cheapest\"\nsticky = \"off\"\n\
+         [features.chat]\nroute = \"b\"\n",
+    );
+    let inherited = Rotation { order: Order::LeastInFlight, sticky: Sticky::Conversation };
+    assert_eq!((catalogue.rotation, catalogue.routes["a"].rotation), (inherited, inherited));
+    assert_eq!(catalogue.routes["b"].rotation, Rotation { order: Order::Cheapest, sticky: Sticky::Off });
+    assert_eq!(catalogue.features["chat"].as_str(), "b");
+    assert_eq!(
+        errors(
+            "[defaults]\norder = \"lowest_price\"\n\
+             [routes.fast]\ntargets = [\"openai/gpt-4.1\"]\nsticky = true\n\
+             [features.chat]\nroute = \"fats\"\n[features.\"No Label\"]\nroute = \"fast\"\n[features.x]\n"
+        ),
+        [
+            r#"providers.toml:2: defaults.order: unknown word "lowest_price"; known here: round_robin, least_in_flight, lowest_latency, cheapest"#,
+            r#"providers.toml:5: routes.fast.sticky: write text in quotes, not true or false"#,
+            r#"providers.toml:7: features.chat.route: there is no route "fats"; did you mean "fast"?"#,
+            r#"providers.toml:8: features."No Label": "No Label" is not a valid name: use 1 to 64 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit"#,
+            r#"providers.toml:10: features.x: route is missing: write route = "fast""#,
+        ]
+    );
+}
