@@ -57,8 +57,6 @@ struct Running {
     began: Instant,
     at_ms: i64,
     status: Option<u16>,
-    /// How long the head took to come.
-    headed: Option<Duration>,
     ttft: Option<Duration>,
     seen: Seen,
     hints: Hints,
@@ -156,7 +154,6 @@ impl Ledger {
             began,
             at_ms,
             status: None,
-            headed: None,
             ttft: None,
             seen: Seen::default(),
             hints: Hints::default(),
@@ -175,7 +172,9 @@ impl Ledger {
     pub fn head(&mut self, status: u16, headers: &HeaderMap) {
         if let Some(running) = &mut self.running {
             running.status = Some(status);
-            running.headed = Some(running.began.elapsed());
+            if (200..300).contains(&status) {
+                running.keep_pace(false);
+            }
             running.permit.head(self.engine.clock.both());
             let table = &running.candidate.provider.rate_limits;
             running.hints = Hints::read(table, headers, self.engine.clock.wall_ms());
@@ -242,7 +241,9 @@ impl Ledger {
             hints: &running.hints,
         };
         candidate.connection.observe(&ended, self.engine.clock.both());
-        running.keep_pace(outcome, took);
+        if blames_provider(outcome) {
+            running.keep_pace(true);
+        }
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.outcome = Some(outcome);
             attempt.status = running.status;
@@ -351,14 +352,9 @@ impl Ledger {
 }
 
 impl Running {
-    /// Tells the connection's pace how soon its provider answered. The caller's own faults and hang-ups say nothing of it.
-    fn keep_pace(&self, outcome: Outcome, took: Duration) {
-        let failed = match outcome {
-            Outcome::Ok => false,
-            Outcome::Caller | Outcome::TooLarge | Outcome::ClientGone | Outcome::Unavailable => return,
-            _ => true,
-        };
-        self.candidate.connection.pace.observe(self.headed.unwrap_or(took), failed, self.began + took);
+    /// Tells the connection's pace how long this attempt took so far.
+    fn keep_pace(&self, failed: bool) {
+        self.candidate.connection.pace.observe(self.began.elapsed(), failed, Instant::now());
     }
 
     fn model(&self) -> String {
@@ -380,6 +376,12 @@ impl Drop for Ledger {
             self.close(Outcome::ClientGone, Some("the app hung up"));
         }
     }
+}
+
+/// Whether an attempt failed through the provider or the way to it.
+fn blames_provider(outcome: Outcome) -> bool {
+    use Outcome::{Caller, ClientGone, Ok, TooLarge, Unavailable};
+    !matches!(outcome, Ok | Caller | TooLarge | ClientGone | Unavailable)
 }
 
 fn millis(time: Duration) -> u64 {

@@ -310,7 +310,7 @@ fn half(house: &House, which: fn(usize, usize) -> bool) {
 #[test]
 fn choosing_costs_the_same_however_many_connections_there_are() {
     let house = |n: usize| House::of((0..n).map(|n| (format!("one:c{n:05}"), 1 + n as u32 % 3)));
-    let (few, many) = (house(10), house(10_000));
+    let (few, some, many) = (house(10), house(1_000), house(10_000));
     let mut lines = Vec::new();
     for (order, model, key) in [
         ("round_robin", "one/m", None),
@@ -319,7 +319,8 @@ fn choosing_costs_the_same_however_many_connections_there_are() {
         ("sticky", "warm", Some(7)),
     ] {
         let (least, most) = (cost(&few, model, key), cost(&many, model, key));
-        lines.push(format!("{order}: {least:.0} ns of 10, {most:.0} ns of 10,000"));
+        let between = cost(&some, model, key);
+        lines.push(format!("{order}: {least:.0} ns of 10, {between:.0} of 1,000, {most:.0} of 10,000"));
         // Ten thousand do not fit into a processor's cache, and the machine may be busy: a walk would cost 500 times as much.
         assert!(most < least * 20.0 + 2_000.0, "{lines:?}");
     }
@@ -330,7 +331,7 @@ fn choosing_costs_the_same_however_many_connections_there_are() {
         half(&few, which);
         half(&many, which);
         let (least, most) = (cost(&few, "one/m", None), cost(&many, "one/m", None));
-        lines.push(format!("{name} unusable: {least:.0} ns of 10, {most:.0} ns of 10,000"));
+        lines.push(format!("{name} unusable: {least:.0} ns of 10, {most:.0} of 10,000"));
         assert!(most < least * 20.0 + 4_000.0, "{lines:?}");
     }
     // Shown with --nocapture.
