@@ -6,6 +6,7 @@
 mod connections;
 mod control;
 mod difference;
+mod explain;
 mod failure;
 mod models;
 mod probe;

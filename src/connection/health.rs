@@ -92,8 +92,8 @@ impl Health {
     }
 
     /// Takes in how an attempt with a credential ended. The caller's own faults and hang-ups say nothing about the
-    /// connection, and what is said of an old credential rejects no newer one.
-    pub fn observe(&self, with: Generation, outcome: Outcome, now_ms: i64, message: Option<&str>) {
+    /// connection, and what is said of an old credential rejects no newer one. Tells whether this rejected it.
+    pub fn observe(&self, with: Generation, outcome: Outcome, now_ms: i64, message: Option<&str>) -> bool {
         match outcome {
             Outcome::Ok => {
                 self.successes.fetch_add(1, Ordering::Relaxed);
@@ -108,10 +108,9 @@ impl Health {
                     Some(LastError { at_ms: now_ms, outcome, message });
             }
         }
-        if outcome == Outcome::Credential {
-            let accepted = with.0 << 1;
-            let _ = self.credential.compare_exchange(accepted, accepted | 1, Ordering::Relaxed, Ordering::Relaxed);
-        }
+        let accepted = with.0 << 1;
+        let reject = || self.credential.compare_exchange(accepted, accepted | 1, Ordering::Relaxed, Ordering::Relaxed);
+        outcome == Outcome::Credential && reject().is_ok()
     }
 
     /// Forgives a rejection: an operator says so, or the credential that is in force has passed a test.

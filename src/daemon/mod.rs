@@ -176,6 +176,7 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
     systemd::stopping();
     tracing::info!("stopping: no new connections; running requests may end");
     let _ = stop.send(true);
+    admin.engine.events.close();
     let _ = lists.await;
     for binding in bindings.iter() {
         binding.remove();

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::trace::{Passed, Trace};
 use super::{Engine, failure, wire};
 use crate::adapter::{ProviderError, Seen};
 use crate::api::usage::RecordId;
 use crate::api::{AppName, Feature, NanoUsd, Operation, Outcome, RequestId, Tokens, UsageRecord};
 use crate::connection::health::InFlight;
 use crate::provider::price;
-use crate::rotation::Candidate;
+use crate::rotation::{Candidate, Skipped};
 use crate::usage::Receipt;
 
 /// What all records of a request share.
@@ -46,6 +47,14 @@ pub struct Attempted {
     pub status: Option<u16>,
     /// How long it took, in milliseconds.
     pub ms: u64,
+    /// The model that the provider was asked for.
+    pub model: Arc<str>,
+    /// When it began, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// How long the request had waited right before, in milliseconds.
+    pub waited_ms: u64,
+    /// Why it failed, as its record has it.
+    pub error: Option<String>,
 }
 
 /// The attempt that runs.
@@ -62,7 +71,7 @@ struct Running {
 /// The account of one request.
 pub struct Ledger {
     engine: Arc<Engine>,
-    labels: Labels,
+    labels: Arc<Labels>,
     began: Instant,
     at_ms: i64,
     running: Option<Running>,
@@ -73,6 +82,9 @@ pub struct Ledger {
     used: (Tokens, Option<NanoUsd>),
     /// The time that was not Bursar's: waiting for the app's body and for providers, and pauses before retries.
     elsewhere: Duration,
+    /// Of it, what was waited before the attempt that comes next.
+    paused: Duration,
+    passed: Passed,
     closed: bool,
     receipt: Option<Receipt>,
 }
@@ -83,7 +95,7 @@ impl Ledger {
         let at_ms = engine.clock.wall_ms();
         Self {
             engine,
-            labels,
+            labels: Arc::new(labels),
             began,
             at_ms,
             running: None,
@@ -91,6 +103,8 @@ impl Ledger {
             attempts: Vec::new(),
             used: (Tokens::default(), None),
             elsewhere: Duration::ZERO,
+            paused: Duration::ZERO,
+            passed: Passed::default(),
             closed: false,
             receipt: None,
         }
@@ -130,6 +144,10 @@ impl Ledger {
             outcome: None,
             status: None,
             ms: 0,
+            model: Arc::clone(&candidate.model),
+            at_ms,
+            waited_ms: millis(std::mem::take(&mut self.paused)),
+            error: None,
         });
         self.running = Some(Running {
             _permit: candidate.connection.health.begin(at_ms),
@@ -140,6 +158,11 @@ impl Ledger {
             ttft: None,
             seen: Seen::default(),
         });
+    }
+
+    /// Notes whom the walk over the candidates has passed over by now.
+    pub fn passed_over(&mut self, skipped: &[Skipped]) {
+        self.passed.note(skipped, self.attempts.len());
     }
 
     /// Notes the head of the reply.
@@ -180,11 +203,12 @@ impl Ledger {
         let Some(running) = self.running.take() else { return };
         let took = running.began.elapsed();
         let connection = &running.candidate.connection;
-        connection.health.observe(connection.generation, outcome, self.engine.clock.wall_ms(), error);
+        self.engine.observe(connection, outcome, error);
         if let Some(attempt) = self.attempts.last_mut() {
             attempt.outcome = Some(outcome);
             attempt.status = running.status;
             attempt.ms = millis(took);
+            attempt.error = error.map(str::to_owned);
         }
         self.used = (running.seen.tokens, running.cost());
         self.last = Some(self.record(Some(&running), outcome, took, error));
@@ -199,6 +223,7 @@ impl Ledger {
         if self.last.is_none() {
             self.last = Some(self.record(None, outcome, self.began.elapsed(), error));
         }
+        self.remember();
         self.flush(true);
     }
 
@@ -214,12 +239,27 @@ impl Ledger {
     /// Pauses before a retry.
     pub async fn pause(&mut self, pause: Duration) {
         tokio::time::sleep(pause).await;
+        self.paused += pause;
         self.waited(pause);
     }
 
     /// The time that Bursar itself took so far.
     pub fn overhead(&self) -> Duration {
         self.began.elapsed().saturating_sub(self.elsewhere)
+    }
+
+    /// Keeps the way that the request went, for whoever asks.
+    fn remember(&mut self) {
+        let Some(last) = &self.last else { return };
+        self.engine.traces.keep(Trace {
+            labels: Arc::clone(&self.labels),
+            at_ms: self.at_ms,
+            ms: millis(self.began.elapsed()),
+            outcome: last.outcome,
+            error: last.error.clone(),
+            attempts: self.attempts.clone(),
+            passed: std::mem::take(&mut self.passed),
+        });
     }
 
     fn flush(&mut self, is_final: bool) {

@@ -8,6 +8,7 @@ mod outlet;
 mod probe;
 mod relay;
 mod tap;
+mod trace;
 mod wire;
 
 use std::sync::Arc;
@@ -23,11 +24,15 @@ pub use failure::{Failed, ProviderAnswer, Refused};
 pub use ledger::{Attempted, Labels, Ledger};
 pub use probe::{Probe, probe};
 pub use relay::Relay;
+pub use trace::{Passed, PassedOver, Trace, Traces};
 
+use crate::api::admin::{Event, EventKind};
 use crate::api::{Capabilities, Code, ConnectionName, Failure, Outcome, ProviderSlug, RequestId, UsageRecord};
 use crate::bounds;
 use crate::clock::Clock;
+use crate::connection::Connection;
 use crate::credential::Vault;
+use crate::events::Events;
 use crate::rotation::{self, Candidate, Candidates, Step, Wanted};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
@@ -49,6 +54,10 @@ pub struct Engine {
     pub durable_each: AtomicBool,
     /// Whether the daemon cuts what still runs.
     pub cutting: AtomicBool,
+    /// What happened, for whoever watches.
+    pub events: Arc<Events>,
+    /// The ways of the last requests.
+    pub traces: Traces,
     /// Makes ids unique: random for the process, counted within it.
     pub ids: Ids,
 }
@@ -121,6 +130,7 @@ pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> 
     let mut failures = Failures::default();
     let mut first_provider: Option<ProviderSlug> = None;
     while let Some(candidate) = next(&mut candidates, &ledger, call.fallback) {
+        ledger.passed_over(candidates.skipped());
         let first = *first_provider.get_or_insert_with(|| candidate.provider.slug.clone()) == candidate.provider.slug;
         match try_candidate(worker, &call, &candidate, &mut ledger, first).await {
             Ok(answered) => return Ok(answer(candidate, answered, ledger).await),
@@ -132,6 +142,7 @@ pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> 
             }
         }
     }
+    ledger.passed_over(candidates.skipped());
     let outcome = if ledger.attempts().is_empty() { Outcome::Unavailable } else { Outcome::Transient };
     let refused = failures.verdict(candidates.skipped(), &call.said.scan.model, &snapshot.selection);
     Err(give_up(ledger, outcome, refused).await)
@@ -242,6 +253,16 @@ impl Engine {
     /// An id for a request that begins now.
     pub fn next_id(&self) -> RequestId {
         self.ids.next(self.clock.wall_ms())
+    }
+
+    /// Takes in how an attempt with a connection ended, and tells whoever watches of a credential that was refused.
+    fn observe(&self, connection: &Connection, outcome: Outcome, error: Option<&str>) {
+        let now_ms = self.clock.wall_ms();
+        if connection.health.observe(connection.generation, outcome, now_ms, error) {
+            let said = error.unwrap_or("it gave no reason");
+            let message = format!("the provider refused the credential of {}: {said}", connection.id);
+            self.events.emit(Event::new(EventKind::Rejected, message).of(&connection.id));
+        }
     }
 
     /// One line a record in the log: ids, names, times, and never a word of a prompt or a reply.

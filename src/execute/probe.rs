@@ -36,7 +36,7 @@ pub async fn probe(worker: &Worker, candidate: &Candidate) -> Probe {
         Err(_) => (Outcome::Timeout, Some("the provider did not answer in time".into()), Vec::new()),
     };
     let (health, with) = (&candidate.connection.health, candidate.connection.generation);
-    health.observe(with, outcome, worker.engine.clock.wall_ms(), error.as_deref());
+    worker.engine.observe(&candidate.connection, outcome, error.as_deref());
     if outcome == Outcome::Ok {
         health.passed(with);
     }

@@ -44,11 +44,19 @@ pub struct Candidates {
     /// Connections of the present pool that have come up.
     had: Vec<ConnectionId>,
     skipped: Vec<Skipped>,
+    /// Whether the walk only looks, and takes nobody's turn.
+    looks: bool,
 }
 
 impl Candidates {
     pub(super) fn new(pools: Arc<[Pool]>, wanted: Wanted) -> Self {
-        Self { pools, wanted, pool: 0, turn: None, step: 0, had: Vec::new(), skipped: Vec::new() }
+        Self { pools, wanted, pool: 0, turn: None, step: 0, had: Vec::new(), skipped: Vec::new(), looks: false }
+    }
+
+    /// The same walk for a request that will not be sent: it changes nothing for those that are.
+    #[must_use]
+    pub fn only_looking(self) -> Self {
+        Self { looks: true, ..self }
     }
 
     /// What was passed over so far.
@@ -86,7 +94,9 @@ impl Iterator for Candidates {
     fn next(&mut self) -> Option<Candidate> {
         loop {
             let pool = self.pools.get(self.pool)?.clone();
-            let turn = *self.turn.get_or_insert_with(|| pool.tier.turn());
+            let looks = self.looks;
+            let turn = || if looks { pool.tier.coming_turn() } else { pool.tier.turn() };
+            let turn = *self.turn.get_or_insert_with(turn);
             let Some(connection) = pool.tier.at(turn, self.step) else {
                 self.pool += 1;
                 self.turn = None;

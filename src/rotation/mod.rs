@@ -10,6 +10,7 @@ mod decision;
 mod pool;
 mod selection;
 mod tier;
+mod wording;
 
 pub use candidates::{Candidate, Candidates, Skipped};
 pub use decision::{Step, decide, pause};

@@ -36,6 +36,11 @@ impl Tier {
         self.turn.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// The turn that the next request will have, which stays its own.
+    pub fn coming_turn(&self) -> usize {
+        self.turn.load(Ordering::Relaxed)
+    }
+
     /// The connection at a step of a walk that began at `turn`: first the round from there, then those whose turn did
     /// not come in it. A connection may come more than once; the walk skips what it has had.
     pub fn at(&self, turn: usize, step: usize) -> Option<&Arc<Connection>> {
