@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use http::StatusCode;
 use utoipa::OpenApi;
 
-use super::{connections, providers};
+use super::{connections, events, explain, providers};
 use crate::server::reply::{self, Reply};
 use crate::server::routes::Admitted;
 
@@ -35,6 +35,9 @@ use crate::server::routes::Admitted;
         connections::remove,
         connections::put_secret,
         connections::test,
+        explain::show,
+        explain::dry_run,
+        events::watch,
         document,
     )
 )]
