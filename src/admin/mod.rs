@@ -21,6 +21,7 @@ pub use control::{Admin, Paths, Reloaded, StartError};
 pub use models::{Listing, fetch_models};
 pub use probe::{check_all, check_provider, put_secret, test};
 pub use status::Process;
+pub use usage::time;
 
 use crate::api::{Code, Failure};
 

@@ -12,9 +12,10 @@ use http_body_util::{BodyExt, StreamBody};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout};
 
+use crate::admin;
 use crate::api::admin::Event;
 use crate::api::error::Problem;
-use crate::api::{Code, Failure, Moment};
+use crate::api::{Code, Failure};
 use crate::bounds;
 use crate::events::{Events, Live};
 use crate::server::answer::event_stream;
@@ -31,7 +32,7 @@ const NO_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     get, path = "/admin/v1/events", tag = "events",
     params(
         ("after" = Option<u64>, Query, description = "only events after the one with this id; the header Last-Event-ID says the same"),
-        ("since" = Option<Moment>, Query, description = "only events at or after this time"),
+        ("since" = Option<String>, Query, description = "only events at or after this time: RFC 3339, a date, or so long ago: `-24h`"),
         ("follow" = Option<bool>, Query, description = "false: the stream ends after the kept events"),
     ),
     responses(
@@ -40,8 +41,9 @@ const NO_DEADLINE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     )
 )]
 pub(in crate::server) async fn watch(admitted: Admitted) -> Reply {
-    match Asked::read(&admitted.request) {
-        Ok(asked) => begin(&admitted.context.engine().events, &asked),
+    let engine = admitted.context.engine();
+    match Asked::read(&admitted.request, engine.clock.wall_ms()) {
+        Ok(asked) => begin(&engine.events, &asked),
         Err(failure) => reply::problem(&failure),
     }
 }
@@ -55,16 +57,14 @@ struct Asked {
 }
 
 impl Asked {
-    fn read<T>(request: &Request<T>) -> Result<Self, Failure> {
-        let wrong = |key: &str, known: &str| Failure::new(Code::InvalidRequest, format!("{key}: write {known}")).at(key);
+    fn read<T>(request: &Request<T>, now_ms: i64) -> Result<Self, Failure> {
+        let wrong =
+            |key: &str, known: &str| Failure::new(Code::InvalidRequest, format!("{key}: write {known}")).at(key);
         let mut asked = Self { after: last_event(request.headers()), since_ms: i64::MIN, follow: true };
         for (key, value) in url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
             match key.as_ref() {
                 "after" => asked.after = value.parse().map_err(|_| wrong(&key, "the id of an event"))?,
-                "since" => {
-                    let at = value.parse::<Moment>();
-                    asked.since_ms = at.map_err(|_| wrong(&key, "a time such as 2026-01-31T00:00:00Z"))?.0;
-                }
+                "since" => asked.since_ms = admin::time(&key, &value, now_ms)?,
                 "follow" => asked.follow = value.parse().map_err(|_| wrong(&key, "true or false"))?,
                 _ => return Err(wrong(&key, "after, since or follow")),
             }
@@ -135,12 +135,13 @@ mod tests {
 
     fn asked(query: &str) -> Result<Asked, Failure> {
         let request = Request::builder().uri(format!("/admin/v1/events?{query}")).header("last-event-id", "7");
-        Asked::read(&request.body(()).unwrap())
+        Asked::read(&request.body(()).unwrap(), 5_000)
     }
 
     #[test]
     fn a_readers_wish_is_read_or_refused() {
         assert_eq!(asked("").unwrap(), Asked { after: 7, since_ms: i64::MIN, follow: true });
+        assert_eq!(asked("since=-2s").unwrap().since_ms, 3_000);
         let read = asked("after=9&since=1970-01-01T00:00:01Z&follow=false").unwrap();
         assert_eq!(read, Asked { after: 9, since_ms: 1_000, follow: false });
         for bad in ["after=x", "since=yesterday", "follow=1", "colour=red"] {
