@@ -22,19 +22,19 @@ pub(super) struct Explain {
     #[arg(long, requires = "model")]
     dry_run: bool,
     /// A route, provider/model, or a listed model's id
-    #[arg(short, long, requires = "dry_run")]
+    #[arg(short, long, conflicts_with = "request")]
     model: Option<String>,
     /// What the model must be able to do, such as vision; more than once, or with commas, for several
-    #[arg(long, value_name = "CAPABILITY", value_delimiter = ',', requires = "dry_run", value_parser = capability)]
+    #[arg(long, value_name = "CAPABILITY", value_delimiter = ',', conflicts_with = "request", value_parser = capability)]
     require: Vec<Capability>,
     /// What the call would be for
-    #[arg(short, long, requires = "dry_run")]
+    #[arg(short, long, conflicts_with = "request")]
     feature: Option<Feature>,
     /// The only connection that might be used
-    #[arg(long, requires = "dry_run")]
+    #[arg(long, conflicts_with = "request")]
     connection: Option<ConnectionId>,
     /// Tokens that the request and its answer would need
-    #[arg(long, value_name = "N", requires = "dry_run")]
+    #[arg(long, value_name = "N", conflicts_with = "request")]
     tokens: Option<u64>,
 }
 
@@ -176,7 +176,7 @@ mod tests {
         };
         insta::assert_snapshot!(candidates(&[skipped, tried], "").to_text(false), @r"
         CONNECTION   MODEL         ACTION   OUTCOME     STATUS  WAITED MS  MS  WHY
-        openai:old   -             skipped  disabled    -       -          -   it is switched off
+        openai:old   -             skipped  disabled         -          -   -  it is switched off
         openai:main  gpt-4.1-mini  tried    rate_short     429          0  31  the provider's rate limit was reached: slow down
         ");
     }

@@ -68,6 +68,7 @@ fn what_makes_no_sense_is_a_usage_error() {
         "bursar explain",
         "bursar explain 7",
         "bursar explain --dry-run",
+        "bursar explain -m fast",
         "bursar explain --dry-run -m fast --require sight",
         "bursar explain req_019d4c1e22f07a1b00000000000001ff --dry-run -m fast",
         "bursar explain req_019d4c1e22f07a1b00000000000001ff -m fast",
