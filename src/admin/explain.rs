@@ -23,13 +23,14 @@ impl Admin {
         }
     }
 
-    /// Explains a request to the app that made it. To any other it is unknown. Blocks.
+    /// Explains a request to the app that made it, without what providers say of the operator's accounts. To any other app
+    /// it is unknown. Blocks.
     ///
     /// # Errors
     /// As [`Admin::request`].
     pub fn request_of(&self, id: RequestId, app: &AppName) -> Result<ExplainedRequest, Failure> {
         match self.find(id)?.filter(|explained| explained.app == *app) {
-            Some(explained) => Ok(explained),
+            Some(explained) => Ok(for_app(explained)),
             None => Err(self.unknown(id)),
         }
     }
@@ -162,6 +163,19 @@ fn recorded(records: &[UsageRecord]) -> Option<ExplainedRequest> {
         skipped_more: None,
         note: Some(note.into()),
     })
+}
+
+/// Without the providers' texts where they are about the account: they may name it, and tell of its bills.
+fn for_app(mut explained: ExplainedRequest) -> ExplainedRequest {
+    let of_account = |outcome| {
+        let about = [Outcome::RateShort, Outcome::RateDay, Outcome::Quota, Outcome::Credential, Outcome::NotForKey];
+        about.contains(&outcome)
+    };
+    explained.error = explained.error.filter(|_| !of_account(explained.outcome));
+    for one in &mut explained.candidates {
+        one.error = one.error.take().filter(|_| !one.outcome.is_some_and(of_account));
+    }
+    explained
 }
 
 fn attempted(one: &Attempted) -> ExplainedCandidate {

@@ -239,8 +239,13 @@ impl Ledger {
     /// Pauses before a retry.
     pub async fn pause(&mut self, pause: Duration) {
         tokio::time::sleep(pause).await;
-        self.paused += pause;
-        self.waited(pause);
+        self.paused(pause);
+    }
+
+    /// Notes that for so long nothing was done, for a reason of Bursar's own: the attempt that follows came so much later.
+    pub fn paused(&mut self, time: Duration) {
+        self.paused += time;
+        self.waited(time);
     }
 
     /// The time that Bursar itself took so far.

@@ -164,16 +164,20 @@ async fn a_dry_run_says_where_a_request_would_go_and_takes_nobodys_turn() {
 #[tokio::test]
 async fn an_app_sees_its_own_requests_and_no_others() {
     let fake = FakeProvider::start().await;
+    fake.for_key(&key_of("one:refused")).always(openai::error(401));
     fake.always(openai::chat("ok"));
     let uid = rustix::process::geteuid().as_raw();
     let named = |app: &str| format!("[apps.{app}]\nmatch = {{ user = {uid} }}\n");
-    let setup = || Setup::new().server("admin_socket = \"DIR/admin.sock\"").ranked("one", &fake.url(), &["a"]);
+    let setup =
+        || Setup::new().server("admin_socket = \"DIR/admin.sock\"").ranked("one", &fake.url(), &["refused", "a"]);
     let bursar = setup().daemon(&named("first")).start().await;
     let id = id_of(&bursar.call(Call::chat("one/m")).await);
     let own = || Call::get(&format!("/v1/bursar/requests/{id}"));
     let told = bursar.call(own()).await;
     assert_eq!((told.status, told.json()["app"].as_str()), (200, Some("first")));
-    assert_eq!(told.json()["candidates"][0]["connection"], "one:a");
+    let candidates: Vec<ExplainedCandidate> = serde_json::from_value(told.json()["candidates"].clone()).unwrap();
+    assert_eq!(in_short(&candidates), ["one:refused tried credential", "one:a tried ok"]);
+    assert_eq!(candidates[0].error, None, "what a provider says of an account is its operator's");
     let refused = bursar.call(Call::get(&format!("/admin/v1/requests/{id}"))).await;
     assert_eq!(refused.status, 403, "all requests are the operators'");
 

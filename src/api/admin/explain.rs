@@ -28,7 +28,7 @@ pub struct ExplainedRequest {
     pub stream: bool,
     /// How it ended.
     pub outcome: Outcome,
-    /// Why it failed, sanitised; null if it did not.
+    /// Why it failed, sanitised; null if it did not, and for an app where it is about the operator's account.
     pub error: Option<String>,
     /// How long it took, in milliseconds; null where only its attempts are known.
     pub duration_ms: Option<u64>,
@@ -75,7 +75,7 @@ pub struct ExplainedCandidate {
     pub status: Option<u16>,
     /// How long the attempt took, in milliseconds.
     pub duration_ms: Option<u64>,
-    /// Why the attempt failed, sanitised.
+    /// Why the attempt failed, sanitised; null for an app where it is about the operator's account.
     pub error: Option<String>,
 }
 
