@@ -87,7 +87,7 @@ impl Admin {
             feature: asked.feature,
             message,
             skipped_more: unnamed(&passed),
-            candidates: in_order(would, &passed),
+            candidates: in_order(would, &passed.named),
         })
     }
 }
@@ -135,8 +135,9 @@ fn remembered(trace: &Trace) -> ExplainedRequest {
         outcome: trace.outcome,
         error: trace.error.clone(),
         duration_ms: Some(trace.ms),
+        waited_ms: Some(trace.attempts.iter().map(|one| one.waited_ms).sum::<u64>() + trace.waited_ms),
         source: ExplainSource::Memory,
-        candidates: in_order(trace.attempts.iter().map(attempted).collect(), &trace.passed),
+        candidates: in_order(trace.attempts.iter().map(attempted).collect(), &trace.passed.named),
         skipped_more: Some(unnamed(&trace.passed)),
         note: None,
     }
@@ -158,6 +159,7 @@ fn recorded(records: &[UsageRecord]) -> Option<ExplainedRequest> {
         outcome: last.outcome,
         error: last.error.clone(),
         duration_ms: None,
+        waited_ms: None,
         source: ExplainSource::Records,
         candidates: records.iter().filter_map(of_record).collect(),
         skipped_more: None,
@@ -225,9 +227,9 @@ fn blank(connection: &ConnectionId, action: ExplainAction, message: &str) -> Exp
 }
 
 /// Those that were tried, and between them those that were passed over on the way.
-fn in_order(tried: Vec<ExplainedCandidate>, passed: &Passed) -> Vec<ExplainedCandidate> {
-    let mut all = Vec::with_capacity(tried.len() + passed.named.len());
-    let mut passed = passed.named.iter().peekable();
+fn in_order(tried: Vec<ExplainedCandidate>, passed: &[PassedOver]) -> Vec<ExplainedCandidate> {
+    let mut all = Vec::with_capacity(tried.len() + passed.len());
+    let mut passed = passed.iter().peekable();
     for (place, one) in tried.into_iter().enumerate() {
         while let Some(before) = passed.next_if(|one| one.after <= place) {
             all.push(skipped(before));
@@ -275,7 +277,7 @@ mod tests {
     fn those_who_were_passed_over_stand_where_the_walk_met_them() {
         let tried = ["a:1", "a:2"].map(|id| blank(&id.parse().unwrap(), ExplainAction::Tried, "")).into();
         let named = vec![passed(0, "b:1"), passed(0, "b:2"), passed(1, "c:1"), passed(2, "d:1")];
-        let all = in_order(tried, &Passed { named, count: 9 });
+        let all = in_order(tried, &named);
         let names: Vec<_> = all.iter().map(|one| one.connection.to_string()).collect();
         assert_eq!(names, ["b:1", "b:2", "a:1", "c:1", "a:2", "d:1"]);
         assert_eq!((all[0].reason.as_deref(), all[0].message.as_str()), (Some("disabled"), "it is switched off"));

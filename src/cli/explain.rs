@@ -103,6 +103,9 @@ fn summary(request: &ExplainedRequest) -> Table {
     row("asked for", Cell::text(format!("{} ({}{streamed})", request.model, request.operation)));
     row("ended as", Cell::text(request.outcome).tone(if answered { Tone::Good } else { Tone::Bad }));
     row("took", Cell::maybe(request.duration_ms, |ms| Cell::text(format!("{ms} ms"))));
+    if let Some(ms) = request.waited_ms.filter(|ms| *ms > 0) {
+        row("waited", Cell::text(format!("{ms} ms of it")));
+    }
     if let Some(error) = &request.error {
         row("error", Cell::text(error));
     }

@@ -242,6 +242,12 @@ impl Ledger {
         self.paused(pause);
     }
 
+    /// Notes that the walk over the candidates begins anew, after waiting for so long.
+    pub fn walks_anew(&mut self, waited: Duration) {
+        self.passed.again();
+        self.paused(waited);
+    }
+
     /// Notes that for so long nothing was done, for a reason of Bursar's own: the attempt that follows came so much later.
     pub fn paused(&mut self, time: Duration) {
         self.paused += time;
@@ -260,6 +266,7 @@ impl Ledger {
             labels: Arc::clone(&self.labels),
             at_ms: self.at_ms,
             ms: millis(self.began.elapsed()),
+            waited_ms: millis(self.paused),
             outcome: last.outcome,
             error: last.error.clone(),
             attempts: self.attempts.clone(),

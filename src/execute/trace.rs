@@ -27,6 +27,12 @@ pub struct PassedOver {
     pub why: Skip,
 }
 
+impl PassedOver {
+    fn is_again(&self, one: &Skipped, after: usize) -> bool {
+        self.after == after && self.connection == one.connection && self.why.name() == one.why.name()
+    }
+}
+
 /// The connections that a request passed over, as many as are remembered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Passed {
@@ -34,16 +40,30 @@ pub struct Passed {
     pub named: Vec<PassedOver>,
     /// All of them.
     pub count: usize,
+    /// Of the present walk's, how many were taken in.
+    seen: usize,
+    /// Those that earlier walks passed over.
+    earlier: usize,
 }
 
 impl Passed {
     /// Takes in what a walk has passed over by now, after so many attempts.
     pub fn note(&mut self, skipped: &[Skipped], after: usize) {
-        let room = bounds::TRACE_SKIPPED_MAX.saturating_sub(self.named.len());
-        let news = skipped.iter().skip(self.count).take(room);
-        let passed = |one: &Skipped| PassedOver { after, connection: one.connection.clone(), why: one.why };
-        self.named.extend(news.map(passed));
-        self.count = skipped.len();
+        for one in skipped.iter().skip(self.seen) {
+            if self.named.iter().take(self.earlier).any(|before| before.is_again(one, after)) {
+                continue;
+            }
+            self.count += 1;
+            if self.named.len() < bounds::TRACE_SKIPPED_MAX {
+                self.named.push(PassedOver { after, connection: one.connection.clone(), why: one.why });
+            }
+        }
+        self.seen = skipped.len();
+    }
+
+    /// Notes that the walk begins anew: what it passes over for the same reason as before is no news.
+    pub fn again(&mut self) {
+        (self.seen, self.earlier) = (0, self.named.len());
     }
 }
 
@@ -56,6 +76,8 @@ pub struct Trace {
     pub at_ms: i64,
     /// How long it took, in milliseconds.
     pub ms: u64,
+    /// How long it had waited when it ended, since its last attempt, in milliseconds.
+    pub waited_ms: u64,
     /// How it ended.
     pub outcome: Outcome,
     /// Why it failed, as its final record has it.
@@ -157,6 +179,7 @@ mod tests {
             labels: Arc::new(labels),
             at_ms: 1,
             ms: 1,
+            waited_ms: 0,
             outcome: Outcome::Ok,
             error: Some("x".repeat(error)),
             attempts: Vec::new(),
@@ -208,5 +231,13 @@ mod tests {
         assert_eq!((passed.named.len(), passed.count), (bounds::TRACE_SKIPPED_MAX, 1_000));
         let after: Vec<_> = passed.named.iter().take(3).map(|one| one.after).collect();
         assert_eq!(after, [0, 0, 1]);
+
+        // A walk that begins anew meets most of them again.
+        let mut passed = Passed::default();
+        passed.note(&all[..2], 1);
+        passed.again();
+        passed.note(&all[1..3], 1);
+        let names: Vec<_> = passed.named.iter().map(|one| one.connection.name.to_string()).collect();
+        assert_eq!((names, passed.count), (vec!["c0".into(), "c1".into(), "c2".into()], 3));
     }
 }

@@ -102,7 +102,11 @@ async fn what_a_new_daemon_knows_of_older_requests_are_their_attempts() {
     let told = explained(&bursar, &id).await;
     let tried = ["one:refused tried credential", "one:busy tried rate_short", "one:good tried ok"];
     assert_eq!((told.source, in_short(&told.candidates)), (ExplainSource::Records, tried.map(str::to_owned).into()));
-    assert_eq!((told.skipped_more, told.candidates[0].waited_ms), (None, None), "unknown is null, and not 0");
+    assert_eq!(
+        (told.skipped_more, told.waited_ms, told.candidates[0].waited_ms),
+        (None, None, None),
+        "unknown is null, and not 0"
+    );
     assert!(told.note.as_ref().is_some_and(|note| note.contains("not known any more")), "{told:?}");
     let said = run(bursar.place(), &format!("explain {id}"), "").await;
     assert!(said.out.contains("usage records") && said.err.contains("not known any more"), "{said:?}");

@@ -32,6 +32,8 @@ pub struct ExplainedRequest {
     pub error: Option<String>,
     /// How long it took, in milliseconds; null where only its attempts are known.
     pub duration_ms: Option<u64>,
+    /// How long of it was waited for room and before retries, in milliseconds; null where that is not known any more.
+    pub waited_ms: Option<u64>,
     /// Where this is known from.
     pub source: ExplainSource,
     /// Its candidates, in order.
