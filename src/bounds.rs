@@ -188,6 +188,19 @@ pub const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause before a retry.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// Requests whose way through the candidates is remembered; the usage records know the attempts of older ones.
+pub const TRACES_MAX: usize = 4_096;
+/// Bytes, roughly, of all that is remembered of them: four times what as many ordinary requests take.
+pub const TRACES_BYTES_MAX: usize = 8 * MIB;
+/// Passed-over connections of one request that are remembered by name, and shown: nobody reads more.
+pub const TRACE_SKIPPED_MAX: usize = 256;
+/// Events that are kept for whoever comes later, and that a reader may be behind.
+pub const EVENTS_MAX: usize = 1_024;
+/// Bytes of an event's sentence: one of a reload may name many problems.
+pub const EVENT_TEXT_BYTES_MAX: usize = KIB;
+/// The pause after which a quiet stream of events shows that it is alive.
+pub const EVENTS_PING_INTERVAL: Duration = Duration::from_secs(15);
+
 /// What `Retry-After` says where no provider gave a hint.
 pub const RETRY_AFTER_DEFAULT: Duration = COOLDOWN_GUESS;
 

@@ -11,12 +11,13 @@ use super::secrets::Secrets;
 use super::{counters, difference};
 use crate::access::Access;
 use crate::adapter;
-use crate::api::admin::{Change, ChangeAction, ChangeKind};
+use crate::api::admin::{Change, ChangeAction, ChangeKind, Event, EventKind};
 use crate::clock::Clock;
 use crate::config::{self, Catalogue, Daemon, Durability, Environment, Fingerprint, Problem, Report};
 use crate::connection::admission::Admission;
 use crate::connection::health::Registry;
-use crate::execute::{Engine, Ids};
+use crate::events::Events;
+use crate::execute::{Engine, Ids, Traces};
 use crate::provider::ProviderError;
 use crate::rotation::Memory;
 use crate::snapshot::{Parts, Snapshot};
@@ -150,7 +151,9 @@ impl Admin {
         let snapshot = build(&declared, &store, Outlives { health: &health, admission: &admission, memory: &memory })?;
         counters::restore_minute(&store, &snapshot, now)?;
         let (snapshot, cutting) = (snapshot.into(), AtomicBool::new(false));
-        let engine = Engine { snapshot, vault, recorder, clock, admission, durable_each, cutting, ids: Ids::new() };
+        let events = Arc::new(Events::new(clock.clone()));
+        let (traces, ids) = (Traces::default(), Ids::new());
+        let engine = Engine { snapshot, vault, recorder, clock, admission, durable_each, cutting, events, traces, ids };
         let (engine, declared) = (Arc::new(engine), Mutex::new(declared));
         let published = watch::Sender::default();
         let admin = Self { engine, store, health, memory, providers_file, paths, declared, published };
@@ -211,6 +214,7 @@ impl Admin {
         let mended = declared.last.as_ref().is_some_and(|last| !last.errors.is_empty());
         if reloaded.changed || !reloaded.errors.is_empty() || mended {
             declared.last = Some(reloaded.clone());
+            self.engine.events.emit(news(&reloaded));
         }
         reloaded
     }
@@ -343,6 +347,20 @@ impl Declared {
         }
         changes
     }
+}
+
+/// What a reload came to, for whoever watches.
+fn news(reloaded: &Reloaded) -> Event {
+    let Some(first) = reloaded.errors.first() else {
+        let (generation, count) = (reloaded.generation, reloaded.changes.len());
+        let changes = if count == 1 { "1 change".into() } else { format!("{count} changes") };
+        return Event::new(EventKind::Reloaded, format!("generation {generation} is in force, with {changes}"));
+    };
+    let more = match reloaded.errors.len() {
+        1 => String::new(),
+        count => format!(" ({count} errors; this is the first)"),
+    };
+    Event::new(EventKind::ReloadFailed, format!("what was in force stays: {first}{more}"))
 }
 
 /// Says in the log what operators find in the status too.

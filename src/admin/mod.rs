@@ -7,6 +7,7 @@ mod connections;
 mod control;
 mod counters;
 mod difference;
+mod explain;
 mod facts;
 mod failure;
 mod models;
@@ -22,6 +23,7 @@ pub use control::{Admin, Paths, Reloaded, StartError};
 pub use models::{Listing, fetch_models};
 pub use probe::{Doubt, check_all, check_provider, put_secret, test};
 pub use status::Process;
+pub use usage::time;
 
 use crate::api::{Code, Failure};
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::control::Admin;
 use super::probe;
-use crate::api::admin::TestResult;
+use crate::api::admin::{Event, EventKind, TestResult};
 use crate::api::{Failure, Moment, Outcome, ProviderSlug};
 use crate::bounds;
 use crate::execute::Worker;
@@ -71,6 +71,8 @@ impl Admin {
         if !provider.fetch_models {
             return Ok(());
         }
+        let message = format!("{} lists {} models", provider.slug, fetched.len());
+        let fetched_list = Event::new(EventKind::ListFetched, message).of_provider(&provider.slug);
         let list = ModelList {
             provider: provider.slug.clone(),
             base_url: provider.base_url.to_string(),
@@ -80,9 +82,12 @@ impl Admin {
         let before = self.store.model_lists().get(&provider.slug)?;
         if before.is_some_and(|before| before.ids == list.ids && provider.gave(&before)) {
             // Nothing that a request could see: what is in force stays.
-            return Ok(self.store.model_lists().put(&list)?);
+            self.store.model_lists().put(&list)?;
+        } else {
+            self.change(|store| Ok::<_, Failure>(store.model_lists().put(&list)?))?;
         }
-        self.change(|store| Ok(store.model_lists().put(&list)?))
+        self.engine.events.emit(fetched_list);
+        Ok(())
     }
 }
 

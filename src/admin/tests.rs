@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::*;
 use crate::api::admin::{
-    ChangeAction, ChangeKind, ConnectionStatus, CreateConnection, HealthState, Limits, ManagedBy, Object,
+    ChangeAction, ChangeKind, ConnectionStatus, CreateConnection, EventKind, HealthState, Limits, ManagedBy, Object,
     PatchConnection, PatchProvider, PutSecret, SecretText,
 };
 use crate::api::{ConnectionId, Outcome};
@@ -256,4 +256,23 @@ fn a_reload_says_what_changed_and_a_bad_file_changes_nothing() {
     assert_eq!(house.admin.engine.snapshot.load().generation, before);
     let status = house.admin.status(Process { started_ms: 0, workers: 1 }, 3);
     assert_eq!((status.last_reload, status.clients.open), (Some(refused), 3));
+}
+
+#[test]
+fn whoever_watches_sees_a_list_that_was_fetched_and_reloads() {
+    let house = House::new();
+    let admin = &house.admin;
+    let local = Arc::clone(admin.engine.snapshot.load().selection.provider("local").unwrap());
+    admin.keep_models(&local, vec!["a".into(), "b".into()]).unwrap();
+    let file = house.dir.path().join("providers.toml");
+    std::fs::write(&file, format!("{PROVIDERS}[routes.fast]\ntargets = [\"local/a\"]\n")).unwrap();
+    assert!(admin.reload().errors.is_empty() && !admin.reload().changed);
+    std::fs::write(&file, "[providers.local]\nknd = 1\n").unwrap();
+    assert!(!admin.reload().errors.is_empty());
+    let (events, _) = admin.engine.events.follow();
+    let told: Vec<_> = events.iter().map(|event| (event.kind, event.provider.clone())).collect();
+    let list = (EventKind::ListFetched, Some(local.slug.clone()));
+    assert_eq!(told, [list, (EventKind::Reloaded, None), (EventKind::ReloadFailed, None)]);
+    assert_eq!(events[1].message, "generation 3 is in force, with 1 change");
+    assert!(events[2].message.contains("providers.local"), "{}", events[2].message);
 }

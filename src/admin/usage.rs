@@ -64,8 +64,12 @@ fn dimensions(text: &str) -> Result<Vec<Dimension>, Failure> {
     Ok(all)
 }
 
-/// RFC 3339, a date (its begin in UTC), `now`, or so long ago: `-24h`.
-fn time(key: &str, text: &str, now_ms: i64) -> Result<i64, Failure> {
+/// Reads the time under a key of a query, in milliseconds since 1970: RFC 3339, a date (its begin in UTC), `now`, or so
+/// long ago: `-24h`.
+///
+/// # Errors
+/// When it is none of them.
+pub fn time(key: &str, text: &str, now_ms: i64) -> Result<i64, Failure> {
     let ago = || {
         let plain = text.strip_prefix('-')?;
         let (count, unit_ms) = UNITS.iter().find_map(|(unit, ms)| Some((plain.strip_suffix(unit)?, ms)))?;

@@ -173,8 +173,15 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub(super) async fn events(&self, path: &str, body: &impl Serialize) -> Result<Events, ClientError> {
-        let reply = self.send(Method::POST, path, Some(json(body)?)).await?;
-        Ok(Events { body: reply.into_body(), reader: sse::Reader::new(bounds::STREAM_FRAME_BYTES_MAX), ended: false })
+        Ok(Events::of(self.send(Method::POST, path, Some(json(body)?)).await?))
+    }
+
+    /// Reads a stream of events.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn watch(&self, path: &str) -> Result<Events, ClientError> {
+        Ok(Events::of(self.send(Method::GET, path, None).await?))
     }
 
     /// Sends a request; what is not a success comes back as an error.
@@ -278,6 +285,10 @@ pub(super) struct Events {
 }
 
 impl Events {
+    fn of(reply: Response<Incoming>) -> Self {
+        Self { body: reply.into_body(), reader: sse::Reader::new(bounds::STREAM_FRAME_BYTES_MAX), ended: false }
+    }
+
     /// The next event, by name and data; none at the end.
     ///
     /// # Errors

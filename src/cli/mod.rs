@@ -7,8 +7,10 @@ mod completions;
 mod connections;
 mod credentials;
 mod demo;
+mod events;
 mod execute;
 mod exit;
+mod explain;
 mod health;
 mod keys;
 mod locate;
@@ -90,6 +92,8 @@ enum Command {
     Credentials(credentials::Credentials),
     Health(health::Health),
     Usage(usage::Usage),
+    Explain(explain::Explain),
+    Events(events::Events),
     Check(check::Check),
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -116,7 +120,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Check(check) => return check.run(&global, &out),
         Command::Keys(keys) => return keys.run(&global, &out),
         Command::Completions(completions) => return completions.run(&out),
-        _ => explain(global.verbose),
+        _ => let_log_out(global.verbose),
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -141,6 +145,8 @@ async fn ask(command: Command, global: &Global, out: &Output) -> Outcome {
         Command::Credentials(credentials) => credentials.run(client, out).await,
         Command::Health(health) => health.run(client, out).await,
         Command::Usage(usage) => usage.run(client, out).await,
+        Command::Explain(explain) => explain.run(client, out).await,
+        Command::Events(events) => events.run(client, out).await,
         Command::Serve(_) | Command::Demo(_) | Command::Check(_) | Command::Keys(_) | Command::Completions(_) => {
             Ok(exit::Exit::Ok)
         }
@@ -158,7 +164,7 @@ impl Global {
 }
 
 /// Lets the program's own log out on standard error, as far as `-v` asks.
-fn explain(verbose: u8) {
+fn let_log_out(verbose: u8) {
     let level = match verbose {
         0 => tracing::Level::WARN,
         1 => tracing::Level::INFO,

@@ -29,6 +29,9 @@ fn table(status: &Status, now_ms: i64) -> Table {
     row("clients", Cell::text(format!("{open} connected, {in_flight} calls in flight, {waiting} waiting for room")));
     row("connections", connections(status));
     row("usage records", usage(status));
+    if status.unexplained > 0 {
+        row("unexplained", Cell::text(format!("{} requests were not remembered", status.unexplained)).tone(Tone::Warn));
+    }
     row("last reload", Cell::maybe(status.last_reload.as_ref(), |reload| last(reload, now_ms)));
     for warning in &status.warnings {
         row("warning", Cell::text(warning).tone(Tone::Warn));
@@ -146,6 +149,7 @@ mod tests {
             clients: ClientCounts { open: 5, in_flight: 1, waiting: 0 },
             connections: ConnectionCounts { total: 0, usable: 0 },
             usage: UsageStatus { queued: 0, lost: 0 },
+            unexplained: 0,
             warnings: vec!["the disk has 40 MB left".into()],
             last_reload: None,
         }

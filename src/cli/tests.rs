@@ -41,6 +41,9 @@ fn the_commands_of_the_manual_are_understood() {
         "bursar credentials list --format csv",
         "bursar health --check -v",
         "bursar usage --by feature,model --since 7d --step day --provider openai --app translator",
+        "bursar explain req_019d4c1e22f07a1b00000000000001ff --format json",
+        "bursar explain --dry-run --model fast --require vision,tools --feature f --connection one:a --tokens 9",
+        "bursar events --follow --since 90m",
         "bursar check",
         "bursar check a.toml b.toml",
         "bursar keys init --force",
@@ -62,6 +65,14 @@ fn what_makes_no_sense_is_a_usage_error() {
         "bursar usage --by colour",
         "bursar usage --since yesterday",
         "bursar status --format xml",
+        "bursar explain",
+        "bursar explain 7",
+        "bursar explain --dry-run",
+        "bursar explain -m fast",
+        "bursar explain --dry-run -m fast --require sight",
+        "bursar explain req_019d4c1e22f07a1b00000000000001ff --dry-run -m fast",
+        "bursar explain req_019d4c1e22f07a1b00000000000001ff -m fast",
+        "bursar events --since yesterday",
     ] {
         assert_eq!(parse(line).unwrap_err().exit_code(), i32::from(exit::Exit::Usage as u8), "{line}");
     }

@@ -68,7 +68,7 @@ fn dimension(text: &str) -> Result<Dimension, String> {
 }
 
 /// A time as the API takes it: `24h` becomes `-24h`; what the daemon reads itself passes through.
-fn moment(text: &str) -> Result<String, String> {
+pub(super) fn moment(text: &str) -> Result<String, String> {
     if text.parse::<crate::api::Moment>().is_ok() || text == "now" {
         return Ok(text.to_owned());
     }

@@ -12,7 +12,7 @@ use http::HeaderMap;
 use jiff::tz::TimeZone;
 
 pub use admission::Quotas;
-pub use health::{Account, Against, Ended, Generation, Health, HealthState, Stand};
+pub use health::{Account, Against, Ended, Generation, Health, HealthState, News, Stand};
 pub use pace::Pace;
 
 use crate::api::{ConnectionId, LimitGroup};

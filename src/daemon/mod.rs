@@ -189,6 +189,7 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
     systemd::stopping();
     tracing::info!("stopping: no new connections; running requests may end");
     let _ = stop.send(true);
+    admin.engine.events.close();
     let _ = lists.await;
     let _ = prober.await;
     for binding in bindings.iter() {

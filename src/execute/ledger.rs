@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::Instant;
 
+use super::trace::{Passed, Trace};
 use super::{Engine, Failed, failure, wire};
 use crate::adapter::{Hints, ProviderError, Seen};
 use crate::api::usage::RecordId;
@@ -18,7 +19,7 @@ use crate::connection::Ended;
 use crate::connection::admission::Permit;
 use crate::connection::health::InFlight;
 use crate::provider::price;
-use crate::rotation::Candidate;
+use crate::rotation::{Candidate, Skipped};
 use crate::usage::Receipt;
 
 /// What all records of a request share.
@@ -49,6 +50,14 @@ pub struct Attempted {
     pub status: Option<u16>,
     /// How long it took, in milliseconds.
     pub ms: u64,
+    /// The model that the provider was asked for.
+    pub model: Arc<str>,
+    /// When it began, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// How long the request had waited right before, in milliseconds.
+    pub waited_ms: u64,
+    /// Why it failed, as its record has it.
+    pub error: Option<String>,
 }
 
 /// The attempt that runs.
@@ -71,7 +80,7 @@ struct Running {
 /// The account of one request.
 pub struct Ledger {
     engine: Arc<Engine>,
-    labels: Labels,
+    labels: Arc<Labels>,
     began: Instant,
     at_ms: i64,
     running: Option<Running>,
@@ -82,6 +91,9 @@ pub struct Ledger {
     used: (Tokens, Option<NanoUsd>),
     /// The time that was not Bursar's: waiting for the app's body and for providers, and pauses before retries.
     elsewhere: Duration,
+    /// Of it, what was waited before the attempt that comes next.
+    paused: Duration,
+    passed: Passed,
     closed: bool,
     receipt: Option<Receipt>,
 }
@@ -92,7 +104,7 @@ impl Ledger {
         let at_ms = engine.clock.wall_ms();
         Self {
             engine,
-            labels,
+            labels: Arc::new(labels),
             began,
             at_ms,
             running: None,
@@ -100,6 +112,8 @@ impl Ledger {
             attempts: Vec::new(),
             used: (Tokens::default(), None),
             elsewhere: Duration::ZERO,
+            paused: Duration::ZERO,
+            passed: Passed::default(),
             closed: false,
             receipt: None,
         }
@@ -145,6 +159,10 @@ impl Ledger {
             outcome: None,
             status: None,
             ms: 0,
+            model: Arc::clone(&candidate.model),
+            at_ms,
+            waited_ms: millis(std::mem::take(&mut self.paused)),
+            error: None,
         });
         self.running = Some(Running {
             permit,
@@ -159,6 +177,11 @@ impl Ledger {
             hints: Hints::default(),
             apps_deadline: None,
         });
+    }
+
+    /// Notes whom the walk over the candidates has passed over by now.
+    pub fn passed_over(&mut self, skipped: &[Skipped]) {
+        self.passed.note(skipped, self.attempts.len());
     }
 
     /// Notes until when the app itself wants the attempt that runs to be over.
@@ -240,7 +263,7 @@ impl Ledger {
             cut_short: running.apps_deadline.is_some_and(|deadline| Instant::now() >= deadline),
             hints: &running.hints,
         };
-        candidate.connection.observe(&ended, self.engine.clock.both());
+        self.engine.observe(&candidate.connection, &ended);
         if blames_provider(outcome) {
             running.keep_pace(true);
         }
@@ -248,6 +271,7 @@ impl Ledger {
             attempt.outcome = Some(outcome);
             attempt.status = running.status;
             attempt.ms = millis(took);
+            attempt.error = error.map(str::to_owned);
         }
         self.used = (running.seen.tokens, running.cost());
         self.last = Some(self.record(Some(&running), outcome, took, error));
@@ -286,6 +310,7 @@ impl Ledger {
         if self.last.is_none() {
             self.last = Some(self.record(None, outcome, self.began.elapsed(), error));
         }
+        self.remember();
         self.flush(true);
     }
 
@@ -301,12 +326,39 @@ impl Ledger {
     /// Pauses before a retry.
     pub async fn pause(&mut self, pause: Duration) {
         tokio::time::sleep(pause).await;
-        self.waited(pause);
+        self.paused(pause);
+    }
+
+    /// Notes that the walk over the candidates begins anew, after waiting for so long.
+    pub fn walks_anew(&mut self, waited: Duration) {
+        self.passed.again();
+        self.paused(waited);
+    }
+
+    /// Notes that for so long nothing was done, for a reason of Bursar's own: the attempt that follows came so much later.
+    pub fn paused(&mut self, time: Duration) {
+        self.paused += time;
+        self.waited(time);
     }
 
     /// The time that Bursar itself took so far.
     pub fn overhead(&self) -> Duration {
         self.began.elapsed().saturating_sub(self.elsewhere)
+    }
+
+    /// Keeps the way that the request went, for whoever asks.
+    fn remember(&mut self) {
+        let Some(last) = &self.last else { return };
+        self.engine.traces.keep(Trace {
+            labels: Arc::clone(&self.labels),
+            at_ms: self.at_ms,
+            ms: millis(self.began.elapsed()),
+            waited_ms: millis(self.paused),
+            outcome: last.outcome,
+            error: last.error.clone(),
+            attempts: self.attempts.clone(),
+            passed: std::mem::take(&mut self.passed),
+        });
     }
 
     fn flush(&mut self, is_final: bool) {

@@ -9,6 +9,7 @@ mod outlet;
 mod probe;
 mod relay;
 mod tap;
+mod trace;
 mod wire;
 
 use std::sync::Arc;
@@ -24,12 +25,16 @@ pub use failure::{Failed, ProviderAnswer, Refused};
 pub use ledger::{Attempted, Labels, Ledger};
 pub use probe::{Probe, probe};
 pub use relay::Relay;
+pub use trace::{Passed, PassedOver, Trace, Traces};
 
+use crate::api::admin::{Event, EventKind};
 use crate::api::{Capabilities, Code, ConnectionName, Failure, Outcome, ProviderSlug, RequestId, UsageRecord};
 use crate::bounds;
 use crate::clock::Clock;
 use crate::connection::admission::{Admission, Permit};
+use crate::connection::{Connection, Ended, News};
 use crate::credential::Vault;
+use crate::events::Events;
 use crate::rotation::{self, Candidate, Candidates, SelectionError, Step, Wanted};
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
@@ -54,6 +59,10 @@ pub struct Engine {
     pub durable_each: AtomicBool,
     /// Whether the daemon cuts what still runs.
     pub cutting: AtomicBool,
+    /// What happened, for whoever watches.
+    pub events: Arc<Events>,
+    /// The ways of the last requests.
+    pub traces: Traces,
     /// Makes ids unique: random for the process, counted within it.
     pub ids: Ids,
 }
@@ -179,6 +188,7 @@ async fn walk(
             }
         };
         candidates.tried(&candidate);
+        ledger.passed_over(candidates.skipped());
         match try_candidate(admit, &candidate, ledger, permit).await {
             Ok(answered) => return Walked::Answered(candidate, Box::new(answered)),
             Err((failed, step)) => {
@@ -312,6 +322,39 @@ impl Engine {
     /// An id for a request that begins now.
     pub fn next_id(&self) -> RequestId {
         self.ids.next(self.clock.wall_ms())
+    }
+
+    /// Takes in how an attempt with a connection ended, and tells whoever watches what that turned.
+    fn observe(&self, connection: &Connection, ended: &Ended<'_>) {
+        let now = self.clock.both();
+        let Some(news) = connection.observe(ended, now) else { return };
+        let (id, said) = (&connection.id, ended.message.unwrap_or("it gave no reason"));
+        let event = match news {
+            News::Cooling { until } => {
+                let model = ended.model.unwrap_or_default();
+                let message = format!("{id} is left alone with {model:?} after a limit: {said}");
+                Event::new(EventKind::Cooling, message).until(now.wall_of(until))
+            }
+            News::Parked => {
+                Event::new(EventKind::Parked, format!("the account of {id} is out of money or quota: {said}"))
+            }
+            News::Rejected => {
+                Event::new(EventKind::Rejected, format!("the provider refused the credential of {id}: {said}"))
+            }
+            News::Opened => {
+                Event::new(EventKind::Opened, format!("{id} failed too often, and is left alone for a while: {said}"))
+            }
+            News::Back => Event::new(EventKind::Back, format!("{id} is used again")),
+        };
+        self.events.emit(event.of(id));
+    }
+
+    /// A connection passed its test.
+    fn passed(&self, connection: &Connection) {
+        if connection.passed(self.clock.both()) {
+            let message = format!("{} passed a test, and is used again", connection.id);
+            self.events.emit(Event::new(EventKind::Back, message).of(&connection.id));
+        }
     }
 
     /// One line a record in the log: ids, names, times, and never a word of a prompt or a reply.

@@ -37,7 +37,6 @@ pub async fn probe(worker: &Worker, candidate: &Candidate) -> Probe {
         Ok(Err((outcome, message))) => (outcome, Some(message), Vec::new()),
         Err(_) => (Outcome::Timeout, Some("the provider did not answer in time".into()), Vec::new()),
     };
-    let now = worker.engine.clock.both();
     let hints = Hints::default();
     let ended = Ended {
         model: None,
@@ -48,9 +47,9 @@ pub async fn probe(worker: &Worker, candidate: &Candidate) -> Probe {
         cut_short: false,
         hints: &hints,
     };
-    candidate.connection.observe(&ended, now);
+    worker.engine.observe(&candidate.connection, &ended);
     if outcome == Outcome::Ok {
-        candidate.connection.passed(now);
+        worker.engine.passed(&candidate.connection);
     }
     Probe { outcome, status, took: began.elapsed(), error, models }
 }

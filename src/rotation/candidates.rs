@@ -55,12 +55,30 @@ pub struct Candidates {
     given: bool,
     /// Of those that cool by a guess, or are shut by their breaker, the one whose return is earliest.
     last_resort: Option<(Instant, Candidate)>,
+    /// Whether the walk only looks, and takes nobody's turn.
+    looks: bool,
 }
 
 impl Candidates {
     pub(super) fn new(pools: Arc<[Pool]>, wanted: Wanted) -> Self {
-        let (skipped, tried) = (Vec::new(), Vec::new());
-        Self { pools, wanted, pool: 0, walk: None, conversation: None, skipped, tried, given: false, last_resort: None }
+        Self {
+            pools,
+            wanted,
+            pool: 0,
+            walk: None,
+            conversation: None,
+            skipped: Vec::new(),
+            tried: Vec::new(),
+            given: false,
+            last_resort: None,
+            looks: false,
+        }
+    }
+
+    /// The same walk for a request that will not be sent: it changes nothing for those that are.
+    #[must_use]
+    pub fn only_looking(self) -> Self {
+        Self { looks: true, ..self }
     }
 
     /// What was passed over so far.
@@ -168,7 +186,8 @@ impl Candidates {
             alike.for_each(|connection| self.skip(connection, why));
             return None;
         }
-        let walk = self.walk.insert(Walk::begin(&pool.tier, pool.rotation.order, key));
+        let begin = if self.looks { Walk::look } else { Walk::begin };
+        let walk = self.walk.insert(begin(&pool.tier, pool.rotation.order, key));
         match pinned {
             // One stands for all that the request is not pinned to.
             Some(pinned) => pinned.or_else(|| pool.tier.in_order().next()),

@@ -14,6 +14,7 @@ mod pool;
 mod round;
 mod selection;
 mod tier;
+mod wording;
 
 pub use budget::{RetryBudget, Trouble};
 pub use candidates::{Candidate, Candidates, Skipped};

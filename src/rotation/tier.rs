@@ -101,6 +101,16 @@ impl Walk {
             Some(key) => tier.circle.start(key),
             None => tier.turn.fetch_add(1, Ordering::Relaxed),
         };
+        Self::from(start, order, key)
+    }
+
+    /// The walk that the next request will make, whose turn stays its own.
+    pub(super) fn look(tier: &Tier, order: Order, key: Option<u64>) -> Self {
+        let start = key.map_or_else(|| tier.turn.load(Ordering::Relaxed), |key| tier.circle.start(key));
+        Self { chosen: true, ..Self::from(start, order, key) }
+    }
+
+    fn from(start: usize, order: Order, key: Option<u64>) -> Self {
         let order = if key.is_some() { Order::RoundRobin } else { order };
         Self { order, key, start, step: 0, window: [(0, 0); COMPARED], waiting: 0, early: None, chosen: false }
     }

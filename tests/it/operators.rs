@@ -15,10 +15,10 @@ use crate::harness::{Bursar, Call, Place, Setup, key_of, program};
 
 /// What a command said, and how it ended.
 #[derive(Debug)]
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 impl Said {
@@ -29,7 +29,7 @@ impl Said {
     }
 
     /// The object of a command that did what was asked.
-    fn object<T: DeserializeOwned>(&self) -> T {
+    pub fn object<T: DeserializeOwned>(&self) -> T {
         assert_eq!(self.code, 0, "{self:?}");
         serde_json::from_str(&self.out).expect("the API's object")
     }
@@ -44,7 +44,7 @@ fn command(place: &Place, line: &str) -> Command {
 }
 
 /// Runs a command with this on its standard input. No command ever shows a key.
-async fn run(place: &Place, line: &str, input: &str) -> Said {
+pub async fn run(place: &Place, line: &str, input: &str) -> Said {
     run_as(command(place, line), input).await
 }
 

@@ -4,6 +4,8 @@
 //! serialises itself. A request with an unknown key is refused: a misspelled limit must not be a limit that is not there.
 
 mod connection;
+mod event;
+mod explain;
 mod provider;
 mod quota;
 mod secret;
@@ -13,6 +15,8 @@ pub use connection::{
     CheckReport, Connection, ConnectionHealth, ConnectionList, ConnectionStatus, CreateConnection, Health, HealthList,
     HealthState, Limits, ManagedBy, PatchConnection, PutSecret, SecretInfo, TestResult,
 };
+pub use event::{Event, EventKind};
+pub use explain::{DryRun, ExplainAction, ExplainRequest, ExplainSource, ExplainedCandidate, ExplainedRequest};
 pub use provider::{Model, PatchProvider, Price, PriceRates, PriceTier, Provider, ProviderList};
 pub use quota::Quota;
 pub use secret::SecretText;

@@ -29,6 +29,8 @@ pub struct Status {
     pub connections: ConnectionCounts,
     /// Usage records on their way to the store.
     pub usage: UsageStatus,
+    /// Requests since the daemon began whose way could not be remembered for `explain`.
+    pub unexplained: u64,
     /// What an operator should look at.
     pub warnings: Vec<String>,
     /// The last reload; null if there was none yet.

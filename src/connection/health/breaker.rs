@@ -112,13 +112,16 @@ impl Breaker {
         self.shut.is_some()
     }
 
-    /// Takes in that an attempt was answered as it should be.
-    pub fn answered(&mut self, sent_at: Instant, now: Instant) {
+    /// Takes in that an attempt was answered as it should be. Tells whether that closed it.
+    pub fn answered(&mut self, sent_at: Instant, now: Instant) -> bool {
+        let closed = self.shut.is_some();
         self.alive(sent_at);
+        let closed = closed && self.shut.is_none();
         if self.shut.is_none() {
             self.in_a_row = 0;
             self.window.add(now, |part| part.answered += 1);
         }
+        closed
     }
 
     /// Takes in that the provider is there, though it refused: enough to close an open breaker, and nothing to count.

@@ -1,5 +1,6 @@
 //! How an attempt ended, taken into the state: the one place that feeds the machine.
 
+use super::HealthState;
 use super::account::{Account, Soon};
 use super::cooldown::Length;
 use super::effect::{Effect, effect, shows_life};
@@ -30,6 +31,24 @@ pub struct Ended<'a> {
     pub hints: &'a Hints,
 }
 
+/// What the end of an attempt turned, for whoever watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// The model cools until then, and did not before.
+    Cooling {
+        /// Until when.
+        until: Instant,
+    },
+    /// The account is out of money or quota.
+    Parked,
+    /// The provider refused the credential.
+    Rejected,
+    /// It failed too often, and its breaker opened.
+    Opened,
+    /// What stood against it is over.
+    Back,
+}
+
 impl Connection {
     /// The account whose quota it uses: its limit group's, or its own.
     pub fn account(&self) -> &Account {
@@ -47,33 +66,40 @@ impl Connection {
         }
     }
 
-    /// Takes in how an attempt ended, with everything that it says of the connection and of its account.
-    pub fn observe(&self, ended: &Ended<'_>, now: Now) {
+    /// Takes in how an attempt ended, with everything that it says of the connection and of its account. What that turned
+    /// comes back.
+    pub fn observe(&self, ended: &Ended<'_>, now: Now) -> Option<News> {
         let Ended { outcome, message, sent_at, .. } = *ended;
         let newly_rejected = self.health.observe(self.generation, outcome, now.wall_ms, message);
-        match effect(outcome) {
+        let news = match effect(outcome) {
             Effect::Served => {
-                self.health.breaker(|breaker| breaker.answered(sent_at, now.at));
-                self.served(ended);
+                let closed = self.health.breaker(|breaker| breaker.answered(sent_at, now.at));
+                (self.served(ended) || closed).then_some(News::Back)
             }
-            Effect::Failed if ended.cut_short => {}
+            Effect::Failed if ended.cut_short => None,
             Effect::Failed => {
-                if self.health.breaker(|breaker| breaker.failed(sent_at, now.at)) {
+                let opened = self.health.breaker(|breaker| breaker.failed(sent_at, now.at));
+                if opened {
                     tracing::warn!(connection = %self.id, "it fails too often, and is left alone for a while");
                 }
+                opened.then_some(News::Opened)
             }
             Effect::CoolShort => self.cool(ended, self.short(ended.hints), now),
             Effect::CoolDay => self.cool(ended, self.day(ended.hints, now), now),
-            Effect::Park => self.park(message.unwrap_or(outcome.name()), now),
+            Effect::Park => self.park(message.unwrap_or(outcome.name()), now).then_some(News::Parked),
             Effect::Reject => {
                 if newly_rejected {
                     tracing::warn!(connection = %self.id, "its provider refuses the secret: it is not used any more");
                     self.health.own.report(Soon::Now);
                 }
+                newly_rejected.then_some(News::Rejected)
             }
-            Effect::Bar => self.bar(ended, now),
-            Effect::None => {}
-        }
+            Effect::Bar => {
+                self.bar(ended, now);
+                None
+            }
+            Effect::None => None,
+        };
         if ended.reached && shows_life(outcome) {
             self.health.breaker(|breaker| breaker.alive(sent_at));
         }
@@ -81,17 +107,22 @@ impl Connection {
         if outcome == Outcome::Ok
             && let Some(reset) = ended.hints.exhausted()
         {
-            self.cool(ended, Length::Hint(reset), now);
+            return self.cool(ended, Length::Hint(reset), now).or(news);
         }
+        news
     }
 
-    /// A test passed: what a list of models can tell is cleared. It says nothing of rate limits.
-    pub fn passed(&self, now: Now) {
+    /// A test passed: what a list of models can tell is cleared. It says nothing of rate limits. Tells whether anything
+    /// was.
+    pub fn passed(&self, now: Now) -> bool {
+        let rejected = self.health.state() == HealthState::Rejected;
         self.health.passed(self.generation);
         self.health.breaker(|breaker| breaker.alive(now.at));
-        if self.account().change(|standing| standing.unpark()) {
+        let unparked = self.account().change(|standing| standing.unpark());
+        if unparked {
             self.account().report(Soon::Now);
         }
+        unparked || (rejected && self.health.state() == HealthState::Ok)
     }
 
     /// An operator wants it to be tried, whatever was said of it and of its account.
@@ -103,12 +134,14 @@ impl Connection {
         }
     }
 
-    fn park(&self, reason: &str, now: Now) {
+    fn park(&self, reason: &str, now: Now) -> bool {
         let account = self.account();
-        if account.change(|standing| standing.park(reason, now.at)) {
+        let parked = account.change(|standing| standing.park(reason, now.at));
+        if parked {
             tracing::warn!(connection = %self.id, reason, "its account is out of money or quota, and is parked");
         }
         account.report(Soon::Now);
+        parked
     }
 
     fn bar(&self, ended: &Ended<'_>, now: Now) {
@@ -117,21 +150,26 @@ impl Connection {
         self.health.own.report(Soon::Tick);
     }
 
-    fn served(&self, ended: &Ended<'_>) {
-        let Some(model) = ended.model else { return };
+    fn served(&self, ended: &Ended<'_>) -> bool {
+        let Some(model) = ended.model else { return false };
+        let mut back = false;
         for account in [self.account.as_deref(), Some(&self.health.own)].into_iter().flatten() {
             if account.is_marked() && account.change(|standing| standing.served(model, ended.sent_at)) {
                 account.report(Soon::Tick);
+                back = true;
             }
         }
+        back
     }
 
-    fn cool(&self, ended: &Ended<'_>, length: Length, now: Now) {
-        let Some(model) = ended.model else { return };
+    fn cool(&self, ended: &Ended<'_>, length: Length, now: Now) -> Option<News> {
+        let model = ended.model?;
         let account = self.account();
+        let before = account.against(model, now.at);
         let until = account.change(|standing| standing.cool(model, length, ended.sent_at, now.at));
         let long = until.saturating_duration_since(now.at) >= bounds::COOLDOWN_STORED_AT_ONCE;
         account.report(if long { Soon::Now } else { Soon::Tick });
+        before.is_none().then_some(News::Cooling { until })
     }
 
     fn short(&self, hints: &Hints) -> Length {

@@ -26,7 +26,7 @@ pub use account::{Account, Changes};
 pub use breaker::{Breaker, Entry, Stand};
 pub use cooldown::{Cooldown, Length};
 pub use effect::{Effect, effect};
-pub use ended::Ended;
+pub use ended::{Ended, News};
 pub use registry::Registry;
 pub use standing::{Against, Standing};
 

@@ -3,6 +3,8 @@
 //! What blocks runs off the worker. Errors are problem details; a change is in force when its reply goes out.
 
 pub(super) mod connections;
+pub(super) mod events;
+pub(super) mod explain;
 pub(super) mod openapi;
 pub(super) mod providers;
 

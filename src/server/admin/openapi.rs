@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use http::StatusCode;
 use utoipa::OpenApi;
 
-use super::{connections, providers};
+use super::{connections, events, explain, providers};
 use crate::server::admitted::Admitted;
 use crate::server::reply::{self, Reply};
 
@@ -35,6 +35,9 @@ use crate::server::reply::{self, Reply};
         connections::remove,
         connections::put_secret,
         connections::test,
+        explain::show,
+        explain::dry_run,
+        events::watch,
         document,
     )
 )]

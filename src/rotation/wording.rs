@@ -1,0 +1,48 @@
+//! The reasons for passing a connection over, in words. Every reason must be worded: the matches name them all.
+
+use std::fmt;
+
+use super::pool::Skip;
+
+impl Skip {
+    /// The word for programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ProviderDisabled => "provider_disabled",
+            Self::Disabled => "disabled",
+            Self::NeedsSecret => "needs_secret",
+            Self::Rejected => "rejected",
+            Self::Lacks(_) => "lacks",
+            Self::TooLarge => "too_large",
+            Self::NotPinned => "not_pinned",
+        }
+    }
+}
+
+/// A sentence that goes on from the connection's name.
+impl fmt::Display for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ProviderDisabled => f.write_str("its provider is switched off"),
+            Self::Disabled => f.write_str("it is switched off"),
+            Self::NeedsSecret => f.write_str("it has no credential"),
+            Self::Rejected => f.write_str("the provider refused its credential"),
+            Self::Lacks(capability) => write!(f, "its model or provider does not have the capability {capability}"),
+            Self::TooLarge => f.write_str("the request is larger than the model's context window"),
+            Self::NotPinned => f.write_str("the request is pinned to another connection"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Capability;
+
+    #[test]
+    fn a_missing_capability_is_named() {
+        let why = Skip::Lacks(Capability::Vision);
+        assert_eq!(why.name(), "lacks");
+        assert_eq!(why.to_string(), "its model or provider does not have the capability vision");
+    }
+}
