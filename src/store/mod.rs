@@ -36,6 +36,7 @@ mod segments;
 mod state;
 mod switches;
 mod usage;
+mod volatile;
 
 use std::io;
 use std::path::{Path, PathBuf};
