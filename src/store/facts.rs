@@ -1,6 +1,5 @@
 //! Facts that may change at any moment, and should outlive the process all the same: what stands against accounts and
-//! connections. A database of its own beside the state, because its fate is another: when it is damaged it is set aside,
-//! and what it held is learned again.
+//! connections.
 //!
 //! A record is one scope's, whole.
 
@@ -12,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::database::{Batch, Database};
 use super::disk::Disk;
 use super::record::{self, Record, RecordError};
-use super::{Notices, StoreError, files};
+use super::{Notices, StoreError, volatile};
 use crate::api::{ConnectionId, LimitGroup};
 use crate::bounds;
 use crate::credential::Fingerprint;
@@ -69,7 +68,7 @@ pub struct ModelFact {
 }
 
 /// A cooldown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CoolingFact {
     /// When it began, in milliseconds since 1970.
     pub began_ms: i64,
@@ -103,29 +102,8 @@ impl fmt::Debug for FactsTable {
 impl FactsTable {
     /// Opens the table, making it where there is none. A damaged one is set aside, and said so.
     pub(super) fn open(dir: &Path, disk: Disk, notices: &Notices) -> Result<Self, StoreError> {
-        match Self::open_whole(dir) {
-            Ok(database) => Ok(Self { database, disk }),
-            Err(StoreError::Damaged { reason }) => {
-                let aside = files::beside(dir, "damaged");
-                let failed = |error| StoreError::failed("set damaged facts aside", error);
-                files::remove_directory(&aside).map_err(failed)?;
-                files::rename(dir, &aside).map_err(failed)?;
-                notices.add(format!(
-                    "what was known of cooldowns and parked accounts was damaged ({reason}), and is set aside in {}: \
-                     it will be learned again",
-                    aside.display()
-                ));
-                Ok(Self { database: Self::open_whole(dir)?, disk })
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn open_whole(dir: &Path) -> Result<Database, StoreError> {
-        if !dir.exists() {
-            Database::create(dir, bounds::FACTS_CACHE_BYTES, Batch::default())?;
-        }
-        Database::open(dir, bounds::FACTS_CACHE_BYTES, |_| Ok(())).map(|(database, ())| database)
+        let what = "cooldowns, parked accounts and rejected keys";
+        Ok(Self { database: volatile::open(dir, bounds::FACTS_CACHE_BYTES, what, notices)?, disk })
     }
 
     /// All facts, by scope. Records that cannot be read are left out: what they said is learned again.
@@ -184,7 +162,15 @@ fn scope_of(key: &[u8]) -> Option<Scope> {
 struct FactsV1 {
     parked: Option<(i64, String)>,
     rejected: Option<([u8; 16], i64, String)>,
-    models: Vec<(String, Option<CoolingFact>, Option<i64>)>,
+    models: Vec<(String, Option<CoolingV1>, Option<i64>)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CoolingV1 {
+    began_ms: i64,
+    until_ms: i64,
+    strikes: u32,
+    said: bool,
 }
 
 impl Record for Facts {
@@ -193,17 +179,26 @@ impl Record for Facts {
 
     fn to_body(&self) -> Result<Vec<u8>, RecordError> {
         let Self { parked, rejected, models } = self.clone();
+        let cooling =
+            |CoolingFact { began_ms, until_ms, strikes, said }| CoolingV1 { began_ms, until_ms, strikes, said };
+        let model = |one: ModelFact| (one.model, one.cooling.map(cooling), one.barred_until_ms);
         let form = FactsV1 {
             parked: parked.map(|one| (one.since_ms, one.reason)),
             rejected: rejected.map(|one| (one.print.0, one.since_ms, one.reason)),
-            models: models.into_iter().map(|one| (one.model, one.cooling, one.barred_until_ms)).collect(),
+            models: models.into_iter().map(model).collect(),
         };
         record::to_bytes(Self::KIND, &form)
     }
 
     fn from_body(_format: u8, body: &[u8]) -> Result<Self, RecordError> {
         let FactsV1 { parked, rejected, models } = record::from_bytes(Self::KIND, body)?;
-        let model = |(model, cooling, barred_until_ms)| ModelFact { model, cooling, barred_until_ms };
+        let cooling =
+            |CoolingV1 { began_ms, until_ms, strikes, said }| CoolingFact { began_ms, until_ms, strikes, said };
+        let model = |(model, cooled, barred_until_ms): (_, Option<CoolingV1>, _)| ModelFact {
+            model,
+            cooling: cooled.map(cooling),
+            barred_until_ms,
+        };
         Ok(Self {
             parked: parked.map(|(since_ms, reason)| ParkedFact { since_ms, reason }),
             rejected: rejected.map(|(print, since_ms, reason)| RejectedFact {

@@ -228,6 +228,7 @@ async fn a_day_ends_at_the_providers_midnight() {
     let zone = "day_resets = \"America/Los_Angeles\"";
     let setup = Setup::new().provider_of("gemini", "g", &format!("{}/v1beta", fake.url()), zone);
     let bursar = setup.connection("g:a", "").start().await;
+    // The second one is not even sent.
     for _ in 0..2 {
         let reply = bursar.call(Call::chat("g/m")).await;
         assert_refused(&reply, StatusCode::TOO_MANY_REQUESTS, "rate_limited");
