@@ -4,8 +4,8 @@ use super::control::Admin;
 use super::providers::declared;
 use super::{failure, view};
 use crate::api::admin::{
-    Connection, ConnectionList, ConnectionStatus, CreateConnection, HealthList, HealthState, Limits, Object,
-    PatchConnection, SecretText,
+    Connection, ConnectionList, ConnectionStatus, CreateConnection, Event, EventKind, HealthList, HealthState, Limits,
+    Object, PatchConnection, SecretText,
 };
 use crate::api::{Code, ConnectionId, Failure, LimitGroup, ProviderSlug};
 use crate::bounds;
@@ -130,6 +130,8 @@ impl Admin {
             // Whoever switches it on wants it to be tried, whatever was said of it before.
             if enables {
                 one.clear();
+                let message = format!("{id} was switched on: whatever stood against it is forgotten");
+                self.engine.events.emit(Event::new(EventKind::Back, message).of(id));
             }
             Ok::<_, Failure>(())
         })?;

@@ -4,13 +4,15 @@ use super::control::Admin;
 use super::failure;
 use super::view::count;
 use crate::api::admin::{DryRun, ExplainAction, ExplainRequest, ExplainSource, ExplainedCandidate, ExplainedRequest};
+use crate::api::execute::AUTO;
 use crate::api::{
     AppName, Capabilities, Code, ConnectionId, Failure, Moment, Operation, Outcome, RequestId, UsageRecord,
 };
 use crate::bounds;
-use crate::clock::Instant;
+use crate::clock::Now;
+use crate::connection::admission::reserve;
 use crate::execute::{Attempted, Passed, PassedOver, Trace};
-use crate::rotation::{Candidates, Wanted};
+use crate::rotation::{Candidates, Skip, Wanted};
 
 impl Admin {
     /// Explains a request that has ended. Blocks.
@@ -38,7 +40,7 @@ impl Admin {
 
     fn find(&self, id: RequestId) -> Result<Option<ExplainedRequest>, Failure> {
         if let Some(trace) = self.engine.traces.of(id) {
-            return Ok(Some(remembered(&trace)));
+            return Ok(Some(remembered(&trace, self.engine.clock.both())));
         }
         // Where the last records cannot be written, those that could be are still worth an answer.
         let _ = self.engine.recorder.flush().wait();
@@ -64,14 +66,17 @@ impl Admin {
         let model = match (asked.model, asked.route) {
             (Some(model), None) => model,
             (None, Some(route)) => route.to_string(),
-            (None, None) => return Err(failure::at("model", "name a model, or a route")),
+            (None, None) if asked.feature.is_some() => AUTO.to_owned(),
+            (None, None) => return Err(failure::at("model", "name a model, a route, or a feature that has a route")),
             (Some(_), Some(_)) => return Err(failure::at("route", "name a model or a route, not both")),
         };
         if let Some(pin) = asked.connection.as_ref().filter(|pin| !snapshot.connections.contains_key(pin)) {
             return Err(Failure::new(Code::NotFound, format!("there is no connection {pin}")).at("connection"));
         }
+        let asked_tokens = asked.tokens.unwrap_or(1);
         let wanted = Wanted {
             model: model.clone(),
+            feature: asked.feature.clone(),
             operation: Some(Operation::Chat),
             needs: asked.require.into_iter().fold(Capabilities::NONE, Capabilities::with),
             pin: asked.connection,
@@ -80,7 +85,8 @@ impl Admin {
         let unknown =
             |error: crate::rotation::SelectionError| Failure::new(Code::UnknownModel, error.to_string()).at("model");
         let walk = snapshot.selection.candidates(wanted).map_err(unknown)?.only_looking();
-        let (would, passed) = look(walk, self.engine.clock.now());
+        let now = self.engine.clock.both();
+        let (would, passed) = look(walk, asked_tokens, now);
         let message = verdict(&model, &would, &passed);
         Ok(DryRun {
             at: Moment(self.engine.clock.wall_ms()),
@@ -88,18 +94,27 @@ impl Admin {
             feature: asked.feature,
             message,
             skipped_more: unnamed(&passed),
-            candidates: in_order(would, &passed.named),
+            candidates: in_order(would, &passed.named, now),
         })
     }
 }
 
 /// The walk of a request that is not sent, as far as one that is would come.
-fn look(mut walk: Candidates, now: Instant) -> (Vec<ExplainedCandidate>, Passed) {
+fn look(mut walk: Candidates, tokens: u64, now: Now) -> (Vec<ExplainedCandidate>, Passed) {
     let (mut would, mut passed) = (Vec::new(), Passed::default());
     while would.len() < bounds::ATTEMPTS_MAX {
-        let next = walk.next(now);
+        let next = walk.next(now.at);
         passed.note(walk.skipped(), would.len());
         let Some(candidate) = next else { break };
+        // What is taken to see whether there is room is given back at once.
+        match reserve(&candidate.connection.quotas.of(&candidate.model), tokens, now, None) {
+            Ok(permit) => permit.unsent(),
+            Err(full) => {
+                walk.pass_over(&candidate, Skip::OutOfRoom { until: full.until });
+                continue;
+            }
+        }
+        walk.tried(&candidate);
         let message =
             if would.is_empty() { "it would be tried first" } else { "it would be tried if none before answers" };
         would.push(ExplainedCandidate {
@@ -123,7 +138,7 @@ fn verdict(model: &str, would: &[ExplainedCandidate], passed: &Passed) -> String
 }
 
 /// A request as the daemon remembers it.
-fn remembered(trace: &Trace) -> ExplainedRequest {
+fn remembered(trace: &Trace, now: Now) -> ExplainedRequest {
     let labels = &trace.labels;
     ExplainedRequest {
         id: labels.request_id,
@@ -138,7 +153,7 @@ fn remembered(trace: &Trace) -> ExplainedRequest {
         duration_ms: Some(trace.ms),
         waited_ms: Some(trace.attempts.iter().map(|one| one.waited_ms).sum::<u64>() + trace.waited_ms),
         source: ExplainSource::Memory,
-        candidates: in_order(trace.attempts.iter().map(attempted).collect(), &trace.passed.named),
+        candidates: in_order(trace.attempts.iter().map(attempted).collect(), &trace.passed.named, now),
         skipped_more: Some(unnamed(&trace.passed)),
         note: None,
     }
@@ -206,9 +221,10 @@ fn of_record(record: &UsageRecord) -> Option<ExplainedCandidate> {
     })
 }
 
-fn skipped(one: &PassedOver) -> ExplainedCandidate {
+fn skipped(one: &PassedOver, now: Now) -> ExplainedCandidate {
     let reason = Some(one.why.name().to_owned());
-    ExplainedCandidate { reason, ..blank(&one.connection, ExplainAction::Skipped, &one.why.to_string()) }
+    let until = one.why.until().map(|until| Moment(now.wall_of(until)));
+    ExplainedCandidate { reason, until, ..blank(&one.connection, ExplainAction::Skipped, &one.why.to_string()) }
 }
 
 fn blank(connection: &ConnectionId, action: ExplainAction, message: &str) -> ExplainedCandidate {
@@ -217,6 +233,7 @@ fn blank(connection: &ConnectionId, action: ExplainAction, message: &str) -> Exp
         action,
         model: None,
         reason: None,
+        until: None,
         message: message.into(),
         at: None,
         waited_ms: None,
@@ -228,16 +245,16 @@ fn blank(connection: &ConnectionId, action: ExplainAction, message: &str) -> Exp
 }
 
 /// Those that were tried, and between them those that were passed over on the way.
-fn in_order(tried: Vec<ExplainedCandidate>, passed: &[PassedOver]) -> Vec<ExplainedCandidate> {
+fn in_order(tried: Vec<ExplainedCandidate>, passed: &[PassedOver], now: Now) -> Vec<ExplainedCandidate> {
     let mut all = Vec::with_capacity(tried.len() + passed.len());
     let mut passed = passed.iter().peekable();
     for (place, one) in tried.into_iter().enumerate() {
         while let Some(before) = passed.next_if(|one| one.after <= place) {
-            all.push(skipped(before));
+            all.push(skipped(before, now));
         }
         all.push(one);
     }
-    all.extend(passed.map(skipped));
+    all.extend(passed.map(|one| skipped(one, now)));
     all
 }
 
@@ -268,6 +285,7 @@ const fn ended(outcome: Outcome) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Instant;
     use crate::rotation::Skip;
 
     fn passed(after: usize, name: &str) -> PassedOver {
@@ -278,7 +296,8 @@ mod tests {
     fn those_who_were_passed_over_stand_where_the_walk_met_them() {
         let tried = ["a:1", "a:2"].map(|id| blank(&id.parse().unwrap(), ExplainAction::Tried, "")).into();
         let named = vec![passed(0, "b:1"), passed(0, "b:2"), passed(1, "c:1"), passed(2, "d:1")];
-        let all = in_order(tried, &named);
+        let now = Now { at: Instant::now(), wall_ms: 0 };
+        let all = in_order(tried, &named, now);
         let names: Vec<_> = all.iter().map(|one| one.connection.to_string()).collect();
         assert_eq!(names, ["b:1", "b:2", "a:1", "c:1", "a:2", "d:1"]);
         assert_eq!((all[0].reason.as_deref(), all[0].message.as_str()), (Some("disabled"), "it is switched off"));

@@ -19,7 +19,7 @@ pub(super) struct Explain {
     #[arg(value_name = "REQUEST-ID", value_parser = request_id, required_unless_present = "dry_run", conflicts_with = "dry_run")]
     request: Option<RequestId>,
     /// Explain a request that is not sent: no turn is taken, nothing is called
-    #[arg(long, requires = "model")]
+    #[arg(long)]
     dry_run: bool,
     /// A route, provider/model, or a listed model's id
     #[arg(short, long, conflicts_with = "request")]
@@ -151,6 +151,7 @@ mod tests {
             connection: connection.parse().unwrap(),
             action,
             model: None,
+            until: None,
             reason: None,
             message: "it is switched off".into(),
             at: None,

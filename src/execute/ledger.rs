@@ -15,12 +15,17 @@ use super::{Engine, Failed, failure, wire};
 use crate::adapter::{Hints, ProviderError, Seen};
 use crate::api::usage::RecordId;
 use crate::api::{AppName, Feature, NanoUsd, Operation, Outcome, RequestId, Tokens, UsageRecord};
+use crate::config::Counted;
 use crate::connection::Ended;
-use crate::connection::admission::Permit;
+use crate::connection::admission::{Figure, Permit};
 use crate::connection::health::InFlight;
 use crate::provider::price;
 use crate::rotation::{Candidate, Skipped};
 use crate::usage::Receipt;
+
+/// The windows that quotas have.
+const MINUTE_S: u32 = 60;
+const DAY_S: u32 = 86_400;
 
 /// What all records of a request share.
 #[derive(Debug, Clone)]
@@ -264,6 +269,7 @@ impl Ledger {
             hints: &running.hints,
         };
         self.engine.observe(&candidate.connection, &ended);
+        self.lower(candidate, &running.hints);
         if blames_provider(outcome) {
             running.keep_pace(true);
         }
@@ -276,6 +282,23 @@ impl Ledger {
         self.used = (running.seen.tokens, running.cost());
         self.last = Some(self.record(Some(&running), outcome, took, error));
         self.give_back(running, outcome);
+    }
+
+    /// Lowers what is left of the connection's own quotas to what its provider says, where that is less.
+    fn lower(&self, candidate: &Candidate, hints: &Hints) {
+        for one in &hints.remaining {
+            let figure = match (one.counted, one.window_s) {
+                (Counted::Requests, MINUTE_S) => Figure::RequestsPerMinute,
+                (Counted::Requests, DAY_S) => Figure::RequestsPerDay,
+                (Counted::Tokens, MINUTE_S) => Figure::TokensPerMinute,
+                (Counted::Tokens, DAY_S) => Figure::TokensPerDay,
+                _ => continue,
+            };
+            if let Some(remaining) = one.remaining {
+                let now = self.engine.clock.both();
+                candidate.connection.quotas.observe_remaining(&candidate.model, figure, remaining, now);
+            }
+        }
     }
 
     /// Gives an attempt's room back. What it used takes the place of what was reserved; what is not known of it stays

@@ -28,7 +28,7 @@ pub use relay::Relay;
 pub use trace::{Passed, PassedOver, Trace, Traces};
 
 use crate::api::admin::{Event, EventKind};
-use crate::api::{Capabilities, Code, ConnectionName, Failure, Outcome, ProviderSlug, RequestId, UsageRecord};
+use crate::api::{Capabilities, Code, ConnectionName, Failure, Moment, Outcome, ProviderSlug, RequestId, UsageRecord};
 use crate::bounds;
 use crate::clock::Clock;
 use crate::connection::admission::{Admission, Permit};
@@ -149,10 +149,11 @@ pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> 
             Walked::Through => {}
         }
         let Some(waited) = admit.wait(candidates.skipped()).await else { break };
-        ledger.waited(waited);
+        ledger.walks_anew(waited);
         candidates.again();
     }
     drop(admit);
+    ledger.passed_over(candidates.skipped());
     let outcome = if ledger.attempts().is_empty() { Outcome::Unavailable } else { Outcome::Transient };
     let now = worker.engine.clock.now();
     let refused = failures.verdict(candidates.skipped(), &call.said.scan.model, &snapshot.selection, now);
@@ -333,7 +334,7 @@ impl Engine {
             News::Cooling { until } => {
                 let model = ended.model.unwrap_or_default();
                 let message = format!("{id} is left alone with {model:?} after a limit: {said}");
-                Event::new(EventKind::Cooling, message).until(now.wall_of(until))
+                Event::new(EventKind::Cooling, message).until(Moment(now.wall_of(until)))
             }
             News::Parked => {
                 Event::new(EventKind::Parked, format!("the account of {id} is out of money or quota: {said}"))

@@ -51,12 +51,21 @@ pub struct Candidates {
     skipped: Vec<Skipped>,
     /// What was given out and tried; no later walk gives it again.
     tried: Vec<(ConnectionId, Arc<str>)>,
-    /// Whether any was given out.
-    given: bool,
+    /// Whether one that was given out had no room.
+    out_of_room: bool,
     /// Of those that cool by a guess, or are shut by their breaker, the one whose return is earliest.
-    last_resort: Option<(Instant, Candidate)>,
+    last_resort: Option<LastResort>,
     /// Whether the walk only looks, and takes nobody's turn.
     looks: bool,
+}
+
+/// Who is tried when nobody else is there.
+struct LastResort {
+    /// When it would be back.
+    until: Instant,
+    /// Whether it is its breaker that shuts it.
+    is_open: bool,
+    candidate: Candidate,
 }
 
 impl Candidates {
@@ -69,7 +78,7 @@ impl Candidates {
             conversation: None,
             skipped: Vec::new(),
             tried: Vec::new(),
-            given: false,
+            out_of_room: false,
             last_resort: None,
             looks: false,
         }
@@ -88,6 +97,7 @@ impl Candidates {
 
     /// Passes over a candidate that was given out and was not tried.
     pub fn pass_over(&mut self, candidate: &Candidate, why: Skip) {
+        self.out_of_room |= matches!(why, Skip::OutOfRoom { .. });
         self.skip(&candidate.connection, why);
     }
 
@@ -134,10 +144,12 @@ impl Candidates {
     /// refuse a request that nobody else can serve, and a cooldown whose length is Bursar's own guess is none either. Where
     /// the provider said when it is back, or a day or a quota is used up, trying earlier is known to be in vain.
     pub fn next(&mut self, now: Instant) -> Option<Candidate> {
-        let found = self.walk(now);
-        let found = found.or_else(|| self.last_resort.take().filter(|_| !self.given).map(|(_, candidate)| candidate));
-        self.given |= found.is_some();
-        found
+        if let Some(found) = self.walk(now) {
+            return Some(found);
+        }
+        // Where another only lacks room, waiting for it is better than asking one that cools.
+        let may = |last: &LastResort| self.tried.is_empty() && (last.is_open || !self.out_of_room);
+        self.last_resort.take().filter(may).map(|last| last.candidate)
     }
 
     fn walk(&mut self, now: Instant) -> Option<Candidate> {
@@ -153,7 +165,7 @@ impl Candidates {
                 continue;
             }
             let lasting = self.why_not(pool, connection).map_or(Ok(()), Err);
-            match lasting.map_err(|why| (why, false)).and_then(|()| ready(pool, connection, now)) {
+            match lasting.map_err(|why| (why, false)).and_then(|()| self.ready(pool, connection, now)) {
                 Ok(pass) => {
                     if let Some(walk) = &mut self.walk {
                         walk.chosen(&pool.tier);
@@ -162,9 +174,10 @@ impl Candidates {
                 }
                 Err((why, guessed)) => {
                     if let Some(until) = why.returns().filter(|_| guessed)
-                        && self.last_resort.as_ref().is_none_or(|(earliest, _)| until < *earliest)
+                        && self.last_resort.as_ref().is_none_or(|last| until < last.until)
                     {
-                        self.last_resort = Some((until, pool.candidate(connection, None)));
+                        let (is_open, candidate) = (matches!(why, Skip::Open { .. }), pool.candidate(connection, None));
+                        self.last_resort = Some(LastResort { until, is_open, candidate });
                     }
                     self.skip(connection, why);
                 }
@@ -195,22 +208,24 @@ impl Candidates {
         }
     }
 
+    /// Whether a connection may be tried with a model at this moment. The breaker is asked last, because it may give out
+    /// the one pass that it has. With the reason comes whether its end is Bursar's own guess.
+    fn ready(&self, pool: &Pool, connection: &Connection, now: Instant) -> Result<Option<Arc<Pass>>, (Skip, bool)> {
+        let open = |until| (Skip::Open { until }, true);
+        match connection.against(&pool.model, now) {
+            Some(Against::Parked) => Err((Skip::Parked, false)),
+            Some(Against::NotForKey { until }) => Err((Skip::NotForKey { until }, false)),
+            Some(Against::Cooling { until, said }) => Err((Skip::Cooling { until }, !said)),
+            None if self.looks => connection.health.would_enter(now).map(|()| None).map_err(open),
+            None => connection.health.enter(now).map_err(open),
+        }
+    }
+
     fn why_not(&self, pool: &Pool, connection: &Connection) -> Option<Skip> {
         if self.wanted.pin.as_ref().is_some_and(|pin| *pin != connection.id) {
             return Some(Skip::NotPinned);
         }
         usable(&pool.provider, connection).err()
-    }
-}
-
-/// Whether a connection may be tried with a model at this moment. The breaker is asked last, because it may give out the
-/// one pass that it has. With the reason comes whether its end is Bursar's own guess.
-fn ready(pool: &Pool, connection: &Connection, now: Instant) -> Result<Option<Arc<Pass>>, (Skip, bool)> {
-    match connection.against(&pool.model, now) {
-        Some(Against::Parked) => Err((Skip::Parked, false)),
-        Some(Against::NotForKey { until }) => Err((Skip::NotForKey { until }, false)),
-        Some(Against::Cooling { until, said }) => Err((Skip::Cooling { until }, !said)),
-        None => connection.health.enter(now).map_err(|until| (Skip::Open { until }, true)),
     }
 }
 

@@ -111,6 +111,14 @@ pub enum Skip {
 }
 
 impl Skip {
+    /// Until when it holds, where it ends by itself.
+    pub fn until(self) -> Option<Instant> {
+        match self {
+            Self::NotForKey { until } => Some(until),
+            other => other.returns(),
+        }
+    }
+
     /// When it is over by itself, so that waiting for it makes sense.
     pub fn returns(self) -> Option<Instant> {
         match self {

@@ -65,6 +65,8 @@ pub struct ExplainedCandidate {
     pub model: Option<String>,
     /// Why it was passed over, as a word; null for one that was tried.
     pub reason: Option<String>,
+    /// When that ends by itself; null where it does not.
+    pub until: Option<Moment>,
     /// A sentence for people.
     pub message: String,
     /// When the attempt began.

@@ -72,16 +72,22 @@ impl Breaker {
         }
     }
 
-    /// Lets a request in, or not.
-    pub fn enter(&mut self, now: Instant) -> Entry {
-        match &mut self.shut {
+    /// How a request would be let in now.
+    pub fn entry(&self, now: Instant) -> Entry {
+        match self.shut {
             None => Entry::Free,
             Some(shut) if now < shut.until || shut.probing => Entry::Shut { until: shut.until },
-            Some(shut) => {
-                shut.probing = true;
-                Entry::Probe
-            }
+            Some(_) => Entry::Probe,
         }
+    }
+
+    /// Lets a request in, or not.
+    pub fn enter(&mut self, now: Instant) -> Entry {
+        let entry = self.entry(now);
+        if let (Entry::Probe, Some(shut)) = (&entry, &mut self.shut) {
+            shut.probing = true;
+        }
+        entry
     }
 
     /// Takes back a probe that came to nothing: the next request may be one.

@@ -194,6 +194,17 @@ impl Health {
         }
     }
 
+    /// Whether a request would be let in now. Nobody's pass is taken.
+    ///
+    /// # Errors
+    /// As [`Health::enter`].
+    pub fn would_enter(&self, now: Instant) -> Result<(), Instant> {
+        match self.breaker(|breaker| breaker.entry(now)) {
+            Entry::Free | Entry::Probe => Ok(()),
+            Entry::Shut { until } => Err(until),
+        }
+    }
+
     /// How its breaker stands.
     pub fn stand(&self, now: Instant) -> Stand {
         if self.shut.load(Ordering::Acquire) { self.breaker(|breaker| breaker.stand(now)) } else { Stand::Closed }

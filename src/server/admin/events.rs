@@ -18,9 +18,9 @@ use crate::api::error::Problem;
 use crate::api::{Code, Failure};
 use crate::bounds;
 use crate::events::{Events, Live};
+use crate::server::admitted::Admitted;
 use crate::server::answer::event_stream;
 use crate::server::reply::{self, Reply};
-use crate::server::routes::Admitted;
 use crate::server::unread::Patience;
 
 /// The deadline of a stream that has none: whoever reads may stay.

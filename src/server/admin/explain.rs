@@ -5,9 +5,9 @@ use crate::admin;
 use crate::api::admin::{DryRun, ExplainRequest, ExplainedRequest};
 use crate::api::error::Problem;
 use crate::api::{Code, Failure, RequestId};
+use crate::server::admitted::Admitted;
 use crate::server::dialect::Surface;
 use crate::server::reply::{self, Reply};
-use crate::server::routes::Admitted;
 
 /// `GET /admin/v1/requests/{id}`: the way of a request through its candidates.
 #[utoipa::path(
