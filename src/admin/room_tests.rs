@@ -201,3 +201,22 @@ async fn a_line_is_as_long_as_the_limit_lets_it_be() {
     }
     assert_eq!(answered, [5, 5, 5]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_forgotten_where_a_call_needs_room_in_several_places() {
+    let of_group = |name| connection(name, "concurrent = 1", S) + "limit_group = \"g\"\n";
+    let group = "[limit_groups.g]\nlimits = { concurrent = 2 }\n";
+    let room = Room::new(&[group, &of_group("a"), &of_group("b"), &of_group("c")].concat());
+    let asked: Vec<_> = (0..60).map(|n| room.ask(["one", "two", "three", "four"][n % 4], Some(100 * S))).collect();
+    sleep(500 * MS).await;
+    // Those that hang up while they wait, or are called, take nothing with them.
+    asked.iter().skip(2).step_by(3).for_each(tokio::task::JoinHandle::abort);
+    futures_util::future::join_all(asked).await;
+    let done = room.done();
+    assert_eq!(done.iter().filter(|one| one.how.is_ok()).count(), 40);
+    let mut ended: Vec<_> = done.iter().map(|one| one.ended.as_secs()).collect();
+    ended.sort_unstable();
+    let pairs: Vec<_> = (1..=20).flat_map(|second| [second, second]).collect();
+    assert_eq!(ended, pairs, "two at a time, without a pause");
+    assert_eq!(room.worker.engine.admission.waiting.count(), 0);
+}

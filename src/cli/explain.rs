@@ -1,6 +1,6 @@
 //! `bursar explain`.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::client::{Client, ClientError};
 use super::exit::{Exit, Outcome};
@@ -14,12 +14,13 @@ use crate::api::{Capability, ConnectionId, Feature, RequestId};
     bursar explain req_019d4c1e22f07a1b00000000000001ff   a request, by the id in its reply's x-bursar-request-id\n  \
     bursar explain --dry-run -m fast                      where a request for the route fast would go now\n  \
     bursar explain --dry-run -m fast --require vision     one that holds a picture")]
+#[command(group = ArgGroup::new("wanted").args(["model", "feature"]).multiple(true))]
 pub(super) struct Explain {
     /// The request, as the header x-bursar-request-id of its reply names it
     #[arg(value_name = "REQUEST-ID", value_parser = request_id, required_unless_present = "dry_run", conflicts_with = "dry_run")]
     request: Option<RequestId>,
     /// Explain a request that is not sent: no turn is taken, nothing is called
-    #[arg(long)]
+    #[arg(long, requires = "wanted")]
     dry_run: bool,
     /// A route, provider/model, or a listed model's id
     #[arg(short, long, conflicts_with = "request")]

@@ -68,7 +68,8 @@ impl State {
         };
         let requests = part(self.limits.requests_per_day, bounds::LIMIT_LEASE_REQUESTS).max(1);
         let tokens = self.today.largest.saturating_mul(bounds::LIMIT_LEASE_REQUESTS);
-        (requests, part(self.limits.tokens_per_day, tokens).max(self.today.largest))
+        // The largest attempt fits into the half that is left when more is written down.
+        (requests, part(self.limits.tokens_per_day, tokens).max(self.today.largest.saturating_mul(2)))
     }
 }
 

@@ -87,6 +87,22 @@ fn a_crash_counts_too_much_and_never_too_little() {
 }
 
 #[test]
+fn an_attempt_of_any_size_gets_its_lease() {
+    let now = Now { at: Instant::now(), wall_ms: 20_000 * DAY_MS };
+    let mut process = Process::begun(Vec::new(), now);
+    for tokens in [10, 700, 350, 3_000, 1_600, 9_000, 20_000] {
+        for _ in 0..2 {
+            if reserve(&process.quotas.of("m"), tokens, now, None).is_ok() {
+                break;
+            }
+            let low = process.admission.leases.low().now_or_never().expect("more is asked for");
+            process.write(&low, now);
+        }
+    }
+    assert_eq!(process.used(now).tokens_per_day, 34_660);
+}
+
+#[test]
 fn a_stop_writes_down_what_was_used_and_no_more() {
     let now = Now { at: Instant::now(), wall_ms: 20_000 * DAY_MS };
     let process = Process::begun(Vec::new(), now);

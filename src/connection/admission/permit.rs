@@ -37,6 +37,18 @@ pub struct Full {
     pub blocked: Vec<Blocked>,
 }
 
+impl Full {
+    fn add(all: &mut Option<Self>, scope: &Arc<Scope>, until: Instant, what: Figure, now: Now) {
+        let due = (until > now.at).then_some(until);
+        let blocked = Blocked { scope: Arc::clone(scope), freed: scope.freed.load(Ordering::SeqCst), due };
+        let all = all.get_or_insert_with(|| Self { until, what, key: scope.key().clone(), blocked: Vec::new() });
+        all.blocked.push(blocked);
+        if until > all.until {
+            (all.until, all.what, all.key) = (until, what, scope.key().clone());
+        }
+    }
+}
+
 /// A scope that had no room.
 #[derive(Debug, Clone)]
 pub struct Blocked {
@@ -48,12 +60,14 @@ pub struct Blocked {
 }
 
 /// Takes room in all scopes, or in none of them. `turn` is the scope whose line the caller has come to the front of;
-/// anywhere else, requests that wait go first.
+/// where an attempt has no part in that, requests that wait go first.
 ///
 /// # Errors
 /// When one of them has no room.
 pub fn reserve(scopes: &Counted<'_>, tokens: u64, now: Now, turn: Option<&Scope>) -> Result<Permit, Full> {
-    let mut full: Option<Full> = None;
+    let called = turn.is_some_and(|turn| scopes.iter().flatten().any(|one| one.scope.number() == turn.number()));
+    // Those without room, and those where others wait for it.
+    let (mut full, mut behind) = (None, None);
     let mut states: [Option<std::sync::MutexGuard<'_, State>>; bounds::LIMIT_SCOPES_MAX] =
         [const { None }; bounds::LIMIT_SCOPES_MAX];
     for (limited, place) in scopes.iter().flatten().zip(&mut states) {
@@ -63,22 +77,17 @@ pub fn reserve(scopes: &Counted<'_>, tokens: u64, now: Now, turn: Option<&Scope>
         state.advance(now);
         state.today.largest = state.today.largest.max(tokens);
         scope.leases.look(scope, &mut state);
-        let others_wait =
-            scope.queued.load(Ordering::SeqCst) > 0 && turn.is_none_or(|turn| turn.number() != scope.number());
-        let here = state.full(tokens, now);
-        // Where others wait, nobody can tell when it is one's turn: they are called one after the other.
-        if let Some((until, what)) = here.or(others_wait.then_some((now.at, Figure::Concurrent))) {
-            let due = (until > now.at).then_some(until);
-            let blocked = Blocked { scope: Arc::clone(scope), freed: scope.freed.load(Ordering::SeqCst), due };
-            let all = full.get_or_insert_with(|| Full { until, what, key: scope.key().clone(), blocked: Vec::new() });
-            all.blocked.push(blocked);
-            if until > all.until {
-                (all.until, all.what, all.key) = (until, what, scope.key().clone());
-            }
+        if let Some((until, what)) = state.full(tokens, now) {
+            Full::add(&mut full, scope, until, what, now);
+        } else if !called && scope.queued.load(Ordering::SeqCst) > 0 {
+            // Nobody can tell when it is one's turn: they are called one after the other.
+            Full::add(&mut behind, scope, now.at, Figure::Concurrent, now);
         }
         *place = Some(state);
     }
-    if let Some(full) = full {
+    // Whoever finds no room waits for that alone: in a line of those who would find none either, they would call each
+    // other for ever.
+    if let Some(full) = full.or(behind) {
         return Err(full);
     }
     let mut claims = [const { None }; bounds::LIMIT_SCOPES_MAX];

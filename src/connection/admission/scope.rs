@@ -164,7 +164,7 @@ pub(super) struct Today {
     pub(super) tokens: DayCount,
     /// What was written down for a day after this one.
     pub(super) ahead: (u64, u64),
-    /// The most tokens that one attempt has asked for.
+    /// The most tokens that one attempt has asked for today.
     pub(super) largest: u64,
     /// Whether more is about to be written down.
     pub(super) asked: bool,
@@ -311,6 +311,7 @@ impl Today {
         }
         if !std::mem::take(&mut self.moved) {
             self.number += 1;
+            self.largest = 0;
             self.requests.turn(self.ahead.0);
             self.tokens.turn(self.ahead.1);
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::*;
+use crate::bounds;
 use crate::clock::Now;
 use crate::config::{GroupLimits, Limits};
 
@@ -264,4 +265,40 @@ fn many_threads_neither_exceed_a_limit_nor_wait_for_each_other_for_ever() {
         }
     });
     assert!(admission.scopes().iter().all(|scope| scope.used(now).concurrent == 0));
+}
+
+#[test]
+fn no_app_fills_the_waiting_room_alone() {
+    let waiting = Arc::new(Waiting::default());
+    let join = |app: String| waiting.join(&app.parse().unwrap());
+    let mut inside: Vec<_> = (0..bounds::WAITING_PER_APP_MAX).map(|_| join("greedy".into()).unwrap()).collect();
+    assert!(join("greedy".into()).is_none());
+    inside.extend((0..).map_while(|n| join(format!("app{n}"))));
+    assert_eq!((inside.len(), waiting.count()), (bounds::WAITING_MAX, bounds::WAITING_MAX));
+    inside.remove(0);
+    assert!(join("greedy".into()).is_some());
+    drop(inside);
+    assert_eq!(waiting.count(), 0);
+}
+
+#[test]
+fn what_the_provider_says_remains_lowers_the_narrowest_limit_and_raises_none() {
+    let admission = Admission::default();
+    let limits = |requests| Limits { requests_per_minute: Some(requests), ..Limits::default() };
+    let (id, models) = ("one:a".parse().unwrap(), BTreeMap::from([("m".to_owned(), limits(10))]));
+    let quotas = Quotas::new(&admission, (&id, &limits(100), &models), None, &TimeZone::UTC);
+    let now = Now { at: Instant::now(), wall_ms: MIDNIGHT_MS };
+    let fits = |model| {
+        let held: Vec<_> = (0..200).map_while(|_| reserve(&quotas.of(model), 1, now, None).ok()).collect();
+        let count = held.len();
+        held.into_iter().for_each(Permit::unsent);
+        count
+    };
+    assert_eq!((fits("m"), fits("other")), (10, 100));
+    quotas.observe_remaining("m", Figure::RequestsPerMinute, 4, now);
+    quotas.observe_remaining("m", Figure::RequestsPerMinute, 9, now);
+    assert_eq!((fits("m"), fits("other")), (4, 100));
+    quotas.observe_remaining("other", Figure::RequestsPerMinute, 7, now);
+    quotas.observe_remaining("other", Figure::TokensPerDay, 0, now);
+    assert_eq!((fits("m"), fits("other")), (4, 7));
 }

@@ -18,7 +18,7 @@ fn an_open_connection_is_skipped_and_then_tried_by_one_request_at_a_time() {
     assert_eq!(offered(&house, begin + s(14)), ["one:c01"]);
     // Half open: the first request gets it, and the others do not until that one has ended.
     let mut first = candidates(&house);
-    let held: Vec<_> = std::iter::from_fn(|| first.next(begin + s(15))).collect();
+    let held = tried(&mut first, begin + s(15));
     assert_eq!(held.len(), 2);
     assert_eq!(offered(&house, begin + s(16)), ["one:c01"]);
     drop(held);

@@ -53,11 +53,20 @@ fn candidates(house: &Snapshot) -> Candidates {
     house.selection.candidates(wanted).unwrap()
 }
 
+/// Every candidate that a request is given at a moment, were it refused by all.
+fn tried(candidates: &mut Candidates, now: Instant) -> Vec<Candidate> {
+    let next = || {
+        let next = candidates.next(now)?;
+        candidates.tried(&next);
+        Some(next)
+    };
+    std::iter::from_fn(next).collect()
+}
+
 /// Every connection that a request would be given at a moment, were it refused by all.
 fn offered(house: &Snapshot, now: Instant) -> Vec<String> {
     let mut all = candidates(house);
-    let mut names: Vec<String> =
-        std::iter::from_fn(|| all.next(now)).map(|one| one.connection.id.to_string()).collect();
+    let mut names: Vec<String> = tried(&mut all, now).iter().map(|one| one.connection.id.to_string()).collect();
     names.sort();
     names
 }
