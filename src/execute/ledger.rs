@@ -10,22 +10,16 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::Instant;
 
+use super::running::Running;
 use super::trace::{Passed, Trace};
 use super::{Engine, Failed, failure, wire};
 use crate::adapter::{Hints, ProviderError, Seen};
 use crate::api::usage::RecordId;
 use crate::api::{AppName, Feature, NanoUsd, Operation, Outcome, RequestId, Tokens, UsageRecord};
-use crate::config::Counted;
 use crate::connection::Ended;
-use crate::connection::admission::{Figure, Permit};
-use crate::connection::health::InFlight;
-use crate::provider::price;
+use crate::connection::admission::Permit;
 use crate::rotation::{Candidate, Skipped};
 use crate::usage::Receipt;
-
-/// The windows that quotas have.
-const MINUTE_S: u32 = 60;
-const DAY_S: u32 = 86_400;
 
 /// What all records of a request share.
 #[derive(Debug, Clone)]
@@ -63,23 +57,6 @@ pub struct Attempted {
     pub waited_ms: u64,
     /// Why it failed, as its record has it.
     pub error: Option<String>,
-}
-
-/// The attempt that runs.
-struct Running {
-    candidate: Candidate,
-    began: Instant,
-    at_ms: i64,
-    status: Option<u16>,
-    ttft: Option<Duration>,
-    seen: Seen,
-    hints: Hints,
-    /// Where the app itself set one.
-    apps_deadline: Option<Instant>,
-    permit: Permit,
-    /// Whether the call never left.
-    unsent: bool,
-    _in_flight: InFlight,
 }
 
 /// The account of one request.
@@ -269,7 +246,7 @@ impl Ledger {
             hints: &running.hints,
         };
         self.engine.observe(&candidate.connection, &ended);
-        self.lower(candidate, &running.hints);
+        running.lower(self.engine.clock.both());
         if blames_provider(outcome) {
             running.keep_pace(true);
         }
@@ -281,47 +258,7 @@ impl Ledger {
         }
         self.used = (running.seen.tokens, running.cost());
         self.last = Some(self.record(Some(&running), outcome, took, error));
-        self.give_back(running, outcome);
-    }
-
-    /// Lowers what is left of the connection's own quotas to what its provider says, where that is less.
-    fn lower(&self, candidate: &Candidate, hints: &Hints) {
-        for one in &hints.remaining {
-            let figure = match (one.counted, one.window_s) {
-                (Counted::Requests, MINUTE_S) => Figure::RequestsPerMinute,
-                (Counted::Requests, DAY_S) => Figure::RequestsPerDay,
-                (Counted::Tokens, MINUTE_S) => Figure::TokensPerMinute,
-                (Counted::Tokens, DAY_S) => Figure::TokensPerDay,
-                _ => continue,
-            };
-            if let Some(remaining) = one.remaining {
-                let now = self.engine.clock.both();
-                candidate.connection.quotas.observe_remaining(&candidate.model, figure, remaining, now);
-            }
-        }
-    }
-
-    /// Gives an attempt's room back. What it used takes the place of what was reserved; what is not known of it stays
-    /// reserved.
-    fn give_back(&self, running: Running, outcome: Outcome) {
-        let Running { mut permit, unsent, seen, candidate, .. } = running;
-        if !permit.is_limited() {
-            return;
-        }
-        if unsent {
-            return permit.unsent();
-        }
-        let (now, Tokens { input, output, .. }) = (self.engine.clock.both(), seen.tokens);
-        let used = input.unwrap_or(0).saturating_add(output.unwrap_or(0));
-        if outcome == Outcome::Ok && input.is_some() {
-            permit.settle(used, now);
-            let averages = &self.engine.admission.averages;
-            output.into_iter().for_each(|output| averages.observe(&self.labels.feature, &candidate.model, output));
-        } else {
-            // Of a reply that was not read to its end, the figures are as far as it came.
-            permit.settle(used.max(permit.reserved()), now);
-        }
-        permit.end(now);
+        running.give_back(outcome, &self.engine, &self.labels.feature);
     }
 
     /// Closes the account: the last attempt is final. A request without any gets a record of its own.
@@ -423,23 +360,6 @@ impl Ledger {
             duration_ms: millis(took),
             error: error.map(str::to_owned),
         }
-    }
-}
-
-impl Running {
-    /// Tells the connection's pace how long this attempt took so far.
-    fn keep_pace(&self, failed: bool) {
-        self.candidate.connection.pace.observe(self.began.elapsed(), failed, Instant::now());
-    }
-
-    fn model(&self) -> String {
-        self.seen.model.clone().unwrap_or_else(|| self.candidate.model.to_string())
-    }
-
-    /// The provider's own figure wins.
-    fn cost(&self) -> Option<NanoUsd> {
-        let price = self.candidate.facts.as_ref().and_then(|facts| facts.price.as_ref());
-        self.seen.cost.or_else(|| price::cost(price?, &self.seen.tokens))
     }
 }
 

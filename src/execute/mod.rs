@@ -3,77 +3,38 @@
 mod admit;
 mod attempt;
 mod call;
+mod engine;
 mod failure;
 mod ledger;
 mod outlet;
 mod probe;
 mod relay;
+mod running;
 mod tap;
 mod trace;
 mod wire;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderMap;
 
 pub use call::{Call, Framing, Manner, Said};
+pub use engine::{Engine, Ids, Worker};
 pub use failure::{Failed, ProviderAnswer, Refused};
 pub use ledger::{Attempted, Labels, Ledger};
 pub use probe::{Probe, probe};
 pub use relay::Relay;
 pub use trace::{Passed, PassedOver, Trace, Traces};
 
-use crate::api::admin::{Event, EventKind};
-use crate::api::{Capabilities, Code, ConnectionName, Failure, Moment, Outcome, ProviderSlug, RequestId, UsageRecord};
+use crate::api::{Capabilities, Code, ConnectionName, Failure, Outcome, ProviderSlug};
 use crate::bounds;
-use crate::clock::Clock;
-use crate::connection::admission::{Admission, Permit};
-use crate::connection::{Connection, Ended, News};
-use crate::credential::Vault;
-use crate::events::Events;
+use crate::connection::admission::Permit;
 use crate::rotation::{self, Candidate, Candidates, SelectionError, Step, Wanted};
-use crate::snapshot::Snapshot;
-use crate::upstream::Upstream;
-use crate::usage::Recorder;
 use admit::Admit;
 use attempt::{Answered, Success};
 use failure::Failures;
-
-/// What requests share, all workers together.
-pub struct Engine {
-    /// What is in force.
-    pub snapshot: ArcSwap<Snapshot>,
-    /// Opens credentials.
-    pub vault: Vault,
-    /// Takes usage records.
-    pub recorder: Recorder,
-    /// Tells the time.
-    pub clock: Clock,
-    /// What is used of limits, and who waits for room.
-    pub admission: Admission,
-    /// Whether a reply waits for its record to be durable.
-    pub durable_each: AtomicBool,
-    /// Whether the daemon cuts what still runs.
-    pub cutting: AtomicBool,
-    /// What happened, for whoever watches.
-    pub events: Arc<Events>,
-    /// The ways of the last requests.
-    pub traces: Traces,
-    /// Makes ids unique: random for the process, counted within it.
-    pub ids: Ids,
-}
-
-/// A worker's own: its way upstream lives on its runtime.
-pub struct Worker {
-    /// What all workers share.
-    pub engine: Arc<Engine>,
-    /// The way to providers.
-    pub upstream: Upstream,
-}
 
 /// An answered call.
 pub struct Answer {
@@ -316,88 +277,6 @@ fn wanted(call: &Call) -> Wanted {
         needs: call.require.iter().fold(call.said.scan.needs, Capabilities::with),
         pin: call.pin.clone(),
         tokens: None,
-    }
-}
-
-impl Engine {
-    /// An id for a request that begins now.
-    pub fn next_id(&self) -> RequestId {
-        self.ids.next(self.clock.wall_ms())
-    }
-
-    /// Takes in how an attempt with a connection ended, and tells whoever watches what that turned.
-    fn observe(&self, connection: &Connection, ended: &Ended<'_>) {
-        let now = self.clock.both();
-        let Some(news) = connection.observe(ended, now) else { return };
-        let (id, said) = (&connection.id, ended.message.unwrap_or("it gave no reason"));
-        let event = match news {
-            News::Cooling { until } => {
-                let model = ended.model.unwrap_or_default();
-                let message = format!("{id} is left alone with {model:?} after a limit: {said}");
-                Event::new(EventKind::Cooling, message).until(Moment(now.wall_of(until)))
-            }
-            News::Parked => {
-                Event::new(EventKind::Parked, format!("the account of {id} is out of money or quota: {said}"))
-            }
-            News::Rejected => {
-                Event::new(EventKind::Rejected, format!("the provider refused the credential of {id}: {said}"))
-            }
-            News::Opened => {
-                Event::new(EventKind::Opened, format!("{id} failed too often, and is left alone for a while: {said}"))
-            }
-            News::Back => Event::new(EventKind::Back, format!("{id} is used again")),
-        };
-        self.events.emit(event.of(id));
-    }
-
-    /// A connection passed its test.
-    fn passed(&self, connection: &Connection) {
-        if connection.passed(self.clock.both()) {
-            let message = format!("{} passed a test, and is used again", connection.id);
-            self.events.emit(Event::new(EventKind::Back, message).of(&connection.id));
-        }
-    }
-
-    /// One line a record in the log: ids, names, times, and never a word of a prompt or a reply.
-    fn log(&self, record: &UsageRecord) {
-        tracing::info!(
-            target: "bursar::request",
-            id = %record.request_id,
-            app = %record.app,
-            feature = %record.feature,
-            connection = record.connection.as_ref().map(tracing::field::display),
-            model = %crate::adapter::text::sanitise(&record.model),
-            outcome = %record.outcome,
-            status = record.status,
-            ms = record.duration_ms,
-            last = record.is_final,
-            error = record.error,
-        );
-    }
-}
-
-/// Makes request ids: 40 random bits for the process, 32 counted, and 8 left for the records of one request.
-#[derive(Debug)]
-pub struct Ids {
-    process: u128,
-    count: AtomicU64,
-}
-
-impl Ids {
-    /// Ids of this process.
-    pub fn new() -> Self {
-        Self { process: u128::from(getrandom::u64().unwrap_or_default()) << 40, count: AtomicU64::new(0) }
-    }
-
-    fn next(&self, wall_ms: i64) -> RequestId {
-        let count = u128::from(self.count.fetch_add(1, Ordering::Relaxed) & u64::from(u32::MAX));
-        RequestId::from_parts(u64::try_from(wall_ms).unwrap_or_default(), self.process | (count << 8))
-    }
-}
-
-impl Default for Ids {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -36,22 +36,11 @@ pub static TARGETS: &[Target] = &[
 
 /// How many values of the first byte differ in what they pick.
 pub fn entries() -> usize {
-    ADAPTERS.len().max(INGRESSES.len()).max(OPERATIONS.len())
+    ADAPTERS.len().max(INGRESSES.len()).max(Operation::ALL.len())
 }
 
 /// No frame of a fuzzed stream is as long.
 const FRAME_BYTES_MAX: usize = 1 << 24;
-
-const OPERATIONS: &[Operation] = &[
-    Operation::Chat,
-    Operation::Embeddings,
-    Operation::Models,
-    Operation::Responses,
-    Operation::Images,
-    Operation::Speech,
-    Operation::Transcription,
-    Operation::Moderation,
-];
 
 /// Events are the same however their bytes are split, and none is lost.
 pub fn sse(data: &[u8]) {
@@ -73,7 +62,7 @@ pub fn sse(data: &[u8]) {
 /// A body that is scanned goes out as one JSON object that names the other model, and nothing else becomes unreadable.
 pub fn scan(data: &[u8]) {
     let Some(picked) = Picked::read(data) else { return };
-    let operation = *picked.of(OPERATIONS);
+    let operation = *picked.of(Operation::ALL);
     let dialect = [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini][usize::from(picked.flags >> 5) % 3];
     let _ = body::rewrite(picked.rest, &["user".into()], &[("max_tokens".into(), "max_completion_tokens".into())])
         .inspect(|out| assert_object(out));

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bursar::api::Outcome;
-use bursar::connection::day;
+use bursar::connection::day::Day;
 use http::{Method, StatusCode};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -234,7 +234,7 @@ async fn a_day_ends_at_the_providers_midnight() {
         assert_refused(&reply, StatusCode::TOO_MANY_REQUESTS, "rate_limited");
         let wait: i64 = reply.header("retry-after").unwrap().parse().unwrap();
         let now = now_ms();
-        let midnight = day::next_reset_ms(&TimeZone::get("America/Los_Angeles").unwrap(), now).unwrap();
+        let midnight = Day::of(now, &TimeZone::get("America/Los_Angeles").unwrap()).unwrap().ends_ms;
         assert!(((midnight - now) / 1_000 - wait).abs() <= 3 || midnight - now > 86_390_000, "{wait}");
     }
     assert_eq!(fake.seen().len(), 1);

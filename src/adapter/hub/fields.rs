@@ -34,6 +34,18 @@ pub fn cannot(param: impl Into<String>, message: impl Into<String>) -> Refusal {
     Refusal { code: Code::CapabilityMissing, message: message.into(), param: Some(param.into()) }
 }
 
+/// A request that is malformed at a place; `message` goes on from its name.
+pub fn wrong_at(place: String, message: &str) -> Refusal {
+    let message = format!("{place} {message}");
+    wrong(place, message)
+}
+
+/// A request that is fine, but not at a place for want of words; `message` goes on from its name.
+pub fn cannot_at(place: String, message: &str) -> Refusal {
+    let message = format!("{place} {message}");
+    cannot(place, message)
+}
+
 /// The members of one JSON object that nobody has taken yet.
 #[derive(Debug, Default)]
 pub struct Fields<'a>(BTreeMap<String, &'a RawValue>);

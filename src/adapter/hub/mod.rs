@@ -18,7 +18,7 @@ mod used;
 
 pub use at_once::at_once;
 pub use calls::{Calls, Place};
-pub use fields::{Fields, cannot, unsayable, wrong};
+pub use fields::{Fields, cannot, cannot_at, unsayable, wrong, wrong_at};
 pub use message::{
     AnthropicExtra, Audio, CalledFunction, Content, ExtraContent, File, GoogleExtra, ImageUrl, Message, Part, Role,
     ToolCall, data_url, old_form, unsaid_part,

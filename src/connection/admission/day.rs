@@ -1,30 +1,4 @@
-//! Calendar days: they begin at midnight where the provider's do, and are 23 or 25 hours long twice a year.
-
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-
-/// A calendar day, as milliseconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Day {
-    /// Its first moment.
-    pub(super) starts_ms: i64,
-    /// The first moment of the next.
-    pub(super) ends_ms: i64,
-}
-
-impl Day {
-    /// The day that a moment falls on.
-    pub(super) fn of(wall_ms: i64, zone: &TimeZone) -> Self {
-        let day = || {
-            let now = Timestamp::from_millisecond(wall_ms).ok()?.to_zoned(zone.clone());
-            let starts = now.start_of_day().ok()?;
-            let ends = now.tomorrow().ok()?.start_of_day().ok()?;
-            Some(Self { starts_ms: starts.timestamp().as_millisecond(), ends_ms: ends.timestamp().as_millisecond() })
-        };
-        // Only the ends of time have no day.
-        day().unwrap_or(Self { starts_ms: wall_ms, ends_ms: i64::MAX })
-    }
-}
+//! What is counted of a provider's calendar day.
 
 /// Requests or tokens of one day.
 #[derive(Debug, Default)]
@@ -109,32 +83,6 @@ impl DayCount {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const HOUR_MS: i64 = 3_600_000;
-
-    fn hours(at: &str, zone: &str) -> (i64, String) {
-        let at: Timestamp = at.parse().unwrap();
-        let zone = TimeZone::get(zone).unwrap();
-        let day = Day::of(at.as_millisecond(), &zone);
-        assert!((day.starts_ms..day.ends_ms).contains(&at.as_millisecond()));
-        let next = Timestamp::from_millisecond(day.ends_ms).unwrap();
-        ((day.ends_ms - day.starts_ms) / HOUR_MS, next.to_string())
-    }
-
-    #[test]
-    fn days_end_at_midnight_where_the_provider_is() {
-        assert_eq!(hours("2026-11-22T10:00:00Z", "UTC"), (24, "2026-11-23T00:00:00Z".into()));
-        assert_eq!(hours("2026-11-22T07:59:59Z", "America/Los_Angeles"), (24, "2026-11-22T08:00:00Z".into()));
-        assert_eq!(hours("2026-11-22T08:00:00Z", "America/Los_Angeles"), (24, "2026-11-23T08:00:00Z".into()));
-    }
-
-    #[test]
-    fn the_days_of_the_change_of_clocks_are_an_hour_shorter_and_longer() {
-        assert_eq!(hours("2026-03-08T12:00:00Z", "America/Los_Angeles"), (23, "2026-03-09T07:00:00Z".into()));
-        assert_eq!(hours("2026-11-01T12:00:00Z", "America/Los_Angeles"), (25, "2026-11-02T08:00:00Z".into()));
-        // Where the clocks change at midnight, a day begins at one in the morning.
-        assert_eq!(hours("2026-09-06T12:00:00Z", "America/Santiago"), (23, "2026-09-07T03:00:00Z".into()));
-    }
 
     #[test]
     fn what_is_under_way_at_midnight_counts_on_both_days() {

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::day::Day;
 use super::scope::{Scope, State};
 use crate::bounds;
 use crate::clock::Now;
+use crate::connection::day::Day;
 use crate::store::Lease;
 
 /// Scopes whose lease runs out.

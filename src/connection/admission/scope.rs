@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::tz::TimeZone;
 use tokio::time::Instant;
 
-use super::day::{Day, DayCount};
+use super::day::DayCount;
 use super::lease::Leases;
 use super::waiting::Waiting;
 use super::window::Window;
@@ -15,6 +15,7 @@ use crate::api::{ConnectionId, LimitGroup};
 use crate::bounds;
 use crate::clock::Now;
 use crate::config::Limits;
+use crate::connection::day::Day;
 
 /// What a limit is of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -315,6 +316,11 @@ impl Today {
             self.requests.turn(self.ahead.0);
             self.tokens.turn(self.ahead.1);
         }
-        self.day = Day::of(wall_ms, &self.zone);
+        self.day = day_of(wall_ms, &self.zone);
     }
+}
+
+/// The day that a moment falls on. Only the ends of time have none.
+fn day_of(wall_ms: i64, zone: &TimeZone) -> Day {
+    Day::of(wall_ms, zone).unwrap_or(Day { starts_ms: wall_ms, ends_ms: i64::MAX })
 }

@@ -9,7 +9,8 @@ use crate::adapter::Hints;
 use crate::api::Outcome;
 use crate::bounds;
 use crate::clock::{Instant, Now};
-use crate::connection::{Connection, day};
+use crate::connection::Connection;
+use crate::connection::day::Day;
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy)]
@@ -182,7 +183,7 @@ impl Connection {
         if let Some(reset) = hints.day_exhausted().and_then(|day| day.resets_in) {
             return Length::Until(now.at + super::cooldown::clamped(reset));
         }
-        let midnight = day::next_reset_ms(&self.day_resets, now.wall_ms).map(|ms| now.until(ms));
+        let midnight = Day::of(now.wall_ms, &self.day_resets).map(|day| now.until(day.ends_ms));
         let hint = hints.retry_after.map(super::cooldown::clamped);
         midnight.max(hint).map_or(Length::Unknown, |length| Length::Until(now.at + length))
     }

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::OTHERS;
 use crate::adapter::Refusal;
-use crate::adapter::hub::{Fields, cannot, wrong};
+use crate::adapter::hub::{Fields, cannot_at, wrong_at};
 
 /// An object, and where in the request it stands.
 pub(super) struct Object<'a> {
@@ -22,7 +22,7 @@ impl<'a> Object<'a> {
         let place = place.into();
         match Fields::read(raw.get().as_bytes()) {
             Ok(fields) => Ok(Self { fields, place }),
-            Err(_) => Err(wrong(&place, format!("{place} must be an object"))),
+            Err(_) => Err(wrong_at(place, "must be an object")),
         }
     }
 
@@ -58,14 +58,12 @@ impl<'a> Object<'a> {
 
     /// The refusal of a member that is wrong; `message` goes on from its place.
     pub(super) fn wrong(&self, name: &str, message: &str) -> Refusal {
-        let at = self.at(name);
-        wrong(&at, format!("{at} {message}"))
+        wrong_at(self.at(name), message)
     }
 
     /// The refusal of a member that only Anthropic understands; `message` goes on from its place.
     pub(super) fn cannot(&self, name: &str, message: &str) -> Refusal {
-        let at = self.at(name);
-        cannot(&at, format!("{at} {message}"))
+        cannot_at(self.at(name), message)
     }
 
     fn within(&self, refusal: Refusal) -> Refusal {
@@ -91,7 +89,7 @@ impl<'a> Content<'a> {
     /// # Errors
     /// When it is neither a text nor a list of objects with a type.
     pub(super) fn read(raw: &'a RawValue, place: &str) -> Result<Self, Refusal> {
-        let unreadable = || wrong(place, format!("{place} must be a text or a list of blocks"));
+        let unreadable = || wrong_at(place.to_owned(), "must be a text or a list of blocks");
         if raw.get().starts_with('"') {
             return serde_json::from_str(raw.get()).map(Self::Text).map_err(|_| unreadable());
         }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::adapter::Refusal;
-use crate::adapter::hub::{cannot, wrong};
+use crate::adapter::hub::{cannot_at, wrong_at};
 use crate::api::Code;
 
 /// The members that nobody has taken yet, under their names in camelCase, and where the object stands.
@@ -37,13 +37,13 @@ impl<'a> Object<'a> {
 
     fn read(raw: &'a RawValue, place: String) -> Result<Self, Refusal> {
         let all: BTreeMap<String, &'a RawValue> =
-            serde_json::from_str(raw.get()).map_err(|_| wrong(&place, format!("{place} must be an object")))?;
+            serde_json::from_str(raw.get()).map_err(|_| wrong_at(place.clone(), "must be an object"))?;
         let mut members = BTreeMap::new();
         for (key, value) in all {
             let name = camel(&key);
             if members.insert(name, value).is_some() {
                 let at = at(&place, &key);
-                return Err(wrong(&at, format!("{at} stands twice, in two spellings")));
+                return Err(wrong_at(at, "stands twice, in two spellings"));
             }
         }
         Ok(Self { members, place })
@@ -132,14 +132,12 @@ impl<'a> Object<'a> {
 
     /// The refusal of a member that is malformed; `message` goes on from its place.
     pub(super) fn wrong(&self, name: &str, message: &str) -> Refusal {
-        let at = self.at(name);
-        wrong(&at, format!("{at} {message}"))
+        wrong_at(self.at(name), message)
     }
 
     /// The refusal of a member that is fine, but that other providers have no words for.
     pub(super) fn cannot(&self, name: &str, message: &str) -> Refusal {
-        let at = self.at(name);
-        cannot(&at, format!("{at} {message}"))
+        cannot_at(self.at(name), message)
     }
 }
 

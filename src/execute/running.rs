@@ -1,0 +1,93 @@
+//! The attempt that runs, with the room that it holds.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Engine;
+use crate::adapter::{Hints, Seen};
+use crate::api::{Feature, NanoUsd, Outcome, Tokens};
+use crate::clock::Now;
+use crate::config::Counted;
+use crate::connection::admission::{Figure, Permit};
+use crate::connection::health::InFlight;
+use crate::provider::price;
+use crate::rotation::Candidate;
+
+/// The windows that quotas have.
+const MINUTE_S: u32 = 60;
+const DAY_S: u32 = 86_400;
+
+/// The attempt that runs.
+pub(super) struct Running {
+    pub(super) candidate: Candidate,
+    pub(super) began: Instant,
+    pub(super) at_ms: i64,
+    pub(super) status: Option<u16>,
+    pub(super) ttft: Option<Duration>,
+    pub(super) seen: Seen,
+    pub(super) hints: Hints,
+    /// Where the app itself set one.
+    pub(super) apps_deadline: Option<Instant>,
+    pub(super) permit: Permit,
+    /// Whether the call never left.
+    pub(super) unsent: bool,
+    pub(super) _in_flight: InFlight,
+}
+
+impl Running {
+    /// Tells the connection's pace how long this attempt took so far.
+    pub(super) fn keep_pace(&self, failed: bool) {
+        self.candidate.connection.pace.observe(self.began.elapsed(), failed, Instant::now());
+    }
+
+    pub(super) fn model(&self) -> String {
+        self.seen.model.clone().unwrap_or_else(|| self.candidate.model.to_string())
+    }
+
+    /// The provider's own figure wins.
+    pub(super) fn cost(&self) -> Option<NanoUsd> {
+        let price = self.candidate.facts.as_ref().and_then(|facts| facts.price.as_ref());
+        self.seen.cost.or_else(|| price::cost(price?, &self.seen.tokens))
+    }
+
+    /// Lowers what is left of the connection's own quotas to what its provider says, where that is less.
+    pub(super) fn lower(&self, now: Now) {
+        let candidate = &self.candidate;
+        for one in &self.hints.remaining {
+            let figure = match (one.counted, one.window_s) {
+                (Counted::Requests, MINUTE_S) => Figure::RequestsPerMinute,
+                (Counted::Requests, DAY_S) => Figure::RequestsPerDay,
+                (Counted::Tokens, MINUTE_S) => Figure::TokensPerMinute,
+                (Counted::Tokens, DAY_S) => Figure::TokensPerDay,
+                _ => continue,
+            };
+            if let Some(remaining) = one.remaining {
+                candidate.connection.quotas.observe_remaining(&candidate.model, figure, remaining, now);
+            }
+        }
+    }
+
+    /// Gives an attempt's room back. What it used takes the place of what was reserved; what is not known of it stays
+    /// reserved.
+    pub(super) fn give_back(self, outcome: Outcome, engine: &Engine, feature: &Feature) {
+        let Self { mut permit, unsent, seen, candidate, .. } = self;
+        if !permit.is_limited() {
+            return;
+        }
+        if unsent {
+            return permit.unsent();
+        }
+        let (now, Tokens { input, output, .. }) = (engine.clock.both(), seen.tokens);
+        let used = input.unwrap_or(0).saturating_add(output.unwrap_or(0));
+        if outcome == Outcome::Ok && input.is_some() {
+            permit.settle(used, now);
+            let averages = &engine.admission.averages;
+            output.into_iter().for_each(|output| averages.observe(feature, &candidate.model, output));
+        } else {
+            // Of a reply that was not read to its end, the figures are as far as it came.
+            permit.settle(used.max(permit.reserved()), now);
+        }
+        permit.end(now);
+    }
+}
