@@ -20,8 +20,8 @@ mod view;
 
 pub use connections::ConnectionFilter;
 pub use control::{Admin, Paths, Reloaded, StartError};
-pub use models::{Listing, fetch_models};
-pub use probe::{Doubt, check_all, check_provider, put_secret, test};
+pub use models::Listing;
+pub use probe::{Doubt, check_all, check_provider, fetch_models, put_secret, test};
 pub use status::Process;
 pub use usage::time;
 

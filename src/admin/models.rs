@@ -8,19 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::Admin;
-use super::probe;
 use crate::api::admin::{Event, EventKind, TestResult};
-use crate::api::{Failure, Moment, Outcome, ProviderSlug};
+use crate::api::{Failure, Moment, ProviderSlug};
 use crate::bounds;
-use crate::execute::Worker;
 use crate::provider::Provider;
+use crate::rotation::Candidate;
 use crate::store::ModelList;
 
 /// A provider whose list is kept up to date, and with what it is fetched.
 #[derive(Clone)]
 pub struct Listing {
     /// The provider and the connection that its checks use.
-    pub candidate: crate::rotation::Candidate,
+    pub candidate: Candidate,
     /// How old the kept list is; none where there is none, or it is from the future.
     pub age: Option<Duration>,
 }
@@ -49,7 +48,7 @@ impl Admin {
         let fetched = snapshot.selection.providers().filter(|provider| provider.fetch_models);
         let listings = fetched.filter_map(|provider| {
             let connection = snapshot.selection.active_connection(&provider.slug)?;
-            Some(Listing { candidate: probe::trial(provider, connection), age: age(provider) })
+            Some(Listing { candidate: Candidate::trial(provider, connection), age: age(provider) })
         });
         Ok(listings.collect())
     }
@@ -89,18 +88,6 @@ impl Admin {
         self.engine.events.emit(fetched_list);
         Ok(())
     }
-}
-
-/// Fetches a provider's list and keeps it.
-///
-/// # Errors
-/// When the provider does not give it, or the store does not take it: the reason.
-pub async fn fetch_models(admin: &Arc<Admin>, worker: &Worker, listing: &Listing) -> Result<(), String> {
-    let result = probe::ask(worker, listing.candidate.clone()).await;
-    if result.outcome != Outcome::Ok {
-        return Err(result.error.unwrap_or_else(|| result.outcome.to_string()));
-    }
-    keep(admin, &listing.candidate.provider, &result).await.map_err(|failure| failure.message)
 }
 
 /// Keeps the list that a test fetched.

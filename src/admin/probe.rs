@@ -16,7 +16,6 @@ use crate::api::{Code, ConnectionId, Failure, Outcome, ProviderSlug};
 use crate::bounds;
 use crate::connection::{self, HealthState};
 use crate::execute::{self, Worker};
-use crate::provider::Provider;
 use crate::rotation::Candidate;
 
 /// Why a connection is to be asked whether it is there again.
@@ -71,7 +70,7 @@ pub async fn check_provider(admin: &Arc<Admin>, worker: &Worker, slug: &Provider
         let message = format!("{slug} has no connection that is enabled: `bursar credentials set {slug}` adds one");
         Failure::new(Code::Unavailable, message)
     })?;
-    let result = ask(worker, trial(provider, chosen)).await;
+    let result = ask(worker, Candidate::trial(provider, chosen)).await;
     if result.outcome == Outcome::Ok {
         // The check is about the connection: what the store says of the list does not change what it found.
         if let Err(failure) = models::keep(admin, provider, &result).await {
@@ -79,6 +78,18 @@ pub async fn check_provider(admin: &Arc<Admin>, worker: &Worker, slug: &Provider
         }
     }
     Ok(CheckReport { results: vec![result] })
+}
+
+/// Fetches a provider's list and keeps it.
+///
+/// # Errors
+/// When the provider does not give it, or the store does not take it: the reason.
+pub async fn fetch_models(admin: &Arc<Admin>, worker: &Worker, listing: &models::Listing) -> Result<(), String> {
+    let result = ask(worker, listing.candidate.clone()).await;
+    if result.outcome != Outcome::Ok {
+        return Err(result.error.unwrap_or_else(|| result.outcome.to_string()));
+    }
+    models::keep(admin, &listing.candidate.provider, &result).await.map_err(|failure| failure.message)
 }
 
 /// Tests every enabled connection of every enabled provider, a few at a time.
@@ -90,7 +101,7 @@ pub async fn check_all(worker: &Worker) -> CheckReport {
         .filter(|one| one.enabled)
         .filter_map(|one| Some((snapshot.selection.provider(one.id.provider.as_str())?, one)))
         .filter(|(provider, _)| provider.enabled)
-        .map(|(provider, one)| trial(provider, one))
+        .map(|(provider, one)| Candidate::trial(provider, one))
         .collect();
     let tests = stream::iter(candidates).map(|candidate| ask(worker, candidate));
     CheckReport { results: tests.buffered(bounds::PROBES_AT_ONCE_MAX).collect().await }
@@ -134,16 +145,11 @@ pub async fn put_secret(
 fn candidate(worker: &Worker, id: &ConnectionId) -> Result<Candidate, Failure> {
     let snapshot = worker.engine.snapshot.load();
     let one = snapshot.connections.get(id).ok_or_else(|| unknown(id))?;
-    Ok(trial(declared(&snapshot, &id.provider)?, one))
-}
-
-pub(super) fn trial(provider: &Arc<Provider>, connection: &Arc<connection::Connection>) -> Candidate {
-    let (provider, connection) = (Arc::clone(provider), Arc::clone(connection));
-    Candidate { provider, connection, model: "".into(), facts: None, pass: None }
+    Ok(Candidate::trial(declared(&snapshot, &id.provider)?, one))
 }
 
 /// Asks for the list of models with a connection, unless it has no secret to ask with.
-pub(super) async fn ask(worker: &Worker, candidate: Candidate) -> TestResult {
+async fn ask(worker: &Worker, candidate: Candidate) -> TestResult {
     let connection = candidate.connection.id.clone();
     if candidate.connection.lacks_secret(&candidate.provider) {
         // Nothing was refused: there is nothing to hold against the connection.

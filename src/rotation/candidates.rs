@@ -27,6 +27,14 @@ pub struct Candidate {
     pub pass: Option<Arc<Pass>>,
 }
 
+impl Candidate {
+    /// A connection to be asked what it can do, and for no model.
+    pub fn trial(provider: &Arc<Provider>, connection: &Arc<Connection>) -> Self {
+        let (provider, connection) = (Arc::clone(provider), Arc::clone(connection));
+        Self { provider, connection, model: "".into(), facts: None, pass: None }
+    }
+}
+
 /// A connection that was passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
