@@ -81,6 +81,12 @@ impl Database {
         })
     }
 
+    /// Makes a database in its place. What a crash leaves half made is damaged: this is for one that may be lost.
+    pub(super) fn make(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+        let dir = dir.to_owned();
+        guarded(move || Self::start(&dir, cache_bytes))
+    }
+
     fn start(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         let failed = |error| StoreError::failed("open a database", error);
         let config = sled::Config::new().path(dir).cache_capacity(cache_bytes).flush_every_ms(None);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::database::{Batch, Database};
+use super::database::Database;
 use super::{Notices, StoreError, files};
 
 /// Opens the database in a directory, making it where there is none. A damaged one is set aside, and said so: `what` it
@@ -22,8 +22,10 @@ pub(super) fn open(dir: &Path, cache_bytes: u64, what: &str, notices: &Notices) 
 }
 
 fn open_whole(dir: &Path, cache_bytes: u64) -> Result<Database, StoreError> {
-    if !dir.exists() {
-        Database::create(dir, cache_bytes, Batch::default())?;
+    if dir.exists() {
+        Database::open(dir, cache_bytes, |_| Ok(())).map(|(database, ())| database)
+    } else {
+        // To make it elsewhere first and open it then would leave its tables in memory twice.
+        Database::make(dir, cache_bytes)
     }
-    Database::open(dir, cache_bytes, |_| Ok(())).map(|(database, ())| database)
 }
