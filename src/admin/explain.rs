@@ -5,9 +5,7 @@ use super::failure;
 use super::view::count;
 use crate::api::admin::{DryRun, ExplainAction, ExplainRequest, ExplainSource, ExplainedCandidate, ExplainedRequest};
 use crate::api::execute::AUTO;
-use crate::api::{
-    AppName, Capabilities, Code, ConnectionId, Failure, Moment, Operation, Outcome, RequestId, UsageRecord,
-};
+use crate::api::{AppName, Capabilities, Code, Failure, Moment, Operation, Outcome, RequestId, UsageRecord};
 use crate::bounds;
 use crate::clock::Now;
 use crate::connection::admission::reserve;
@@ -119,7 +117,7 @@ fn look(mut walk: Candidates, tokens: u64, now: Now) -> (Vec<ExplainedCandidate>
             if would.is_empty() { "it would be tried first" } else { "it would be tried if none before answers" };
         would.push(ExplainedCandidate {
             model: Some(candidate.model.to_string()),
-            ..blank(&candidate.connection.id, ExplainAction::WouldTry, message)
+            ..ExplainedCandidate::new(&candidate.connection.id, ExplainAction::WouldTry, message)
         });
     }
     (would, passed)
@@ -205,7 +203,7 @@ fn attempted(one: &Attempted) -> ExplainedCandidate {
         status: one.status,
         duration_ms: Some(one.ms),
         error: one.error.clone(),
-        ..blank(&one.connection, ExplainAction::Tried, one.outcome.map_or("it runs", ended))
+        ..ExplainedCandidate::new(&one.connection, ExplainAction::Tried, one.outcome.map_or("it runs", ended))
     }
 }
 
@@ -217,30 +215,17 @@ fn of_record(record: &UsageRecord) -> Option<ExplainedCandidate> {
         status: record.status,
         duration_ms: Some(record.duration_ms),
         error: record.error.clone(),
-        ..blank(record.connection.as_ref()?, ExplainAction::Tried, ended(record.outcome))
+        ..ExplainedCandidate::new(record.connection.as_ref()?, ExplainAction::Tried, ended(record.outcome))
     })
 }
 
 fn skipped(one: &PassedOver, now: Now) -> ExplainedCandidate {
     let reason = Some(one.why.name().to_owned());
     let until = one.why.until().map(|until| Moment(now.wall_of(until)));
-    ExplainedCandidate { reason, until, ..blank(&one.connection, ExplainAction::Skipped, &one.why.to_string()) }
-}
-
-fn blank(connection: &ConnectionId, action: ExplainAction, message: &str) -> ExplainedCandidate {
     ExplainedCandidate {
-        connection: connection.clone(),
-        action,
-        model: None,
-        reason: None,
-        until: None,
-        message: message.into(),
-        at: None,
-        waited_ms: None,
-        outcome: None,
-        status: None,
-        duration_ms: None,
-        error: None,
+        reason,
+        until,
+        ..ExplainedCandidate::new(&one.connection, ExplainAction::Skipped, &one.why.to_string())
     }
 }
 
@@ -294,7 +279,8 @@ mod tests {
 
     #[test]
     fn those_who_were_passed_over_stand_where_the_walk_met_them() {
-        let tried = ["a:1", "a:2"].map(|id| blank(&id.parse().unwrap(), ExplainAction::Tried, "")).into();
+        let tried =
+            ["a:1", "a:2"].map(|id| ExplainedCandidate::new(&id.parse().unwrap(), ExplainAction::Tried, "")).into();
         let named = vec![passed(0, "b:1"), passed(0, "b:2"), passed(1, "c:1"), passed(2, "d:1")];
         let now = Now { at: Instant::now(), wall_ms: 0 };
         let all = in_order(tried, &named, now);

@@ -148,20 +148,7 @@ mod tests {
     use crate::api::{Moment, Outcome};
 
     fn one(connection: &str, action: ExplainAction) -> ExplainedCandidate {
-        ExplainedCandidate {
-            connection: connection.parse().unwrap(),
-            action,
-            model: None,
-            until: None,
-            reason: None,
-            message: "it is switched off".into(),
-            at: None,
-            waited_ms: None,
-            outcome: None,
-            status: None,
-            duration_ms: None,
-            error: None,
-        }
+        ExplainedCandidate::new(&connection.parse().unwrap(), action, "it is switched off")
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! One attempt: send, read the head, and go on to a whole reply or to a stream's first content.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -188,7 +190,11 @@ impl Reading<'_> {
             Ok(Err(error)) => return Err(Failed::transport(&error)),
         };
         // A stream that came at once is told in frames, and those are made of OpenAI's words.
-        let asked = Asked { pass: self.asked.pass && !self.asked.stream, ..self.asked.clone() };
+        let asked = if self.asked.pass && self.asked.stream {
+            Cow::Owned(Asked { pass: false, ..self.asked.clone() })
+        } else {
+            Cow::Borrowed(self.asked)
+        };
         let read = self.candidate.provider.adapter.reply(&asked, &body).map_err(|error| Failed::invalid(&error))?;
         ledger.note(&read.seen);
         if let Some(error) = read.seen.error {

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use super::trace::Traces;
 use crate::api::admin::{Event, EventKind};
 use crate::api::{Moment, RequestId, UsageRecord};
-use crate::clock::Clock;
+use crate::clock::{Clock, Now};
 use crate::connection::admission::Admission;
 use crate::connection::{Connection, Ended, News};
 use crate::credential::Vault;
@@ -56,8 +56,7 @@ impl Engine {
     }
 
     /// Takes in how an attempt with a connection ended, and tells whoever watches what that turned.
-    pub(super) fn observe(&self, connection: &Connection, ended: &Ended<'_>) {
-        let now = self.clock.both();
+    pub(super) fn observe(&self, connection: &Connection, ended: &Ended<'_>, now: Now) {
         let Some(news) = connection.observe(ended, now) else { return };
         let (id, said) = (&connection.id, ended.message.unwrap_or("it gave no reason"));
         let event = match news {

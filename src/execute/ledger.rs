@@ -180,9 +180,10 @@ impl Ledger {
             if (200..300).contains(&status) {
                 running.keep_pace(false);
             }
-            running.permit.head(self.engine.clock.both());
+            let now = self.engine.clock.both();
+            running.permit.head(now);
             let table = &running.candidate.provider.rate_limits;
-            running.hints = Hints::read(table, headers, self.engine.clock.wall_ms());
+            running.hints = Hints::read(table, headers, now.wall_ms);
         }
     }
 
@@ -245,8 +246,9 @@ impl Ledger {
             cut_short: running.apps_deadline.is_some_and(|deadline| Instant::now() >= deadline),
             hints: &running.hints,
         };
-        self.engine.observe(&candidate.connection, &ended);
-        running.lower(self.engine.clock.both());
+        let now = self.engine.clock.both();
+        self.engine.observe(&candidate.connection, &ended, now);
+        running.lower(now);
         if blames_provider(outcome) {
             running.keep_pace(true);
         }
@@ -258,7 +260,7 @@ impl Ledger {
         }
         self.used = (running.seen.tokens, running.cost());
         self.last = Some(self.record(Some(&running), outcome, took, error));
-        running.give_back(outcome, &self.engine, &self.labels.feature);
+        running.give_back(outcome, now, &self.engine.admission, &self.labels.feature);
     }
 
     /// Closes the account: the last attempt is final. A request without any gets a record of its own.

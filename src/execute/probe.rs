@@ -47,7 +47,7 @@ pub async fn probe(worker: &Worker, candidate: &Candidate) -> Probe {
         cut_short: false,
         hints: &hints,
     };
-    worker.engine.observe(&candidate.connection, &ended);
+    worker.engine.observe(&candidate.connection, &ended, worker.engine.clock.both());
     if outcome == Outcome::Ok {
         worker.engine.passed(&candidate.connection);
     }

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Engine;
 use crate::adapter::{Hints, Seen};
 use crate::api::{Feature, NanoUsd, Outcome, Tokens};
 use crate::clock::Now;
 use crate::config::Counted;
-use crate::connection::admission::{Figure, Permit};
+use crate::connection::admission::{Admission, Figure, Permit};
 use crate::connection::health::InFlight;
 use crate::provider::price;
 use crate::rotation::Candidate;
@@ -70,7 +69,7 @@ impl Running {
 
     /// Gives an attempt's room back. What it used takes the place of what was reserved; what is not known of it stays
     /// reserved.
-    pub(super) fn give_back(self, outcome: Outcome, engine: &Engine, feature: &Feature) {
+    pub(super) fn give_back(self, outcome: Outcome, now: Now, admission: &Admission, feature: &Feature) {
         let Self { mut permit, unsent, seen, candidate, .. } = self;
         if !permit.is_limited() {
             return;
@@ -78,12 +77,11 @@ impl Running {
         if unsent {
             return permit.unsent();
         }
-        let (now, Tokens { input, output, .. }) = (engine.clock.both(), seen.tokens);
+        let Tokens { input, output, .. } = seen.tokens;
         let used = input.unwrap_or(0).saturating_add(output.unwrap_or(0));
         if outcome == Outcome::Ok && input.is_some() {
             permit.settle(used, now);
-            let averages = &engine.admission.averages;
-            output.into_iter().for_each(|output| averages.observe(feature, &candidate.model, output));
+            output.into_iter().for_each(|output| admission.averages.observe(feature, &candidate.model, output));
         } else {
             // Of a reply that was not read to its end, the figures are as far as it came.
             permit.settle(used.max(permit.reserved()), now);

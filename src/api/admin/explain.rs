@@ -83,6 +83,26 @@ pub struct ExplainedCandidate {
     pub error: Option<String>,
 }
 
+impl ExplainedCandidate {
+    /// A candidate of which nothing more is known.
+    pub fn new(connection: &ConnectionId, action: ExplainAction, message: &str) -> Self {
+        Self {
+            connection: connection.clone(),
+            action,
+            model: None,
+            reason: None,
+            until: None,
+            message: message.into(),
+            at: None,
+            waited_ms: None,
+            outcome: None,
+            status: None,
+            duration_ms: None,
+            error: None,
+        }
+    }
+}
+
 /// What comes of a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
