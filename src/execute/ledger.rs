@@ -82,9 +82,11 @@ pub struct Ledger {
 
 impl Ledger {
     /// Opens the account of a request that passed access and parsing.
-    pub fn open(engine: Arc<Engine>, labels: Labels, began: Instant) -> Self {
+    ///
+    /// It is on the heap from the start: it goes from hand to hand, and is large.
+    pub fn open(engine: Arc<Engine>, labels: Labels, began: Instant) -> Box<Self> {
         let at_ms = engine.clock.wall_ms();
-        Self {
+        Box::new(Self {
             engine,
             labels: Arc::new(labels),
             began,
@@ -98,7 +100,7 @@ impl Ledger {
             passed: Passed::default(),
             closed: false,
             receipt: None,
-        }
+        })
     }
 
     /// What all records share.
@@ -258,8 +260,9 @@ impl Ledger {
             attempt.ms = millis(took);
             attempt.error = error.map(str::to_owned);
         }
-        self.used = (running.seen.tokens, running.cost().map(|(cost, _)| cost));
-        self.last = Some(self.record(Some(&running), outcome, took, error));
+        let record = self.record_of(&running, outcome, took, error);
+        self.used = (record.tokens, record.cost);
+        self.last = Some(record);
         running.give_back(outcome, now, &self.engine.admission, &self.labels.feature);
     }
 
@@ -270,7 +273,7 @@ impl Ledger {
         }
         self.end(outcome, error);
         if self.last.is_none() {
-            self.last = Some(self.record(None, outcome, self.began.elapsed(), error));
+            self.last = Some(self.record(outcome, self.began.elapsed(), error));
         }
         self.remember();
         self.flush(true);
@@ -335,38 +338,55 @@ impl Ledger {
         }
     }
 
-    fn record(&self, running: Option<&Running>, outcome: Outcome, took: Duration, error: Option<&str>) -> UsageRecord {
+    /// The record of a request that made no attempt, as far as it goes.
+    fn record(&self, outcome: Outcome, took: Duration, error: Option<&str>) -> UsageRecord {
         let number = u128::try_from(self.attempts.len()).unwrap_or(u128::MAX);
-        let connection = running.map(|running| running.candidate.connection.id.clone());
-        let tokens = running.map_or(Tokens::default(), |running| running.seen.tokens);
-        let cost = running.and_then(Running::cost);
-        let partial = running.is_some() && matches!(outcome, Outcome::Cut | Outcome::ClientGone);
         UsageRecord {
             id: RecordId(self.labels.request_id.as_u128().saturating_add(number)),
             request_id: self.labels.request_id,
-            at_ms: running.map_or(self.at_ms, |running| running.at_ms),
+            at_ms: self.at_ms,
             is_final: false,
             app: self.labels.app.clone(),
             feature: self.labels.feature.clone(),
-            provider: connection.as_ref().map(|id| id.provider.clone()),
-            connection,
+            provider: None,
+            connection: None,
             model: self.labels.model.clone(),
-            model_sent: running.map(|running| running.candidate.model.to_string()),
-            model_served: running.map(Running::model),
+            model_sent: None,
+            model_served: None,
             operation: self.labels.operation,
             stream: self.labels.stream,
             outcome,
-            status: running.and_then(|running| running.status),
-            tokens,
-            cost: cost.map(|(cost, _)| cost),
-            cost_source: cost.map(|(_, source)| source),
-            // Of a reply that was not read to its end, the figures are as far as it came.
-            estimated: partial && !tokens.is_unknown(),
-            partial,
-            ttft_ms: running.and_then(|running| running.ttft).map(millis),
+            status: None,
+            tokens: Tokens::default(),
+            cost: None,
+            cost_source: None,
+            estimated: false,
+            partial: false,
+            ttft_ms: None,
             duration_ms: millis(took),
             error: error.map(str::to_owned),
         }
+    }
+
+    /// The record of an attempt.
+    fn record_of(&self, running: &Running, outcome: Outcome, took: Duration, error: Option<&str>) -> UsageRecord {
+        let mut record = self.record(outcome, took, error);
+        let id = &running.candidate.connection.id;
+        record.at_ms = running.at_ms;
+        record.provider = Some(id.provider.clone());
+        record.connection = Some(id.clone());
+        record.model_sent = Some(running.candidate.model.to_string());
+        record.model_served = Some(running.model());
+        record.status = running.status;
+        record.tokens = running.seen.tokens;
+        if let Some((cost, source)) = running.cost() {
+            (record.cost, record.cost_source) = (Some(cost), Some(source));
+        }
+        // Of a reply that was not read to its end, the figures are as far as it came.
+        record.partial = matches!(outcome, Outcome::Cut | Outcome::ClientGone);
+        record.estimated = record.partial && !record.tokens.is_unknown();
+        record.ttft_ms = running.ttft.map(millis);
+        record
     }
 }
 
