@@ -1,0 +1,73 @@
+//! Pages of usage records, as operators read them.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::usage::RecordId;
+
+/// `GET /admin/v1/usage/records`: some records, and where to go on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RecordPage<R> {
+    /// The records, in the order that was asked for.
+    pub records: Vec<R>,
+    /// What to give as `after` for those that follow; null at the end. A page may hold few records, and even none, and
+    /// still name what follows: the search for one is bounded.
+    pub next: Option<RecordId>,
+}
+
+/// In which order records are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordOrder {
+    /// Those of the latest requests first.
+    #[default]
+    Newest,
+    /// Those of the earliest requests first.
+    Oldest,
+}
+
+impl RecordOrder {
+    /// The word in queries.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Newest => "newest",
+            Self::Oldest => "oldest",
+        }
+    }
+}
+
+impl FromStr for RecordOrder {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        [Self::Newest, Self::Oldest].into_iter().find(|one| one.name() == text).ok_or(())
+    }
+}
+
+/// The fields of a record, in the order in which JSON and CSV have them.
+pub const RECORD_FIELDS: &[&str] = &[
+    "id",
+    "request_id",
+    "at",
+    "final",
+    "app",
+    "feature",
+    "provider",
+    "connection",
+    "model",
+    "model_served",
+    "operation",
+    "stream",
+    "outcome",
+    "status",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "cost_usd",
+    "estimated",
+    "ttft_ms",
+    "duration_ms",
+    "error",
+];
