@@ -40,3 +40,4 @@ mod secrets;
 mod socket;
 mod spoken;
 mod usage;
+mod usage_asked;

@@ -50,7 +50,9 @@ impl Filters {
 
 /// The path of a question, with its query.
 pub(super) fn path(base: &str, pairs: &[(&str, Option<&str>)], filters: &Filters) -> String {
-    let mut query = Serializer::new(format!("{base}?"));
+    let begin = format!("{base}?");
+    let from = begin.len();
+    let mut query = Serializer::for_suffix(begin, from);
     for (key, value) in pairs {
         if let Some(value) = value {
             query.append_pair(key, value);

@@ -208,7 +208,11 @@ mod tests {
         let failed = UsageRecord { is_final: false, outcome: Outcome::RateShort, connection: None, ..sample() };
         let failed = UsageRecord { tokens: Tokens::default(), cost: None, estimated: false, ..failed };
         let (table, _) = table(&[sample(), failed]).fitted(Some(100));
-        insta::assert_snapshot!(table.to_text(false), @"");
+        insta::assert_snapshot!(table.to_text(false), @r"
+        AT                   CONNECTION   MODEL         OUTCOME           OUTPUT TOKENS   COST USD   MS
+        2023-11-14 22:13:20  openai:main  gpt-4.1-mini  cut                          ~5  0.0000044  900
+        2023-11-14 22:13:20  -            gpt-4.1-mini  rate_short, then              -          -  900
+        ");
     }
 
     #[test]
