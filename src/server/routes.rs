@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
-use super::admin::{self, connections, events, explain, openapi, providers, usage};
+use super::admin::{self, connections, events, explain, metrics, openapi, providers, usage};
 use super::admitted::{Admitted, Caller};
 use super::dialect::Surface;
 use super::listen::Plane;
@@ -96,6 +96,7 @@ pub static ROUTES: &[Route] = routes! {
     GET "/admin/v1/requests/{id}" Access::Operator(Role::Viewer) => explain::show;
     POST "/admin/v1/explain" Access::Operator(Role::Admin) => explain::dry_run;
     GET "/admin/v1/events" Access::Operator(Role::Viewer) => events::watch;
+    GET "/metrics" Access::Operator(Role::Viewer) => metrics::scrape;
     GET "/admin/v1/openapi.json" Access::Operator(Role::Viewer) => openapi::document;
 };
 

@@ -36,6 +36,7 @@ mod page;
 mod record;
 mod segment;
 mod segments;
+mod sizes;
 mod state;
 mod switches;
 mod usage;

@@ -28,6 +28,7 @@ mod life;
 mod limits;
 mod meanings;
 mod mended;
+mod metrics;
 mod model_lists;
 mod operators;
 mod orders;

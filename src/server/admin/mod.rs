@@ -5,6 +5,7 @@
 pub(super) mod connections;
 pub(super) mod events;
 pub(super) mod explain;
+pub(super) mod metrics;
 pub(super) mod openapi;
 pub(super) mod providers;
 pub(super) mod usage;
