@@ -40,7 +40,10 @@ impl Events {
     pub fn new(clock: Clock) -> Self {
         let next_id = u64::try_from(clock.wall_ms()).unwrap_or_default().saturating_mul(IDS_PER_MS).saturating_add(1);
         let live = Some(broadcast::Sender::new(bounds::EVENTS_MAX));
-        Self { clock, told: Mutex::new(Told { next_id, kept: VecDeque::new(), counts: [0; EventKind::ALL.len()], live }) }
+        Self {
+            clock,
+            told: Mutex::new(Told { next_id, kept: VecDeque::new(), counts: [0; EventKind::ALL.len()], live }),
+        }
     }
 
     /// Tells of an event: gives it its id and its time. Waits for nobody.

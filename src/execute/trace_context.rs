@@ -82,7 +82,9 @@ mod tests {
 
     fn read(pairs: &[(HeaderName, &str)]) -> Option<TraceContext> {
         let mut headers = HeaderMap::new();
-        pairs.iter().for_each(|(name, value)| drop(headers.append(name, value.parse().unwrap())));
+        for (name, value) in pairs {
+            headers.append(name, value.parse().unwrap());
+        }
         TraceContext::read(&headers)
     }
 

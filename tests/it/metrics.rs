@@ -21,7 +21,8 @@ async fn scraped(bursar: &Bursar, accept: &str) -> String {
 /// The samples, by name and labels as they are written.
 fn samples(text: &str) -> BTreeMap<&str, f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let sample = |line: &'_ str| line.rsplit_once(' ').map(|(name, value)| (name.len(), value.parse().unwrap())).unwrap();
+    let sample =
+        |line: &'_ str| line.rsplit_once(' ').map(|(name, value)| (name.len(), value.parse().unwrap())).unwrap();
     let mut all = BTreeMap::new();
     for line in lines {
         let (end, value) = sample(line);
@@ -70,7 +71,10 @@ async fn a_scrape_tells_what_happened_and_how_things_stand() {
         ("bursar_attempts_total{connection=\"one:a\",outcome=\"rate_short\"}".into(), 1.0),
         ("bursar_attempts_total{connection=\"one:b\",outcome=\"ok\"}".into(), 2.0),
         (format!("gen_ai_client_token_usage_count{{{served},gen_ai_token_type=\"input\"}}"), 3.0),
-        (format!("gen_ai_client_token_usage_sum{{{served},gen_ai_token_type=\"output\"}}"), 3.0 * openai::USAGE.1 as f64),
+        (
+            format!("gen_ai_client_token_usage_sum{{{served},gen_ai_token_type=\"output\"}}"),
+            3.0 * openai::USAGE.1 as f64,
+        ),
         (format!("gen_ai_client_operation_duration_seconds_count{{{served}}}"), 3.0),
         ("bursar_connection_health{connection=\"one:a\",bursar_connection_health=\"cooling\"}".into(), 1.0),
         ("bursar_connection_health{connection=\"one:a\",bursar_connection_health=\"ok\"}".into(), 0.0),

@@ -12,8 +12,7 @@ use crate::snapshot::Snapshot;
 
 pub(super) fn put(text: &mut Text, admin: &Admin) {
     let (snapshot, now) = (admin.engine.snapshot.load(), admin.engine.clock.both());
-    let all: Vec<_> =
-        snapshot.connections.values().map(|one| view::connection_health(&snapshot, one, now)).collect();
+    let all: Vec<_> = snapshot.connections.values().map(|one| view::connection_health(&snapshot, one, now)).collect();
     put_counts(text, &all);
     let some = all.get(..bounds::METRIC_CONNECTIONS_MAX.min(all.len())).unwrap_or_default();
     put_each(text, some);

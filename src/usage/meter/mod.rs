@@ -103,11 +103,8 @@ impl Sums {
         let place = self.connections.place_of(connection);
         count(self.by_connection.of([place]), record.outcome);
         let served = record.model_served.as_deref().unwrap_or(&record.model);
-        let key = [
-            self.providers.place(provider.as_str()),
-            self.models.place(&record.model),
-            self.models.place(served),
-        ];
+        let key =
+            [self.providers.place(provider.as_str()), self.models.place(&record.model), self.models.place(served)];
         self.calls.of((Some(record.operation), key)).add(record);
     }
 
