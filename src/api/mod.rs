@@ -12,6 +12,7 @@ pub mod moment;
 pub mod money;
 pub mod outcome;
 pub mod records;
+pub mod tokens;
 pub mod usage;
 
 pub use capability::{Capabilities, Capability};
@@ -23,4 +24,5 @@ pub use moment::Moment;
 pub use money::{NanoUsd, PicoUsd};
 pub use outcome::Outcome;
 pub use records::{RecordOrder, RecordPage};
-pub use usage::{Operation, Tokens, UsageRecord};
+pub use tokens::Tokens;
+pub use usage::{CostSource, Operation, UsageRecord};

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::tokens::Tokens;
 use super::usage::RecordId;
 
 /// `GET /admin/v1/usage/records`: some records, and where to go on.
@@ -45,8 +46,8 @@ impl FromStr for RecordOrder {
     }
 }
 
-/// The fields of a record, in the order in which JSON and CSV have them.
-pub const RECORD_FIELDS: &[&str] = &[
+/// What stands before the tokens in a record.
+const BEFORE_TOKENS: &[&str] = &[
     "id",
     "request_id",
     "at",
@@ -56,18 +57,18 @@ pub const RECORD_FIELDS: &[&str] = &[
     "provider",
     "connection",
     "model",
+    "model_sent",
     "model_served",
     "operation",
     "stream",
     "outcome",
     "status",
-    "input_tokens",
-    "output_tokens",
-    "cached_tokens",
-    "reasoning_tokens",
-    "cost_usd",
-    "estimated",
-    "ttft_ms",
-    "duration_ms",
-    "error",
 ];
+
+/// What stands behind them.
+const BEHIND_TOKENS: &[&str] = &["cost_usd", "cost_source", "estimated", "partial", "ttft_ms", "duration_ms", "error"];
+
+/// The fields that a record may have, in the order in which JSON and CSV have them.
+pub fn record_fields() -> impl Iterator<Item = &'static str> {
+    BEFORE_TOKENS.iter().chain(Tokens::NAMES).chain(BEHIND_TOKENS).copied()
+}

@@ -34,6 +34,7 @@ mod manifest;
 mod models;
 mod page;
 mod record;
+mod rows;
 mod segment;
 mod segments;
 mod sizes;

@@ -63,7 +63,7 @@ async fn a_scrape_tells_what_happened_and_how_things_stand() {
     let text = once(&bursar, "bursar_usage_records_total", 5.0).await;
     let all = samples(&text);
     let app = text.split("app=\"").nth(1).unwrap().split('"').next().unwrap();
-    let call = "gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"one\",gen_ai_request_model=\"one/m\"";
+    let call = "gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"one\",gen_ai_request_model=\"m\"";
     let served = format!("{call},gen_ai_response_model=\"{}\"", openai::MODEL);
     for (sample, value) in [
         (format!("bursar_requests_total{{app=\"{app}\",feature=\"f\",outcome=\"ok\"}}"), 3.0),

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::ask::{self, Filters, moment};
 use super::records::{csv_of, record};
-use crate::api::records::RECORD_FIELDS;
+use crate::api::records::record_fields;
 use crate::api::usage::RecordId;
 use crate::api::{Moment, RecordOrder, RecordPage};
 use crate::bounds;
@@ -61,7 +61,7 @@ impl Export {
         let csv = out.format == Format::Csv;
         let (mut sink, after) = self.open(csv)?;
         let mut at = after;
-        if csv && after.is_none() && self.put(&mut sink, csv_line(RECORD_FIELDS.iter().copied()).as_bytes())? {
+        if csv && after.is_none() && self.put(&mut sink, csv_line(record_fields()).as_bytes())? {
             return Ok(Exit::Ok);
         }
         // An end that does not move, so that the export of a busy daemon has one.

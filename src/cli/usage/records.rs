@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::ask::{self, Filters, moment};
+use crate::api::records::record_fields;
 use crate::api::usage::RecordId;
 use crate::api::{Outcome, RecordPage, UsageRecord};
 use crate::bounds;
@@ -138,7 +139,7 @@ fn tone(outcome: Outcome) -> Tone {
 
 /// All fields of all records.
 fn csv(records: &[UsageRecord]) -> String {
-    let mut text = csv_line(crate::api::records::RECORD_FIELDS.iter().copied());
+    let mut text = csv_line(record_fields());
     for record in records {
         if let Ok(serde_json::Value::Object(object)) = serde_json::to_value(record) {
             text.push_str(&csv_of(&object));
@@ -149,25 +150,24 @@ fn csv(records: &[UsageRecord]) -> String {
 
 /// A record as one line of CSV, with every field in its place.
 pub(super) fn csv_of(record: &crate::api::admin::Object) -> String {
-    let field = |name: &&str| match record.get(*name) {
+    let field = |name: &'static str| match record.get(name) {
         None | Some(serde_json::Value::Null) => String::new(),
         Some(serde_json::Value::String(text)) => text.clone(),
         // Without an exponent, which not every spreadsheet reads.
-        Some(serde_json::Value::Number(number)) if *name == "cost_usd" => {
+        Some(serde_json::Value::Number(number)) if name == "cost_usd" => {
             let exact = crate::api::NanoUsd::from_decimal(&number.to_string());
             exact.map_or_else(|| number.to_string(), |cost| cost.to_string())
         }
         Some(other) => other.to_string(),
     };
-    let fields: Vec<String> = crate::api::records::RECORD_FIELDS.iter().map(field).collect();
+    let fields: Vec<String> = record_fields().map(field).collect();
     csv_line(fields.iter().map(String::as_str))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::records::RECORD_FIELDS;
-    use crate::api::{NanoUsd, Operation, RequestId, Tokens};
+    use crate::api::{CostSource, NanoUsd, Operation, RequestId, Tokens};
 
     fn sample() -> UsageRecord {
         let request_id = RequestId::from_parts(1_700_000_000_000, 0);
@@ -181,14 +181,17 @@ mod tests {
             provider: Some("openai".parse().unwrap()),
             connection: Some("openai:main".parse().unwrap()),
             model: "fast".into(),
+            model_sent: Some("gpt-4.1-mini".into()),
             model_served: Some("gpt-4.1-mini".into()),
             operation: Operation::Chat,
             stream: true,
             outcome: Outcome::Cut,
             status: Some(200),
-            tokens: Tokens { input: Some(10), output: Some(5), cached: None, reasoning: None },
+            tokens: Tokens { input: Some(10), output: Some(5), ..Tokens::default() },
             cost: Some(NanoUsd(4_400)),
+            cost_source: Some(CostSource::Prices),
             estimated: true,
+            partial: true,
             ttft_ms: Some(100),
             duration_ms: 900,
             error: Some("=HYPERLINK(\"x\"), and \"more\"".into()),
@@ -197,10 +200,12 @@ mod tests {
 
     #[test]
     fn the_fields_of_a_record_are_those_of_its_json() {
-        let json = serde_json::to_value(sample()).unwrap();
+        let tokens = Tokens::of_figures(Tokens::NAMES.iter().map(|_| Some(1)).collect::<Vec<_>>().try_into().unwrap());
+        let full = UsageRecord { tokens, ..sample() };
+        let json = serde_json::to_value(&full).unwrap();
         let names: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(names, RECORD_FIELDS);
-        assert_eq!(serde_json::from_value::<UsageRecord>(json).unwrap(), sample());
+        assert_eq!(names, record_fields().collect::<Vec<_>>());
+        assert_eq!(serde_json::from_value::<UsageRecord>(json).unwrap(), full);
     }
 
     #[test]
@@ -219,7 +224,10 @@ mod tests {
     fn csv_has_every_field_and_no_formula() {
         let text = csv(&[sample()]);
         let (names, values) = text.split_once("\r\n").unwrap();
-        assert_eq!(names.split(',').count(), RECORD_FIELDS.len());
-        assert!(values.contains(",0.0000044,true,100,900,\"'=HYPERLINK(\"\"x\"\"), and \"\"more\"\"\""), "{values}");
+        assert_eq!(names.split(',').count(), record_fields().count());
+        assert!(
+            values.contains(",0.0000044,prices,true,true,100,900,\"'=HYPERLINK(\"\"x\"\"), and \"\"more\"\"\""),
+            "{values}"
+        );
     }
 }

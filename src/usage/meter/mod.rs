@@ -75,7 +75,7 @@ pub struct CallNames<'a> {
     pub operation: Option<Operation>,
     /// The provider.
     pub provider: &'a str,
-    /// The model as it was asked for.
+    /// The model that the provider was asked for.
     pub asked: &'a str,
     /// The model that the provider used.
     pub served: &'a str,
@@ -103,8 +103,11 @@ impl Sums {
         let place = self.connections.place_of(connection);
         count(self.by_connection.of([place]), record.outcome);
         let served = record.model_served.as_deref().unwrap_or(&record.model);
-        let key =
-            [self.providers.place(provider.as_str()), self.models.place(&record.model), self.models.place(served)];
+        let key = [
+            self.providers.place(provider.as_str()),
+            self.models.place(record.model_sent.as_deref().unwrap_or(&record.model)),
+            self.models.place(served),
+        ];
         self.calls.of((Some(record.operation), key)).add(record);
     }
 
@@ -220,7 +223,7 @@ mod tests {
         let (connection, outcomes) = sums.by_connection().next().unwrap();
         assert_eq!((connection, outcomes.iter().sum::<u64>()), ("openai:main", 3), "one had no connection");
         let (names, calls) = sums.calls().next().unwrap();
-        assert_eq!((names.provider, names.asked, names.served), ("openai", "fast", "gpt-4.1-mini"));
+        assert_eq!((names.provider, names.asked, names.served), ("openai", "gpt-4.1-mini", "gpt-4.1-mini"));
         assert_eq!((calls.input.count(), calls.durations.len(), sums.records), (2, 2, 4));
     }
 
@@ -231,7 +234,7 @@ mod tests {
         let many = u64::try_from(2 * bounds::METRIC_SERIES_MAX).unwrap();
         let invented = |n: u64| UsageRecord {
             feature: format!("f{n}").parse().unwrap(),
-            model: format!("model-{n}"),
+            model_sent: Some(format!("model-{n}")),
             connection: format!("openai:c{n}").parse().ok(),
             ..record(n)
         };
