@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use super::trace::Traces;
+use super::trace_context::TraceContext;
 use crate::adapter::text::sanitised;
 use crate::api::admin::{Event, EventKind};
 use crate::api::{Moment, RequestId, UsageRecord};
@@ -90,7 +91,7 @@ impl Engine {
     }
 
     /// One line a record in the log: ids, names, times, and never a word of a prompt or a reply.
-    pub(super) fn log(&self, record: &UsageRecord) {
+    pub(super) fn log(&self, record: &UsageRecord, trace: Option<&TraceContext>) {
         log::request(self.clock.wall_ms(), |line| {
             line.name("id", record.request_id.shown().as_str());
             line.name("app", record.app.as_str());
@@ -107,6 +108,9 @@ impl Engine {
             line.flag("last", record.is_final);
             if let Some(error) = &record.error {
                 line.text("error", error);
+            }
+            if let Some(trace) = trace {
+                line.text("trace", trace.trace_id());
             }
         });
     }
