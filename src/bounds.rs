@@ -122,6 +122,8 @@ pub const OUTPUT_AVERAGES_MAX: usize = 4_096;
 pub const OUTPUT_TOKENS_DEFAULT: u64 = 500;
 /// Bytes of text that a token is taken for.
 pub const TEXT_BYTES_PER_TOKEN: u64 = 4;
+/// Bytes of text that a token may stand for at most: what is larger than a context window even so need not be sent.
+pub const TEXT_BYTES_PER_TOKEN_MOST: u64 = 16;
 /// Tokens that an image, a recording or a document is taken for.
 pub const MEDIA_TOKENS: u64 = 1_500;
 /// Bytes without a space or a quote from which they are taken for an image, a recording or a document in base64.
