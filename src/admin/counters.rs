@@ -81,9 +81,10 @@ pub(super) fn restore_minute(store: &Store, snapshot: &Snapshot, now: Now) -> Re
     for (ended, quotas, record) in calls {
         let asked = record.model.split_once('/').map_or(record.model.as_str(), |(_, model)| model);
         let served = record.model_served.as_deref().unwrap_or(asked);
-        let tokens = record.tokens.input.unwrap_or(0).saturating_add(record.tokens.output.unwrap_or(0));
+        let sent = record.model_sent.as_deref().unwrap_or(asked);
+        let tokens = record.tokens.total();
         let ago = std::time::Duration::from_millis(now.wall_ms.abs_diff(ended));
-        quotas.restore(&[asked, served], tokens, now.at.checked_sub(ago).unwrap_or(now.at));
+        quotas.restore(&[sent, asked, served], tokens, now.at.checked_sub(ago).unwrap_or(now.at));
     }
     Ok(())
 }

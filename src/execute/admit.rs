@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Call, Worker, attempt};
-use crate::api::{Capability, Operation};
+use crate::api::Operation;
 use crate::bounds;
 use crate::config::Timeouts;
-use crate::connection::admission::{Admission, Blocked, Full, Permit, Waiter, input_tokens, reserve};
+use crate::connection::admission::{Admission, Blocked, Full, Permit, Waiter, reserve};
 use crate::rotation::{Candidate, Skip, Skipped, Trouble};
 use crate::snapshot::Snapshot;
 
@@ -19,8 +19,8 @@ pub(super) struct Admit<'a> {
     pub(super) snapshot: &'a Snapshot,
     /// How it fares with the provider that it is at.
     pub(super) trouble: Trouble,
-    /// The tokens that the request is taken for, once that was asked.
-    input: Option<u64>,
+    /// The tokens that the request is taken for.
+    input: u64,
     /// The scopes that had no room in the present walk.
     blocked: Vec<Blocked>,
     /// How long a request may wait for those that had none, and take in all.
@@ -31,19 +31,9 @@ pub(super) struct Admit<'a> {
 }
 
 impl<'a> Admit<'a> {
-    pub(super) fn new(worker: &'a Worker, call: &'a Call, snapshot: &'a Snapshot) -> Self {
+    pub(super) fn new(worker: &'a Worker, call: &'a Call, snapshot: &'a Snapshot, input: u64) -> Self {
         let trouble = Trouble::default();
-        Self {
-            worker,
-            call,
-            snapshot,
-            trouble,
-            input: None,
-            blocked: Vec::new(),
-            timeouts: None,
-            waiter: None,
-            until: None,
-        }
+        Self { worker, call, snapshot, trouble, input, blocked: Vec::new(), timeouts: None, waiter: None, until: None }
     }
 
     /// Whether a candidate may be tried, for what its provider has been asked for in vain.
@@ -84,15 +74,8 @@ impl<'a> Admit<'a> {
     }
 
     /// The tokens that an attempt will take, as far as anybody can tell.
-    fn tokens(&mut self, candidate: &Candidate) -> u64 {
-        let (call, scan) = (self.call, &self.call.said.scan);
-        let input = *self.input.get_or_insert_with(|| match &call.said.form {
-            Some(_) => bounds::MEDIA_TOKENS,
-            None => {
-                let media = [Capability::Vision, Capability::AudioInput, Capability::Pdf];
-                input_tokens(&call.said.body, media.into_iter().any(|one| scan.needs.has(one)))
-            }
-        });
+    fn tokens(&self, candidate: &Candidate) -> u64 {
+        let (call, scan, input) = (self.call, &self.call.said.scan, self.input);
         if !matches!(call.operation, Operation::Chat | Operation::Responses) {
             return input;
         }

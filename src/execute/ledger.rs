@@ -10,12 +10,13 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::Instant;
 
+use super::account::{self, Account};
 use super::running::Running;
 use super::trace::{Passed, Trace};
 use super::{Engine, Failed, failure, wire};
 use crate::adapter::{Hints, ProviderError, Seen};
 use crate::api::usage::RecordId;
-use crate::api::{AppName, Feature, NanoUsd, Operation, Outcome, RequestId, Tokens, UsageRecord};
+use crate::api::{AppName, Feature, Operation, Outcome, RequestId, UsageRecord};
 use crate::connection::Ended;
 use crate::connection::admission::Permit;
 use crate::rotation::{Candidate, Skipped};
@@ -36,6 +37,10 @@ pub struct Labels {
     pub operation: Operation,
     /// Whether the reply is streamed.
     pub stream: bool,
+    /// The tokens that the request is taken for, where nobody says what it had.
+    pub input_estimate: u64,
+    /// The characters that are to be read aloud.
+    pub characters: Option<u64>,
 }
 
 /// An attempt in short, for replies.
@@ -70,7 +75,7 @@ pub struct Ledger {
     last: Option<UsageRecord>,
     attempts: Vec<Attempted>,
     /// What the last closed attempt used and cost; its record may be gone by then.
-    used: (Tokens, Option<NanoUsd>),
+    used: Account,
     /// The time that was not Bursar's: waiting for the app's body and for providers, and pauses before retries.
     elsewhere: Duration,
     /// Of it, what was waited before the attempt that comes next.
@@ -92,7 +97,7 @@ impl Ledger {
             running: None,
             last: None,
             attempts: Vec::new(),
-            used: (Tokens::default(), None),
+            used: Account::default(),
             elsewhere: Duration::ZERO,
             paused: Duration::ZERO,
             passed: Passed::default(),
@@ -122,8 +127,8 @@ impl Ledger {
     }
 
     /// What the attempt that runs, or the last one, used and cost.
-    pub fn used(&self) -> (Tokens, Option<NanoUsd>) {
-        self.running.as_ref().map_or(self.used, |running| (running.seen.tokens, running.cost().map(|(cost, _)| cost)))
+    pub fn used(&self) -> Account {
+        self.running.as_ref().map_or(self.used, |running| Account::of(running, Outcome::Ok, &self.labels))
     }
 
     /// Whether no other provider than that of the last attempt was tried.
@@ -221,6 +226,7 @@ impl Ledger {
         all.tokens = all.tokens.updated_by(seen.tokens);
         all.cost = seen.cost.or(all.cost);
         all.content |= seen.content;
+        all.written = all.written.saturating_add(seen.written);
         if seen.model.is_some() {
             all.model.clone_from(&seen.model);
         }
@@ -258,7 +264,7 @@ impl Ledger {
             attempt.ms = millis(took);
             attempt.error = error.map(str::to_owned);
         }
-        self.used = (running.seen.tokens, running.cost().map(|(cost, _)| cost));
+        self.used = Account::of(&running, outcome, &self.labels);
         self.last = Some(self.record(Some(&running), outcome, took, error));
         running.give_back(outcome, now, &self.engine.admission, &self.labels.feature);
     }
@@ -338,9 +344,7 @@ impl Ledger {
     fn record(&self, running: Option<&Running>, outcome: Outcome, took: Duration, error: Option<&str>) -> UsageRecord {
         let number = u128::try_from(self.attempts.len()).unwrap_or(u128::MAX);
         let connection = running.map(|running| running.candidate.connection.id.clone());
-        let tokens = running.map_or(Tokens::default(), |running| running.seen.tokens);
-        let cost = running.and_then(Running::cost);
-        let partial = running.is_some() && matches!(outcome, Outcome::Cut | Outcome::ClientGone);
+        let account = running.map_or(Account::default(), |_| self.used);
         UsageRecord {
             id: RecordId(self.labels.request_id.as_u128().saturating_add(number)),
             request_id: self.labels.request_id,
@@ -357,12 +361,11 @@ impl Ledger {
             stream: self.labels.stream,
             outcome,
             status: running.and_then(|running| running.status),
-            tokens,
-            cost: cost.map(|(cost, _)| cost),
-            cost_source: cost.map(|(_, source)| source),
-            // Of a reply that was not read to its end, the figures are as far as it came.
-            estimated: partial && !tokens.is_unknown(),
-            partial,
+            tokens: account.tokens,
+            cost: account.cost,
+            cost_source: account.source,
+            estimated: account.estimated,
+            partial: running.is_some() && account::is_partial(outcome),
             ttft_ms: running.and_then(|running| running.ttft).map(millis),
             duration_ms: millis(took),
             error: error.map(str::to_owned),

@@ -1,5 +1,6 @@
 //! THE control flow of a request: select → attempt → classify → record → fall back.
 
+mod account;
 mod admit;
 mod attempt;
 mod call;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 
+pub use account::Account;
 pub use call::{Call, Framing, Manner, Said};
 pub use engine::{Engine, Ids, Worker};
 pub use failure::{Failed, ProviderAnswer, Refused};
@@ -101,7 +103,7 @@ pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> 
         candidates = candidates.of_conversation(call.conversation());
     }
     let mut failures = Failures::default();
-    let mut admit = Admit::new(worker, &call, &snapshot);
+    let mut admit = Admit::new(worker, &call, &snapshot, ledger.labels().input_estimate);
     loop {
         match walk(&mut admit, &mut candidates, &mut ledger, &mut failures).await {
             Walked::Answered(candidate, answered) => return Ok(answer(candidate, *answered, ledger).await),
@@ -266,6 +268,8 @@ fn labels(call: &Call) -> Labels {
         model: call.said.scan.model.clone(),
         operation: call.operation,
         stream: call.said.scan.stream,
+        input_estimate: call.said.input_estimate(),
+        characters: call.said.scan.characters,
     }
 }
 

@@ -44,13 +44,13 @@ impl Running {
         self.seen.model.clone().unwrap_or_else(|| self.candidate.model.to_string())
     }
 
-    /// What it cost, and who says so. The provider's own figure wins.
-    pub(super) fn cost(&self) -> Option<(NanoUsd, CostSource)> {
+    /// What so much cost, and who says so. The provider's own figure wins.
+    pub(super) fn cost(&self, tokens: &Tokens) -> Option<(NanoUsd, CostSource)> {
         if let Some(cost) = self.seen.cost {
             return Some((cost, CostSource::Provider));
         }
         let price = self.candidate.facts.as_ref()?.price.as_ref()?;
-        price::cost(price, &self.seen.tokens).ok().map(|cost| (cost, CostSource::Prices))
+        price::cost(price, tokens).ok().map(|cost| (cost, CostSource::Prices))
     }
 
     /// Lowers what is left of the connection's own quotas to what its provider says, where that is less.
