@@ -11,6 +11,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::account::{self, Account};
+use super::admit::Room;
 use super::running::Running;
 use super::trace::{Passed, Trace};
 use super::{Engine, Failed, failure, wire};
@@ -18,7 +19,6 @@ use crate::adapter::{Hints, ProviderError, Seen};
 use crate::api::usage::RecordId;
 use crate::api::{AppName, Feature, Operation, Outcome, RequestId, UsageRecord};
 use crate::connection::Ended;
-use crate::connection::admission::Permit;
 use crate::rotation::{Candidate, Skipped};
 use crate::usage::Receipt;
 
@@ -138,7 +138,7 @@ impl Ledger {
     }
 
     /// Begins an attempt, for which there is room. The one before was not the last.
-    pub fn begin(&mut self, candidate: &Candidate, permit: Permit) {
+    pub(super) fn begin(&mut self, candidate: &Candidate, room: Room) {
         self.flush(false);
         let (began, at_ms) = (Instant::now(), self.engine.clock.wall_ms());
         self.attempts.push(Attempted {
@@ -152,7 +152,8 @@ impl Ledger {
             error: None,
         });
         self.running = Some(Running {
-            permit,
+            permit: room.permit,
+            charge: room.charge,
             unsent: false,
             _in_flight: candidate.connection.health.begin(at_ms),
             candidate: candidate.clone(),
@@ -266,7 +267,7 @@ impl Ledger {
         }
         self.used = Account::of(&running, outcome, &self.labels);
         self.last = Some(self.record(Some(&running), outcome, took, error));
-        running.give_back(outcome, now, &self.engine.admission, &self.labels.feature);
+        running.give_back(outcome, &self.used, now, &self.engine.admission, &self.labels.feature);
     }
 
     /// Closes the account: the last attempt is final. A request without any gets a record of its own.

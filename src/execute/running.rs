@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::account::Account;
+use super::spending;
 use crate::adapter::{Hints, Seen};
 use crate::api::{CostSource, Feature, NanoUsd, Outcome, Tokens};
 use crate::clock::Now;
 use crate::config::Counted;
 use crate::connection::admission::{Admission, Figure, Permit};
+use crate::connection::budget::Charge;
 use crate::connection::health::InFlight;
 use crate::provider::price;
 use crate::rotation::Candidate;
@@ -29,6 +32,8 @@ pub(super) struct Running {
     /// Where the app itself set one.
     pub(super) apps_deadline: Option<Instant>,
     pub(super) permit: Permit,
+    /// What it took from budgets.
+    pub(super) charge: Charge,
     /// Whether the call never left.
     pub(super) unsent: bool,
     pub(super) _in_flight: InFlight,
@@ -72,8 +77,16 @@ impl Running {
 
     /// Gives an attempt's room back. What it used takes the place of what was reserved; what is not known of it stays
     /// reserved.
-    pub(super) fn give_back(self, outcome: Outcome, now: Now, admission: &Admission, feature: &Feature) {
-        let Self { mut permit, unsent, seen, candidate, .. } = self;
+    pub(super) fn give_back(
+        self,
+        outcome: Outcome,
+        account: &Account,
+        now: Now,
+        admission: &Admission,
+        feature: &Feature,
+    ) {
+        let Self { mut permit, charge, unsent, seen, candidate, .. } = self;
+        spending::settle(charge, outcome, unsent, account, now);
         if !permit.is_limited() {
             return;
         }

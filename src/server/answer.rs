@@ -94,6 +94,7 @@ pub(super) fn refused(dialect: Dialect, unanswered: Unanswered) -> Reply {
         }
     };
     reply.headers_mut().insert("x-bursar-attempts", HeaderValue::from(unanswered.attempts.len()));
+    reply.headers_mut().extend(unanswered.headers);
     reply
 }
 

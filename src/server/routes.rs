@@ -91,6 +91,7 @@ pub static ROUTES: &[Route] = routes! {
     GET "/admin/v1/health" Access::Operator(Role::Viewer) => admin::health;
     POST "/admin/v1/health/check" Access::Operator(Role::Admin) => admin::check;
     GET "/admin/v1/usage" Access::Operator(Role::Viewer) => admin::usage;
+    GET "/admin/v1/budgets" Access::Operator(Role::Viewer) => admin::budgets;
     GET "/admin/v1/requests/{id}" Access::Operator(Role::Viewer) => explain::show;
     POST "/admin/v1/explain" Access::Operator(Role::Admin) => explain::dry_run;
     GET "/admin/v1/events" Access::Operator(Role::Viewer) => events::watch;

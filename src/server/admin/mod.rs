@@ -21,7 +21,7 @@ use super::body;
 use super::reply::{self, Reply};
 use crate::adapter::text::sanitise;
 use crate::admin::{self, Admin};
-use crate::api::admin::{CheckReport, HealthList, Plan, Reload, Status};
+use crate::api::admin::{BudgetList, CheckReport, HealthList, Plan, Reload, Status};
 use crate::api::error::Problem;
 use crate::api::usage::UsageReport;
 use crate::api::{Code, Failure, IdError};
@@ -72,6 +72,15 @@ pub(super) async fn health(admitted: Admitted) -> Reply {
 )]
 pub(super) async fn check(admitted: Admitted) -> Reply {
     answer(Ok(admin::check_all(&admitted.context.worker).await))
+}
+
+/// `GET /admin/v1/budgets`: what may be spent, and what is left of it.
+#[utoipa::path(
+    get, path = "/admin/v1/budgets", tag = "usage",
+    responses((status = 200, body = BudgetList), (status = "4XX", body = Problem))
+)]
+pub(super) async fn budgets(admitted: Admitted) -> Reply {
+    answer(Ok(admitted.context.admin.budgets()))
 }
 
 /// `GET /admin/v1/usage`: what was used over a time, by groups.

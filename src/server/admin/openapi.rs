@@ -24,6 +24,7 @@ use crate::server::reply::{self, Reply};
         super::health,
         super::check,
         super::usage,
+        super::budgets,
         providers::list,
         providers::show,
         providers::change,
