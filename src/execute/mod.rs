@@ -14,6 +14,7 @@ mod running;
 mod spending;
 mod tap;
 mod trace;
+mod trace_context;
 mod wire;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use ledger::{Attempted, Labels, Ledger};
 pub use probe::{Probe, probe};
 pub use relay::Relay;
 pub use trace::{Passed, PassedOver, Trace, Traces};
+pub use trace_context::TraceContext;
 
 use crate::api::{Capabilities, Code, ConnectionName, Failure, Outcome, ProviderSlug};
 use crate::bounds;
@@ -294,6 +296,7 @@ fn labels(call: &Call) -> Labels {
         stream: call.said.scan.stream,
         input_estimate: call.said.input_estimate(),
         characters: call.said.scan.characters,
+        trace: TraceContext::read(&call.headers),
     }
 }
 

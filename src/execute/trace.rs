@@ -176,6 +176,7 @@ mod tests {
             stream: false,
             input_estimate: 1,
             characters: None,
+            trace: None,
         };
         Trace {
             labels: Arc::new(labels),
