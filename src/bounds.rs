@@ -100,6 +100,8 @@ pub const LIMIT_WINDOW_GRAIN: Duration = Duration::from_millis(250);
 pub const LIMIT_DEBT_WINDOWS_MAX: u32 = 60;
 /// Scopes that one attempt counts in: connection and group, each for all models and for its own.
 pub const LIMIT_SCOPES_MAX: usize = 4;
+/// Budgets, in all.
+pub const BUDGETS_MAX: usize = 1_000;
 /// The part of a day's limit that is written down ahead, and that a crash may count too much: one in so many.
 pub const LIMIT_LEASE_PART: u64 = 100;
 /// Requests that are written down ahead at least, as far as that is no great part of the limit.

@@ -212,6 +212,8 @@ pub struct Seen {
     pub tokens: Tokens,
     /// The provider's own figure of the cost.
     pub cost: Option<NanoUsd>,
+    /// Bytes of text, thoughts and arguments that were in it: what the output is estimated from where nobody counts it.
+    pub written: u64,
     /// The model that the provider says it used.
     pub model: Option<String>,
     /// An error inside a 200.

@@ -135,6 +135,10 @@ slug!(
     LimitGroup
 );
 slug!(
+    /// The name of a budget: `translator-day`.
+    BudgetName
+);
+slug!(
     /// What an app does with a call, the label that usage is grouped by: `auto-translation`.
     Feature
 );

@@ -10,15 +10,16 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::Instant;
 
+use super::account::{self, Account};
+use super::admit::Room;
 use super::running::Running;
 use super::trace::{Passed, Trace};
 use super::trace_context::TraceContext;
 use super::{Engine, Failed, failure, wire};
 use crate::adapter::{Hints, ProviderError, Seen};
 use crate::api::usage::RecordId;
-use crate::api::{AppName, Feature, NanoUsd, Operation, Outcome, RequestId, Tokens, UsageRecord};
+use crate::api::{AppName, Feature, Operation, Outcome, RequestId, UsageRecord};
 use crate::connection::Ended;
-use crate::connection::admission::Permit;
 use crate::rotation::{Candidate, Skipped};
 use crate::usage::Receipt;
 
@@ -37,6 +38,10 @@ pub struct Labels {
     pub operation: Operation,
     /// Whether the reply is streamed.
     pub stream: bool,
+    /// The tokens that the request is taken for, where nobody says what it had.
+    pub input_estimate: u64,
+    /// The characters that are to be read aloud.
+    pub characters: Option<u64>,
     /// The trace that the app says the request belongs to.
     pub trace: Option<TraceContext>,
 }
@@ -73,7 +78,7 @@ pub struct Ledger {
     last: Option<UsageRecord>,
     attempts: Vec<Attempted>,
     /// What the last closed attempt used and cost; its record may be gone by then.
-    used: (Tokens, Option<NanoUsd>),
+    used: Account,
     /// The time that was not Bursar's: waiting for the app's body and for providers, and pauses before retries.
     elsewhere: Duration,
     /// Of it, what was waited before the attempt that comes next.
@@ -97,7 +102,7 @@ impl Ledger {
             running: None,
             last: None,
             attempts: Vec::new(),
-            used: (Tokens::default(), None),
+            used: Account::default(),
             elsewhere: Duration::ZERO,
             paused: Duration::ZERO,
             passed: Passed::default(),
@@ -127,8 +132,8 @@ impl Ledger {
     }
 
     /// What the attempt that runs, or the last one, used and cost.
-    pub fn used(&self) -> (Tokens, Option<NanoUsd>) {
-        self.running.as_ref().map_or(self.used, |running| (running.seen.tokens, running.cost().map(|(cost, _)| cost)))
+    pub fn used(&self) -> Account {
+        self.running.as_ref().map_or(self.used, |running| Account::of(running, Outcome::Ok, &self.labels))
     }
 
     /// Whether no other provider than that of the last attempt was tried.
@@ -138,7 +143,7 @@ impl Ledger {
     }
 
     /// Begins an attempt, for which there is room. The one before was not the last.
-    pub fn begin(&mut self, candidate: &Candidate, permit: Permit) {
+    pub(super) fn begin(&mut self, candidate: &Candidate, room: Room) {
         self.flush(false);
         let (began, at_ms) = (Instant::now(), self.engine.clock.wall_ms());
         self.attempts.push(Attempted {
@@ -152,7 +157,8 @@ impl Ledger {
             error: None,
         });
         self.running = Some(Running {
-            permit,
+            permit: room.permit,
+            charge: room.charge,
             unsent: false,
             _in_flight: candidate.connection.health.begin(at_ms),
             candidate: candidate.clone(),
@@ -226,6 +232,7 @@ impl Ledger {
         all.tokens = all.tokens.updated_by(seen.tokens);
         all.cost = seen.cost.or(all.cost);
         all.content |= seen.content;
+        all.written = all.written.saturating_add(seen.written);
         if seen.model.is_some() {
             all.model.clone_from(&seen.model);
         }
@@ -263,10 +270,9 @@ impl Ledger {
             attempt.ms = millis(took);
             attempt.error = error.map(str::to_owned);
         }
-        let record = self.record_of(&running, outcome, took, error);
-        self.used = (record.tokens, record.cost);
-        self.last = Some(record);
-        running.give_back(outcome, now, &self.engine.admission, &self.labels.feature);
+        self.used = Account::of(&running, outcome, &self.labels);
+        self.last = Some(self.record_of(&running, outcome, took, error));
+        running.give_back(outcome, &self.used, now, &self.engine.admission, &self.labels.feature);
     }
 
     /// Closes the account: the last attempt is final. A request without any gets a record of its own.
@@ -381,13 +387,10 @@ impl Ledger {
         record.model_sent = Some(running.candidate.model.to_string());
         record.model_served = Some(running.model());
         record.status = running.status;
-        record.tokens = running.seen.tokens;
-        if let Some((cost, source)) = running.cost() {
-            (record.cost, record.cost_source) = (Some(cost), Some(source));
-        }
-        // Of a reply that was not read to its end, the figures are as far as it came.
-        record.partial = matches!(outcome, Outcome::Cut | Outcome::ClientGone);
-        record.estimated = record.partial && !record.tokens.is_unknown();
+        let account = self.used;
+        (record.tokens, record.estimated) = (account.tokens, account.estimated);
+        (record.cost, record.cost_source) = (account.cost, account.source);
+        record.partial = account::is_partial(outcome);
         record.ttft_ms = running.ttft.map(millis);
         record
     }

@@ -110,6 +110,7 @@ pub(super) fn refused(dialect: Dialect, unanswered: Unanswered, id: RequestId) -
         }
     };
     reply.headers_mut().insert(ATTEMPTS, HeaderValue::from(unanswered.attempts.len()));
+    reply.headers_mut().extend(unanswered.headers);
     reply
 }
 

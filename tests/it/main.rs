@@ -12,6 +12,7 @@
 
 mod anthropic;
 mod basics;
+mod budgets;
 mod corpora;
 mod demo;
 mod dialects;
@@ -29,6 +30,7 @@ mod life;
 mod limits;
 mod meanings;
 mod mended;
+mod metering;
 mod metrics;
 mod model_lists;
 mod operators;

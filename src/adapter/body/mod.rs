@@ -62,6 +62,8 @@ pub struct Scan {
     pub feature: Option<String>,
     /// The most tokens that the reply may have.
     pub max_output_tokens: Option<u64>,
+    /// The characters that are to be read aloud, where that is asked.
+    pub characters: Option<u64>,
     /// What the request needs of a model.
     pub needs: Capabilities,
     /// How the body names a model.
@@ -101,6 +103,7 @@ impl Scan {
             include_usage: false,
             feature: None,
             max_output_tokens: None,
+            characters: None,
             needs: Capabilities::NONE,
             written,
             models_at: Vec::new(),

@@ -127,7 +127,7 @@ impl Usage<'_> {
             audio_output: of_output.audio_tokens,
             image_input: of_input.image_tokens,
             image_output: of_output.image_tokens,
-            audio_ms: part::<f64>(self.seconds).and_then(millis),
+            audio_ms: self.seconds.and_then(seconds),
             searches: part::<ServerTools>(self.server_tool_use).and_then(|tools| tools.web_search_requests),
             ..Tokens::default()
         }
@@ -145,6 +145,11 @@ impl Usage<'_> {
         let behind = part::<CostDetails>(self.cost_details)?.upstream_inference_cost.and_then(usd)?;
         Some(cost.plus(behind))
     }
+}
+
+/// A length in seconds, a number or a text, in milliseconds.
+pub fn seconds(raw: &RawValue) -> Option<u64> {
+    raw.get().trim_matches('"').parse::<f64>().ok().and_then(millis)
 }
 
 fn millis(seconds: f64) -> Option<u64> {

@@ -11,13 +11,14 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use self::body::{Body, Choice, failed, text};
 use self::chunks::Chunks;
 use self::events::Events;
 use super::classify::OpenAiError;
-use super::hub::Used;
+use super::hub::{self, RawMessage, Used};
 use super::{
     Adapter, Asked, Auth, Dialect, Facts, Forward, Invalid, KindFacts, ProviderError, Refusal, Reply, Seen, Step,
     StreamReader, headers, sse,
@@ -117,7 +118,16 @@ impl Adapter for OpenAi {
             },
         }
         seen.model = read.model.and_then(text);
+        let messages = read.choices.iter().flatten().filter_map(|choice| choice.message.as_ref());
+        seen.written = messages.map(RawMessage::written).sum();
         count(&mut seen, read.usage.or_else(|| read.x_groq.and_then(|groq| groq.usage)));
+        match asked.operation {
+            Operation::Images => seen.tokens.images = read.data.and_then(length),
+            Operation::Transcription => {
+                seen.tokens.audio_ms = seen.tokens.audio_ms.or_else(|| hub::seconds(read.duration?));
+            }
+            _ => {}
+        }
         Ok(Reply { body: None, seen })
     }
 
@@ -158,6 +168,11 @@ fn complete(operation: Operation, read: &Body<'_>) -> Result<(), Invalid> {
         _ => return Ok(()),
     };
     Err(Invalid(lacking.into()))
+}
+
+/// How many a list holds.
+fn length(raw: &RawValue) -> Option<u64> {
+    serde_json::from_str::<Vec<IgnoredAny>>(raw.get()).ok().map(|list| list.len() as u64)
 }
 
 /// The ids of `{"data": [{"id": …}]}`, or of the bare list that some servers give.
