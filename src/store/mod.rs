@@ -11,8 +11,7 @@
 //! reserve       4 MiB to give up when the store must open on a full disk
 //! manifest      generation, count and sum of `state`, authenticated: what was acknowledged
 //! state/        connections, switches, lists of models, wrapped keys, and nothing else
-//! counters/     what has been used of daily limits
-//! facts/        what stands against accounts and connections: cooldowns, parks, rejections
+//! volatile/     what changes all day long: cooldowns, parks, rejections, and what has been used of limits
 //! usage/        segments of usage records, a directory for each UTC day or size bound
 //! ```
 //!
@@ -37,6 +36,7 @@ mod segment;
 mod segments;
 mod state;
 mod switches;
+mod two_databases;
 mod usage;
 mod volatile;
 
@@ -61,14 +61,14 @@ use crate::credential::{KeyId, Keyring, KeyringError, MasterKey, Origin, SealedS
 use disk::Disk;
 use files::{Lock, LockError};
 use state::State;
+use volatile::Volatile;
 
 /// The open store of one state directory. All calls block.
 #[derive(Debug)]
 pub struct Store {
     // Dropped in this order: the lock goes last.
     state: State,
-    counters: Counters,
-    facts: FactsTable,
+    volatile: Volatile,
     usage: Usage,
     notices: Notices,
     dir: PathBuf,
@@ -226,14 +226,17 @@ impl Store {
         let disk = Disk::new(dir, free).map_err(io)?;
         let state = State::open(&state::Paths::of(dir), master, disk.clone())?;
         let notices = Notices::default();
-        let of_days = dir.join("counters");
-        let counters = Counters::open(&of_days, disk.clone(), &notices);
-        let counters = counters.map_err(|error| OpenError::store(&of_days, error))?;
-        let facts_dir = dir.join("facts");
-        let facts = FactsTable::open(&facts_dir, disk.clone(), &notices);
-        let facts = facts.map_err(|error| OpenError::store(&facts_dir, error))?;
+        let volatile = Self::open_volatile(dir, &disk, &notices)?;
         let usage = Usage::open(&dir.join("usage"), disk, notices.clone())?;
-        Ok(Self { state, counters, facts, usage, notices, dir: dir.into(), _lock: lock })
+        Ok(Self { state, volatile, usage, notices, dir: dir.into(), _lock: lock })
+    }
+
+    fn open_volatile(dir: &Path, disk: &Disk, notices: &Notices) -> Result<Volatile, OpenError> {
+        let path = dir.join("volatile");
+        let volatile = Volatile::open(&path, disk.clone(), notices);
+        let volatile = volatile.map_err(|error| OpenError::store(&path, error))?;
+        two_databases::read_over(dir, &volatile, notices).map_err(|error| OpenError::store(dir, error))?;
+        Ok(volatile)
     }
 
     /// The state directory.
@@ -272,13 +275,13 @@ impl Store {
     }
 
     /// What has been used of the quotas of a day.
-    pub fn counters(&self) -> &Counters {
-        &self.counters
+    pub fn counters(&self) -> Counters<'_> {
+        Counters::new(&self.volatile)
     }
 
     /// What stands against accounts and connections.
-    pub fn facts(&self) -> &FactsTable {
-        &self.facts
+    pub fn facts(&self) -> FactsTable<'_> {
+        FactsTable::new(&self.volatile)
     }
 
     /// The records of usage.
