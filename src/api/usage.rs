@@ -10,6 +10,7 @@ use super::capability::Capability;
 use super::ids::{AppName, ConnectionId, Feature, ProviderSlug, RequestId};
 use super::money::NanoUsd;
 use super::outcome::Outcome;
+use super::tokens::Tokens;
 
 /// What kind of work a call asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
@@ -91,34 +92,14 @@ impl FromStr for Operation {
     }
 }
 
-/// What a call used. `None` is unknown, and never 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Tokens {
-    /// Tokens of the request; cached and cache-writing ones included.
-    #[serde(rename = "input_tokens")]
-    pub input: Option<u64>,
-    /// Tokens of the reply, reasoning included.
-    #[serde(rename = "output_tokens")]
-    pub output: Option<u64>,
-    /// Of the input, what the provider read from its cache.
-    #[serde(rename = "cached_tokens")]
-    pub cached: Option<u64>,
-    /// Of the output, what the model spent on reasoning.
-    #[serde(rename = "reasoning_tokens")]
-    pub reasoning: Option<u64>,
-}
-
-impl Tokens {
-    /// What is known now, with what a later frame said put over it: the last figure that is there wins.
-    #[must_use]
-    pub fn updated_by(self, later: Self) -> Self {
-        Self {
-            input: later.input.or(self.input),
-            output: later.output.or(self.output),
-            cached: later.cached.or(self.cached),
-            reasoning: later.reasoning.or(self.reasoning),
-        }
-    }
+/// Whose figure a cost is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CostSource {
+    /// The provider's own: it is never computed anew.
+    Provider,
+    /// Computed from the configuration's prices.
+    Prices,
 }
 
 /// The record of one attempt, or of a request that had none. A request that passed access and parsing has exactly one
@@ -145,6 +126,8 @@ pub struct UsageRecord {
     pub connection: Option<ConnectionId>,
     /// The model as the app asked for it: a route's name, or a model.
     pub model: String,
+    /// The model's id as the provider was asked for it; none where no attempt was made.
+    pub model_sent: Option<String>,
     /// The model that the provider says it used, else the one asked of it.
     pub model_served: Option<String>,
     /// What kind of call it was.
@@ -161,8 +144,12 @@ pub struct UsageRecord {
     /// What it cost; none is unknown.
     #[serde(rename = "cost_usd")]
     pub cost: Option<NanoUsd>,
-    /// Whether tokens are an estimate of Bursar's, or a part of a reply that was cut.
+    /// Whose figure that is; none where there is no cost, or where nobody noted it (before format 2 of records).
+    pub cost_source: Option<CostSource>,
+    /// Whether a figure of the tokens is an estimate of Bursar's, or as much as had been counted when a reply was cut.
     pub estimated: bool,
+    /// Whether there was more of the reply than was read: it was cut, or the app left.
+    pub partial: bool,
     /// Milliseconds to the first content of a stream, or to a reply's head.
     pub ttft_ms: Option<u64>,
     /// Milliseconds from the attempt's begin to its end.
@@ -363,16 +350,6 @@ impl Serialize for RecordId {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_later_figure_wins_and_nothing_is_forgotten() {
-        let first = Tokens { input: Some(5), output: Some(1), ..Tokens::default() };
-        let later = Tokens { output: Some(0), cached: Some(2), ..Tokens::default() };
-        assert_eq!(
-            first.updated_by(later),
-            Tokens { input: Some(5), output: Some(0), cached: Some(2), reasoning: None }
-        );
-    }
 
     #[test]
     fn times_are_rfc_3339() {

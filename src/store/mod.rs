@@ -32,6 +32,7 @@ mod keys;
 mod manifest;
 mod models;
 mod record;
+mod rows;
 mod segment;
 mod segments;
 mod state;

@@ -70,7 +70,7 @@ limits = { requests_per_minute = 1 }
     assert!(model.capabilities.unwrap().has(Capability::Vision));
     let price = model.price.as_ref().unwrap();
     assert_eq!(price.rates.input, Some(PicoUsd(400_000)));
-    assert_eq!((price.rates.cached_input, price.request), (None, Some(PicoUsd(1_000_000_000))));
+    assert_eq!((price.rates.cached_input, price.each.request), (None, Some(PicoUsd(1_000_000_000))));
     assert_eq!(price.rates_for(4_096).input, Some(PicoUsd(400_000)));
     assert_eq!(price.rates_for(4_097).input, Some(PicoUsd(800_000)));
     assert_eq!(price.rates_for(4_097).output, Some(PicoUsd(1_000_000)), "what a tier leaves out is as below it");
