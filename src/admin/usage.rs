@@ -21,7 +21,7 @@ impl Admin {
         let query = read(pairs, self.engine.clock.wall_ms())?;
         // Where the last records cannot be written, those that could be are still worth an answer.
         let _ = self.engine.recorder.flush().wait();
-        Ok(usage::totals(&self.store, &query)?)
+        Ok(usage::totals(self.engine.recorder.rollups(), &query)?)
     }
 }
 

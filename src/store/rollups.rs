@@ -159,11 +159,12 @@ impl Rollups {
     /// When the directory cannot be renamed.
     pub fn publish(&self, log: &mut Log) -> Result<(), StoreError> {
         let dir = self.dir(log.day());
-        self.put_away(&dir, "removing").and_then(|old| {
-            files::rename(log.dir(), &dir)?;
-            old.map_or(Ok(()), |old| files::remove_directory(&old))
-        })
-        .map_err(|error| StoreError::failed("publish the rollups of a day", error))?;
+        self.put_away(&dir, "removing")
+            .and_then(|old| {
+                files::rename(log.dir(), &dir)?;
+                old.map_or(Ok(()), |old| files::remove_directory(&old))
+            })
+            .map_err(|error| StoreError::failed("publish the rollups of a day", error))?;
         log.moved(dir);
         self.locked().insert(log.day(), State::Counting);
         Ok(())
@@ -243,9 +244,9 @@ impl Rollups {
     /// When the directory cannot be removed.
     pub fn remove(&self, day: i64) -> Result<(), StoreError> {
         self.locked().remove(&day);
-        let removed = self.put_away(&self.dir(day), "removing").and_then(|old| {
-            old.map_or(Ok(()), |old| files::remove_directory(&old))
-        });
+        let removed = self
+            .put_away(&self.dir(day), "removing")
+            .and_then(|old| old.map_or(Ok(()), |old| files::remove_directory(&old)));
         removed.map_err(|error| StoreError::failed("remove old rollups", error))
     }
 
@@ -286,7 +287,14 @@ impl Rollups {
     }
 
     /// Removes what was set aside of the days before this one.
-    pub(super) fn remove_set_aside_before(&self, day: i64) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When a directory cannot be read or removed.
+    pub fn remove_set_aside_before(&self, day: i64) -> Result<(), StoreError> {
+        self.remove_aside(day).map_err(|error| StoreError::failed("remove old rollups", error))
+    }
+
+    fn remove_aside(&self, day: i64) -> io::Result<()> {
         for entry in fs::read_dir(&self.root)? {
             let path = entry?.path();
             let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.split_once(".damaged-"));

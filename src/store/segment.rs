@@ -14,14 +14,14 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use super::block::{self, Block, Summary};
+use super::block::{self, Block, Packed, Summary};
 use super::database::{Batch, Database};
 use super::{StoreError, files, record};
 use crate::api::UsageRecord;
 use crate::api::usage::RecordId;
 use crate::bounds;
 
-const DAY_MS: i64 = 86_400_000;
+pub(super) const DAY_MS: i64 = 86_400_000;
 /// The 30th of December 9999: the last day that a time stamp can begin.
 const DAY_MAX: i64 = 2_932_895;
 
@@ -136,6 +136,11 @@ impl Segment {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// How many blocks it has.
+    pub(super) fn blocks_count(&self) -> usize {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Appends records, ordered by id, as one commit, whose number it tells. Durable when this returns. The same
     /// records may be appended again after an error: they replace what may have been written of them.
     pub(super) fn append(&self, records: &[&UsageRecord]) -> Result<u64, StoreError> {
@@ -145,7 +150,7 @@ impl Segment {
     }
 
     /// Stores blocks, new ones and others in the place of what had their keys, as one change. Durable when this returns.
-    pub(super) fn put(&self, blocks: Vec<(RecordId, Summary, Vec<u8>)>) -> Result<(), StoreError> {
+    pub(super) fn put(&self, blocks: Vec<Packed>) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         let mut added = BTreeMap::new();
         let mut bytes = 0;

@@ -1,17 +1,19 @@
 //! The accounts: every attempt's record on its way to the store, and the questions that are asked of them.
 //!
 //! [`Recorder`] takes records from the workers without ever blocking, [`Writer`] brings them to the store in blocks on a
-//! thread of its own, and [`totals`] adds them up. What must stay true: a worker never waits for the disk; and a record
+//! thread of its own, [`Rollups`] keep what they amount to, and [`totals`] answers from that. What must stay true: a worker never waits for the disk; and a record
 //! that has to be dropped is counted.
 
 mod histogram;
 mod query;
 mod recorder;
+mod rollup;
 mod tally;
 mod writer;
 
 pub use query::{Query, totals};
 pub use recorder::{NotDurable, Receipt, Recorder, recorder};
+pub use rollup::{Change, Changes, Rollups};
 pub use writer::Writer;
 
 #[cfg(test)]

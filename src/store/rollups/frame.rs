@@ -214,7 +214,8 @@ impl<'f> Reader<'f> {
                     none => none.insert(zstd::bulk::Decompressor::new().map_err(|error| broken(error.to_string()))?),
                 };
                 let packed = bytes.get(1..).unwrap_or_default();
-                let capacity = zstd::bulk::Decompressor::upper_bound(packed).map_or(capacity, |most| most.min(capacity));
+                let capacity =
+                    zstd::bulk::Decompressor::upper_bound(packed).map_or(capacity, |most| most.min(capacity));
                 zstd.decompress(packed, capacity).map_err(|error| broken(error.to_string()))
             }
             _ => Err(broken("it says not how it is packed".into())),

@@ -50,6 +50,11 @@ impl Log {
         self.of(tier).position
     }
 
+    /// How long a tier's file is.
+    pub fn length(&self, tier: Tier) -> u64 {
+        self.of(tier).length
+    }
+
     /// How long the files are.
     pub fn lengths(&self) -> Lengths {
         self.tiers.map(|tier| tier.length)
@@ -118,9 +123,9 @@ fn last_commit(path: &Path, day: i64, tier: Tier) -> Result<TierLog, StoreError>
             last_frames = std::mem::take(&mut frames);
         }
     }
-    let whole = last_frames.iter().all(|found| {
-        found.head.sections.iter().all(|&(kind, _)| reader.section(found, kind).is_ok())
-    });
+    let whole = last_frames
+        .iter()
+        .all(|found| found.head.sections.iter().all(|&(kind, _)| reader.section(found, kind).is_ok()));
     if !whole {
         commits.pop();
     }
