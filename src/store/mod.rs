@@ -22,6 +22,7 @@
 //! - Nothing on disk holds a plain secret.
 
 mod block;
+mod changes;
 mod connections;
 mod counters;
 mod database;
@@ -49,6 +50,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
+pub use changes::Changes;
 pub use connections::{Connections, StoredConnection};
 pub use counters::{Counters, Lease};
 pub use days::{days_of, first_day_kept, span_of};
@@ -276,6 +278,11 @@ impl Store {
     /// What operators switched on connections that TOML manages.
     pub fn connection_switches(&self) -> ConnectionSwitches<'_> {
         ConnectionSwitches::new(&self.state)
+    }
+
+    /// Changes of all these that are made together, or not at all.
+    pub fn changes(&self) -> Changes<'_> {
+        Changes::new(&self.state)
     }
 
     /// The models that providers list.

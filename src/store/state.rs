@@ -26,12 +26,12 @@ pub(super) struct State {
     head: Mutex<Head>,
 }
 
-/// A record's new value, or none to remove it.
-type Change = (Vec<u8>, Option<Vec<u8>>);
+/// A record's key, and its new value, or none to remove it.
+pub(super) type Change = (Vec<u8>, Option<Vec<u8>>);
 
-/// A change that waits for the next commit, and where its caller hears of it.
+/// Changes that wait for the next commit, and where their caller hears of it.
 struct Waiting {
-    change: Change,
+    changes: Vec<Change>,
     done: mpsc::SyncSender<Result<(), StoreError>>,
 }
 
@@ -128,28 +128,24 @@ impl State {
 
     /// Stores a record. Durable when this returns.
     pub(super) fn put<R: Record>(&self, key: Vec<u8>, record: &R) -> Result<(), StoreError> {
-        let value = record::encode(&key, record)?;
-        if value.len() > bounds::STATE_RECORD_BYTES_MAX {
-            return Err(StoreError::TooLarge { bytes: value.len(), max: bounds::STATE_RECORD_BYTES_MAX });
-        }
-        self.commit((key, Some(value)))
+        self.commit(vec![encoded(key, record)?])
     }
 
     /// Removes a record, if it is there. Durable when this returns.
     pub(super) fn remove(&self, key: Vec<u8>) -> Result<(), StoreError> {
-        self.commit((key, None))
+        self.commit(vec![(key, None)])
     }
 
-    /// Commits a change together with all that came meanwhile: whoever gets the head commits for everybody waiting, so
-    /// that concurrent changes share a sync.
-    fn commit(&self, change: Change) -> Result<(), StoreError> {
+    /// Commits changes, all of them or none, together with all that came meanwhile: whoever gets the head commits for
+    /// everybody waiting, so that concurrent changes share a sync. Of two changes of one record the later one counts.
+    pub(super) fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         let (done, result) = mpsc::sync_channel(1);
-        locked(&self.waiting).push(Waiting { change, done });
+        locked(&self.waiting).push(Waiting { changes, done });
         let mut head = locked(&self.head);
         let group = std::mem::take(&mut *locked(&self.waiting));
         if !group.is_empty() {
-            let (changes, waiters): (Vec<_>, Vec<_>) = group.into_iter().map(|one| (one.change, one.done)).unzip();
-            let result = self.commit_all(&mut head, changes);
+            let (changes, waiters): (Vec<_>, Vec<_>) = group.into_iter().map(|one| (one.changes, one.done)).unzip();
+            let result = self.commit_all(&mut head, changes.into_iter().flatten());
             for waiter in waiters {
                 let _ = waiter.send(result.clone());
             }
@@ -158,13 +154,13 @@ impl State {
         result.recv().unwrap_or_else(|_| Err(StoreError::Failed { reason: "the commit was given up".into() }))
     }
 
-    fn commit_all(&self, head: &mut Head, changes: Vec<Change>) -> Result<(), StoreError> {
+    fn commit_all(&self, head: &mut Head, changes: impl Iterator<Item = Change>) -> Result<(), StoreError> {
         self.disk.check()?;
         // The manifest outside may be one behind and never two.
         self.write_outside(head)?;
         let mut next = Contents { generation: head.contents.generation + 1, ..head.contents };
         let mut batch = Batch::default();
-        for (key, value) in changes.into_iter().collect::<BTreeMap<_, _>>() {
+        for (key, value) in changes.collect::<BTreeMap<_, _>>() {
             if let Some(old) = self.database.get(&key)? {
                 next.subtract(&self.vault, &key, &old);
             }
@@ -195,6 +191,15 @@ impl State {
         head.outside = head.contents.generation;
         Ok(())
     }
+}
+
+/// A record as the change that stores it.
+pub(super) fn encoded<R: Record>(key: Vec<u8>, record: &R) -> Result<Change, StoreError> {
+    let value = record::encode(&key, record)?;
+    if value.len() > bounds::STATE_RECORD_BYTES_MAX {
+        return Err(StoreError::TooLarge { bytes: value.len(), max: bounds::STATE_RECORD_BYTES_MAX });
+    }
+    Ok((key, Some(value)))
 }
 
 /// Makes a new state with new data keys. Until all of it is durable it has another name, so a crash leaves none.

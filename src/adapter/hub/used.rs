@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn an_odd_part_hides_no_other() {
-        let odd = r#"{"prompt_tokens":3,"prompt_tokens_details":[1],"completion_tokens_details":null,"seconds":"x",
+        let odd = r#"{"prompt_tokens":3,"prompt_tokens_details":"none","completion_tokens_details":null,"seconds":"x",
             "cost":{"currency":"EUR"},"server_tool_use":7}"#;
         assert_eq!(read(odd), Used { tokens: Tokens { input: Some(3), ..Tokens::default() }, cost: None });
     }
