@@ -22,6 +22,7 @@ use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use frame::{Frame, Head};
@@ -85,6 +86,8 @@ pub struct Rollups {
     notices: Notices,
     /// Each day that has some; with the lengths of its files if it is over, and they were asked for.
     days: Mutex<BTreeMap<i64, State>>,
+    /// How often rollups were begun.
+    begun: AtomicU64,
 }
 
 #[derive(Clone, Copy)]
@@ -107,7 +110,7 @@ impl Rollups {
             let complete = path.join(COMPLETE).exists();
             days.insert(day, if complete { State::Complete(None) } else { State::Counting });
         }
-        Ok(Self { root: root.into(), disk, notices, days: Mutex::new(days) })
+        Ok(Self { root: root.into(), disk, notices, days: Mutex::new(days), begun: AtomicU64::new(0) })
     }
 
     /// The days that have rollups, with whether they are complete: no more records of theirs are expected.
@@ -147,7 +150,9 @@ impl Rollups {
     /// When the directory cannot be made.
     pub fn begin(&self, day: i64) -> Result<Log, StoreError> {
         let failed = |error| StoreError::failed("begin the rollups of a day", error);
-        let dir = files::beside(&self.dir(day), "new");
+        // Two may count the same day anew at once.
+        let n = self.begun.fetch_add(1, Ordering::Relaxed);
+        let dir = files::beside(&self.dir(day), &format!("{n}.new"));
         files::remove_directory(&dir).map_err(failed)?;
         files::private_directory(&dir).map_err(failed)?;
         Ok(Log::new(dir, day, self.disk.clone()))

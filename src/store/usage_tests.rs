@@ -72,7 +72,7 @@ fn overlapping() -> Vec<UsageRecord> {
 fn a_scan_sees_exactly_the_records_of_its_time() {
     let fixture = usage();
     let records = sample_records(600);
-    records.chunks(70).for_each(|chunk| fixture.usage.append(chunk).unwrap());
+    records.chunks(70).for_each(|chunk| fixture.usage.append(chunk).map(drop).unwrap());
     let (from_ms, to_ms) = (records[100].at_ms, records[500].at_ms);
     assert_eq!(fixture.scanned(from_ms, to_ms), ids(&records[100..500]));
     assert_eq!(fixture.scanned(0, i64::MAX), ids(&records));
@@ -90,7 +90,7 @@ fn a_scan_sees_exactly_the_records_of_its_time() {
 fn pages_are_newest_first_and_leave_nothing_out_at_any_size() {
     let fixture = usage();
     let records = overlapping();
-    records.chunks(37).for_each(|chunk| fixture.usage.append(chunk).unwrap());
+    records.chunks(37).for_each(|chunk| fixture.usage.append(chunk).map(drop).unwrap());
     let mut newest_first = ids(&records);
     newest_first.sort_by(|one, other| other.cmp(one));
     for limit in [3, 7, 100, 1_000] {
@@ -120,7 +120,7 @@ fn days_have_segments_of_their_own_and_are_forgotten_as_directories() {
 fn a_segment_at_its_bound_is_followed_by_another_part() {
     let fixture = usage_with(10_000);
     let records = sample_records(1_500);
-    records.chunks(250).for_each(|chunk| fixture.usage.append(chunk).unwrap());
+    records.chunks(250).for_each(|chunk| fixture.usage.append(chunk).map(drop).unwrap());
     assert_eq!(fixture.segments(), ["2024-10-04.00", "2024-10-04.01", "2024-10-04.02"]);
     assert_eq!(fixture.scanned(0, i64::MAX), ids(&records));
 }
@@ -146,7 +146,7 @@ fn the_records_of_a_request_are_found_among_others() {
     let attempts = [attempt(2), attempt(3)];
     let request_id = records[250].request_id;
     records.extend(attempts);
-    records.chunks(100).for_each(|chunk| fixture.usage.append(chunk).unwrap());
+    records.chunks(100).for_each(|chunk| fixture.usage.append(chunk).map(drop).unwrap());
     let found = fixture.usage.of_request(request_id).unwrap();
     assert_eq!(ids(&found), [250, 500, 501].map(|n: usize| records[n].id));
     assert_eq!(fixture.usage.of_request(RequestId::from_parts(1, 1)).unwrap(), []);
@@ -177,8 +177,8 @@ fn searches_and_appends_over_many_days_do_not_disturb_each_other() {
                 }
             });
         }
-        scope.spawn(|| (4..10).for_each(|n| fixture.usage.append(&day(n).collect::<Vec<_>>()).unwrap()));
-        scope.spawn(|| (0..4).for_each(|n| fixture.usage.append(&first[n * 50..n * 50 + 50]).unwrap()));
+        scope.spawn(|| (4..10).for_each(|n| fixture.usage.append(&day(n).collect::<Vec<_>>()).map(drop).unwrap()));
+        scope.spawn(|| (0..4).for_each(|n| fixture.usage.append(&first[n * 50..n * 50 + 50]).map(drop).unwrap()));
     });
     assert_eq!(fixture.scanned(0, i64::MAX).len(), 500);
     assert_eq!(fixture.segments().len(), 10);
@@ -190,7 +190,7 @@ fn a_hundred_thousand_records_are_small_on_disk() {
     let fixture = usage();
     let records = sample_records(100_000);
     let begun = Instant::now();
-    records.chunks(1_000).for_each(|chunk| fixture.usage.append(chunk).unwrap());
+    records.chunks(1_000).for_each(|chunk| fixture.usage.append(chunk).map(drop).unwrap());
     let appended = begun.elapsed();
     let bytes = on_disk(&fixture.dir.path().join("usage"));
     drop(fixture.usage);

@@ -17,4 +17,8 @@ pub use rollup::{Change, Changes, Rollups};
 pub use writer::Writer;
 
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod measure_tests;
+#[cfg(test)]
 mod testing;

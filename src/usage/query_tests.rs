@@ -2,8 +2,9 @@
 
 use super::super::testing::{Fixture, MIDNIGHT_MS, record};
 use super::*;
-use crate::api::usage::UsageFigures;
+use crate::api::usage::{UsageFigures, UsageRow};
 use crate::api::{NanoUsd, Outcome, Tokens};
+use crate::bounds;
 
 /// Three good calls, one that failed over from `backup` to `main`, one that had no candidate.
 fn fixture() -> Fixture {

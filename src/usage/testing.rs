@@ -1,5 +1,6 @@
 //! A store in a temporary directory, with a disk that can be filled, and records to put into it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,11 +26,18 @@ impl Fixture {
     }
 
     fn open(dir: tempfile::TempDir) -> Self {
+        let opened = Self::at(dir.path());
+        Self { dir, ..opened }
+    }
+
+    /// The store of a directory that is somebody else's to remove.
+    pub(super) fn at(dir: &Path) -> Self {
         let free = Arc::new(AtomicU64::new(u64::MAX));
         let ask = free.clone();
         let master = MasterKey::parse(b"0123456789abcdef0123456789abcdef").unwrap();
-        let store = Store::open_on(dir.path(), &master, Arc::new(move |_| Ok(ask.load(Ordering::SeqCst)))).unwrap();
+        let store = Store::open_on(dir, &master, Arc::new(move |_| Ok(ask.load(Ordering::SeqCst)))).unwrap();
         let store = Arc::new(store);
+        let dir = tempfile::tempdir().unwrap();
         Self { rollups: Rollups::new(Arc::clone(&store)), store, free, dir }
     }
 

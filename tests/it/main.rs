@@ -21,6 +21,7 @@ mod explain;
 mod fake;
 mod fake_tests;
 mod faults;
+mod full_disk;
 mod harness;
 mod health;
 mod layers;

@@ -16,7 +16,7 @@ use crate::config::Retention;
 use crate::usage::tally::Tally;
 
 const DAY_MS: i64 = 86_400_000;
-const STEPS: [Step; 4] = [Step::None, Step::Minute, Step::Hour, Step::Day];
+pub(in crate::usage) const STEPS: [Step; 4] = [Step::None, Step::Minute, Step::Hour, Step::Day];
 
 /// A record of one of few combinations, so many milliseconds after midnight of the first day.
 fn some(n: u64, after_ms: i64, kind: u64) -> UsageRecord {
@@ -72,7 +72,7 @@ fn scanned(
     (groups.into_iter().map(|(group, tally)| (group, tally.figures())).collect(), all.figures())
 }
 
-fn assert_as_scanned(fixture: &Fixture, query: &Query) {
+pub(in crate::usage) fn assert_as_scanned(fixture: &Fixture, query: &Query) {
     let report = totals(&fixture.rollups, query).unwrap();
     let (groups, all) = scanned(fixture, query);
     let rows: Vec<_> = report
