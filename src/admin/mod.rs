@@ -10,6 +10,7 @@ mod difference;
 mod explain;
 mod facts;
 mod failure;
+mod metrics;
 mod models;
 mod probe;
 mod providers;
@@ -20,6 +21,7 @@ mod view;
 
 pub use connections::ConnectionFilter;
 pub use control::{Admin, Paths, Reloaded, StartError};
+pub use metrics::Form as MetricsForm;
 pub use models::Listing;
 pub use probe::{Doubt, check_all, check_provider, fetch_models, put_secret, test};
 pub use status::Process;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::capability::Capability;
 use super::ids::{AppName, ConnectionId, Feature, ProviderSlug, RequestId};
+use super::moment::Moment;
 use super::money::NanoUsd;
 use super::outcome::Outcome;
 use super::tokens::Tokens;
@@ -104,14 +105,15 @@ pub enum CostSource {
 
 /// The record of one attempt, or of a request that had none. A request that passed access and parsing has exactly one
 /// with `final`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct UsageRecord {
     /// Time-ordered and unique: the records of a request differ in their lowest bits.
     pub id: RecordId,
     /// The request that the attempt belongs to.
     pub request_id: RequestId,
     /// When the attempt began, in milliseconds since 1970 (RFC 3339 in JSON).
-    #[serde(rename = "at", serialize_with = "rfc3339")]
+    #[serde(rename = "at", with = "rfc3339")]
+    #[schema(value_type = Moment)]
     pub at_ms: i64,
     /// Whether this is the request's last word.
     #[serde(rename = "final")]
@@ -143,6 +145,7 @@ pub struct UsageRecord {
     pub tokens: Tokens,
     /// What it cost; none is unknown.
     #[serde(rename = "cost_usd")]
+    #[schema(value_type = Option<f64>)]
     pub cost: Option<NanoUsd>,
     /// Whose figure that is; none where there is no cost, or where nobody noted it (before format 2 of records).
     pub cost_source: Option<CostSource>,
@@ -158,8 +161,19 @@ pub struct UsageRecord {
     pub error: Option<String>,
 }
 
-fn rfc3339<S: Serializer>(at_ms: &i64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&timestamp(*at_ms))
+/// Milliseconds since 1970, written as a [`Moment`] is.
+mod rfc3339 {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{Moment, timestamp};
+
+    pub(super) fn serialize<S: Serializer>(at_ms: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&timestamp(*at_ms))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+        Moment::deserialize(deserializer).map(|at| at.0)
+    }
 }
 
 /// A time in milliseconds since 1970, as RFC 3339 in UTC with milliseconds.
@@ -337,6 +351,10 @@ impl FromStr for RecordId {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
+        let plain = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !plain {
+            return Err(());
+        }
         u128::from_str_radix(text, 16).map(Self).map_err(drop)
     }
 }
@@ -346,6 +364,24 @@ impl Serialize for RecordId {
         serializer.collect_str(self)
     }
 }
+
+impl<'de> Deserialize<'de> for RecordId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|()| serde::de::Error::custom("not a record's id: 32 hexadecimal digits"))
+    }
+}
+
+impl utoipa::PartialSchema for RecordId {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .pattern(Some("^[0-9a-f]{32}$"))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for RecordId {}
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::running::Running;
 use super::trace::{Passed, Trace};
+use super::trace_context::TraceContext;
 use super::{Engine, Failed, failure, wire};
 use crate::adapter::{Hints, ProviderError, Seen};
 use crate::api::usage::RecordId;
@@ -36,6 +37,8 @@ pub struct Labels {
     pub operation: Operation,
     /// Whether the reply is streamed.
     pub stream: bool,
+    /// The trace that the app says the request belongs to.
+    pub trace: Option<TraceContext>,
 }
 
 /// An attempt in short, for replies.
@@ -326,7 +329,7 @@ impl Ledger {
     fn flush(&mut self, is_final: bool) {
         if let Some(mut record) = self.last.take() {
             record.is_final = is_final;
-            self.engine.log(&record);
+            self.engine.log(&record, self.labels.trace.as_ref());
             if is_final && self.engine.durable_each.load(Ordering::Relaxed) {
                 self.receipt = Some(self.engine.recorder.record_durable(record));
             } else {

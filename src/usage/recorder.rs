@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+use super::meter::Meter;
 use super::rollup::Rollups;
 use super::writer::Writer;
 use crate::api::UsageRecord;
@@ -43,6 +44,8 @@ pub(super) struct Shared {
     pub(super) retention: Mutex<Option<Retention>>,
     /// Records that the writer has taken and not yet written.
     pub(super) held: AtomicUsize,
+    /// Running sums of all records that the writer has seen.
+    pub(super) meter: Meter,
 }
 
 /// Records that wait for the writer. They are numbered from 0 in the order in which they came.
@@ -112,6 +115,11 @@ impl Recorder {
     /// Records that are not yet stored.
     pub fn queued(&self) -> usize {
         self.shared.queue().records.len() + self.shared.held.load(Ordering::Relaxed)
+    }
+
+    /// Running sums of what was recorded, up to the last few hundred milliseconds.
+    pub fn meter(&self) -> &Meter {
+        &self.shared.meter
     }
 
     /// Tells the writer to store what there is and to end. Records that come later are dropped and counted.
