@@ -271,7 +271,7 @@ pub const STATE_RECORD_BYTES_MAX: usize = 128 * KIB;
 /// Bytes of the database's cache for the state.
 pub const STATE_CACHE_BYTES: u64 = 16 * MIB as u64;
 /// Bytes of the database's cache for each open segment of usage.
-pub const USAGE_CACHE_BYTES: u64 = 32 * MIB as u64;
+pub const USAGE_CACHE_BYTES: u64 = 8 * MIB as u64;
 /// Bytes of the database's cache for what changes all day long: it is read at the start, and then only written.
 pub const VOLATILE_CACHE_BYTES: u64 = MIB as u64;
 /// The time that opening a database may take: a damaged one may hang, and a segment at its bound takes a tenth of this

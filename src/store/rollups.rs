@@ -277,6 +277,24 @@ impl Rollups {
         Ok(had)
     }
 
+    /// Sets one tier of a complete day aside that is damaged, and says so; the others stay.
+    ///
+    /// # Errors
+    /// When it cannot be written down that the tier is gone.
+    pub fn set_tier_aside(&self, day: i64, tier: Tier, error: &StoreError) -> Result<(), StoreError> {
+        let Some(mut lengths) = self.lengths(day)? else { return Ok(()) };
+        Tier::ALL.into_iter().zip(&mut lengths).filter(|(one, _)| *one == tier).for_each(|(_, length)| *length = 0);
+        self.write_completion(day, lengths)?;
+        let from = self.dir(day).join(tier.name());
+        let to = files::beside(&from, &format!("damaged-{}", Clock::system().wall_ms() / 1_000));
+        let what = match files::rename(&from, &to) {
+            Ok(()) => format!("they are now {}", to.display()),
+            Err(error) => format!("they could not be renamed: {error}"),
+        };
+        self.notices.add(format!("the rollups {} were set aside: {error}; {what}", from.display()));
+        Ok(())
+    }
+
     /// Sets a day's rollups aside that are damaged, and says so.
     pub fn set_aside(&self, day: i64, error: &StoreError) {
         if self.locked().remove(&day).is_none() {

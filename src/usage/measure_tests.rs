@@ -51,7 +51,7 @@ fn call(n: u64, at_ms: i64) -> UsageRecord {
     }
 }
 
-fn on_disk(dir: &Path, counts: &impl Fn(&str) -> bool) -> u64 {
+fn on_disk(dir: &Path, counts: &dyn Fn(&str) -> bool) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let sizes = fs::read_dir(dir).unwrap().map(|entry| {
         let entry = entry.unwrap();

@@ -24,8 +24,8 @@ pub(in crate::usage) fn report(rollups: &Rollups, query: &Query) -> Result<Usage
     loop {
         tries -= 1;
         match Groups::new(query).answer(rollups) {
-            Err(Problem::Damaged(day, error)) if tries > 0 => rollups.drop_damaged(day, &error),
-            Err(Problem::Damaged(_, error) | Problem::Other(error)) => return Err(error),
+            Err(Problem::Damaged(day, tier, error)) if tries > 0 => rollups.drop_damaged(day, tier, &error),
+            Err(Problem::Damaged(_, _, error) | Problem::Other(error)) => return Err(error),
             Ok(report) => return Ok(report),
         }
     }
@@ -33,8 +33,8 @@ pub(in crate::usage) fn report(rollups: &Rollups, query: &Query) -> Result<Usage
 
 /// Why there is no answer.
 enum Problem {
-    /// A day's rollups are damaged.
-    Damaged(i64, StoreError),
+    /// A day's rollups are damaged: all, or a tier.
+    Damaged(i64, Option<Tier>, StoreError),
     Other(StoreError),
 }
 
@@ -109,7 +109,7 @@ impl<'q> Groups<'q> {
             let ends = match counting {
                 Some(counting) => counting.log.lengths(),
                 None if state.stale.contains(&day) => [0; 3],
-                None => on_disk.lengths(day).map_err(|error| problem(day, error))?.unwrap_or_default(),
+                None => on_disk.lengths(day).map_err(|error| problem(day, None, error))?.unwrap_or_default(),
             };
             let has = Has {
                 sums: if counting.is_some() { [true; 3] } else { ends.map(|end| end > 0) },
@@ -150,7 +150,8 @@ impl<'q> Groups<'q> {
     fn read(&mut self, rollups: &Rollups, work: &Work) -> Result<(), Problem> {
         for (tier, span) in &work.plan.sums {
             let end = Tier::ALL.iter().zip(work.ends).find(|(one, _)| *one == tier).map_or(0, |(_, end)| end);
-            self.read_sums(rollups, work.day, *tier, span, end).map_err(|error| problem(work.day, error))?;
+            self.read_sums(rollups, work.day, *tier, span, end)
+                .map_err(|error| problem(work.day, Some(*tier), error))?;
         }
         if work.plan.records.is_empty() {
             return Ok(());
@@ -158,7 +159,7 @@ impl<'q> Groups<'q> {
         let mut labels = if work.ends == [0; 3] {
             Labels::default()
         } else {
-            known_labels(rollups, work).map_err(|error| problem(work.day, error))?
+            known_labels(rollups, work).map_err(|error| problem(work.day, None, error))?
         };
         for span in &work.plan.records {
             rollups.store.usage().scan_day(work.day, span.clone(), |record| self.take_record(record, &mut labels))?;
@@ -295,16 +296,21 @@ fn known_labels(rollups: &Rollups, work: &Work) -> Result<Labels, StoreError> {
     Ok(labels)
 }
 
-fn problem(day: i64, error: StoreError) -> Problem {
-    if is_damage(&error) { Problem::Damaged(day, error) } else { Problem::Other(error) }
+fn problem(day: i64, tier: Option<Tier>, error: StoreError) -> Problem {
+    if is_damage(&error) { Problem::Damaged(day, tier, error) } else { Problem::Other(error) }
 }
 
 impl Rollups {
-    /// Sets a day's rollups aside that a question found damaged; they are counted anew if the day's records are there.
-    fn drop_damaged(&self, day: i64, error: &StoreError) {
+    /// Sets rollups aside that a question found damaged; they are counted anew if the day's records are there, and else
+    /// only what is damaged goes.
+    fn drop_damaged(&self, day: i64, tier: Option<Tier>, error: &StoreError) {
         let mut state = self.state();
         let was_counting = state.days.remove(&day).is_some();
-        self.store.rollups().set_aside(day, error);
+        let on_disk = self.store.rollups();
+        match tier.filter(|_| !was_counting && !self.store.usage().has_day(day)) {
+            Some(tier) if on_disk.set_tier_aside(day, tier, error).is_ok() => {}
+            _ => on_disk.set_aside(day, error),
+        }
         if was_counting && let Err(error) = self.open_day(&mut state, day) {
             self.distrust(&mut state, day, &error);
         }

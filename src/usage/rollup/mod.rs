@@ -219,24 +219,4 @@ impl std::fmt::Debug for Rollups {
 }
 
 #[cfg(test)]
-impl Rollups {
-    /// Writes what waits, whether it is due or not; also by the hour, and to the end.
-    pub(super) fn write_now(&self, hours: bool, all: bool) {
-        let mut state = self.state();
-        let days: Vec<i64> = state.days.keys().copied().collect();
-        for day in days {
-            if let Some(one) = state.days.get_mut(&day) {
-                one.write_minutes().unwrap();
-                if hours {
-                    one.write_hours().unwrap();
-                }
-            }
-            if all {
-                self.complete(&mut state, day);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
 pub(super) mod tests;

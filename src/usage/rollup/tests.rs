@@ -18,6 +18,25 @@ use crate::usage::tally::Tally;
 const DAY_MS: i64 = 86_400_000;
 pub(in crate::usage) const STEPS: [Step; 4] = [Step::None, Step::Minute, Step::Hour, Step::Day];
 
+impl Rollups {
+    /// Writes what waits, whether it is due or not; also by the hour, and to the end.
+    pub(in crate::usage) fn write_now(&self, hours: bool, all: bool) {
+        let mut state = self.state();
+        let days: Vec<i64> = state.days.keys().copied().collect();
+        for day in days {
+            if let Some(one) = state.days.get_mut(&day) {
+                one.write_minutes().unwrap();
+                if hours {
+                    one.write_hours().unwrap();
+                }
+            }
+            if all {
+                self.complete(&mut state, day);
+            }
+        }
+    }
+}
+
 /// A record of one of few combinations, so many milliseconds after midnight of the first day.
 fn some(n: u64, after_ms: i64, kind: u64) -> UsageRecord {
     let at_ms = MIDNIGHT_MS + after_ms;
@@ -286,6 +305,14 @@ fn scanned_of_first_day() -> u64 {
     (0..144_u64).filter(|n| !(n * 31).is_multiple_of(11)).count() as u64
 }
 
+/// Nothing in the middle half of a file is what it was.
+fn damage(file: &std::path::Path) {
+    let mut bytes = fs::read(file).unwrap();
+    let (quarter, length) = (bytes.len() / 4, bytes.len());
+    bytes[quarter..length - quarter].iter_mut().for_each(|byte| *byte ^= 0x55);
+    fs::write(file, bytes).unwrap();
+}
+
 #[test]
 fn damaged_rollups_are_set_aside_named_and_counted_anew() {
     for place in ["minutes", "hours", "days", "complete"] {
@@ -293,10 +320,7 @@ fn damaged_rollups_are_set_aside_named_and_counted_anew() {
         complete_all(&fixture);
         let queries = STEPS.map(all_by);
         let dir = rollup_dirs(&fixture).remove(1);
-        let mut bytes = fs::read(dir.join(place)).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 4;
-        fs::write(dir.join(place), bytes).unwrap();
+        damage(&dir.join(place));
         // What was read before is remembered only of the file's length.
         let fixture = fixture.crashed();
         queries.iter().for_each(|query| assert_as_scanned(&fixture, query));
@@ -308,6 +332,25 @@ fn damaged_rollups_are_set_aside_named_and_counted_anew() {
         assert_eq!(rollup_dirs(&fixture).len(), 3, "{place}");
         queries.iter().for_each(|query| assert_as_scanned(&fixture, query));
     }
+}
+
+/// Where no records are left to count anew, the tiers that are whole go on.
+#[test]
+fn a_damaged_tier_without_records_takes_no_other_along() {
+    let fixture = three_days();
+    complete_all(&fixture);
+    let expected = totals(&fixture.rollups, &all_by(Step::Day)).unwrap();
+    let retention = Retention { records: Duration::from_secs(3_600), ..Retention::default() };
+    fixture
+        .rollups
+        .retain(&Retention { minutes: Duration::from_secs(86_400 * 99), ..retention }, MIDNIGHT_MS + 9 * DAY_MS);
+    let file = rollup_dirs(&fixture).remove(1).join("hours");
+    damage(&file);
+    let fixture = fixture.crashed();
+    assert_eq!(totals(&fixture.rollups, &all_by(Step::Hour)).unwrap().totals, expected.totals, "minutes stand in");
+    assert_eq!(totals(&fixture.rollups, &all_by(Step::Day)).unwrap(), expected);
+    let notices = fixture.store.notices();
+    assert!(notices.len() == 1 && notices[0].contains("2024-10-05.rollups/hours were set aside"), "{notices:?}");
 }
 
 #[test]
