@@ -17,7 +17,7 @@ impl Admin {
     pub fn usage<'q>(&self, pairs: impl Iterator<Item = (&'q str, &'q str)>) -> Result<UsageReport, Failure> {
         let Asked { query, .. } = Ask::Report.read(pairs, self.engine.clock.wall_ms())?;
         self.settle_usage();
-        Ok(usage::totals(&self.store, &query)?)
+        Ok(usage::totals(self.engine.recorder.rollups(), &query)?)
     }
 
     /// Answers an app's question about its own usage: of others it learns nothing. Blocks.
@@ -33,7 +33,7 @@ impl Admin {
         // The only word on the app: a question of an app's own cannot name one.
         query.filters.push((Dimension::App, app.to_string()));
         self.settle_usage();
-        Ok(usage::totals(&self.store, &query)?)
+        Ok(usage::totals(self.engine.recorder.rollups(), &query)?)
     }
 
     /// Shows a page of records. What was used until now is in it. Blocks.

@@ -23,6 +23,7 @@ mod failures;
 mod fake;
 mod fake_tests;
 mod faults;
+mod full_disk;
 mod harness;
 mod health;
 mod layers;
