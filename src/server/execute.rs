@@ -55,7 +55,7 @@ async fn carry_out(worker: &execute::Worker, call: Call, by_route: bool) -> Repl
                 // The caller knows no field `model`.
                 failure.param = failure.param.take().map(|param| if param == "model" { "route".into() } else { param });
             }
-            refused(Dialect::OpenAi, unanswered)
+            refused(Dialect::OpenAi, id, unanswered)
         }
     }
 }

@@ -23,6 +23,7 @@ mod fake_tests;
 mod faults;
 mod harness;
 mod health;
+mod import;
 mod layers;
 mod life;
 mod limits;

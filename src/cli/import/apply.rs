@@ -30,19 +30,16 @@ pub(super) fn confirmed() -> Result<bool, Failed> {
 }
 
 /// Carries out a plan.
-pub(super) async fn run(
-    client: &Client,
-    out: &Output,
-    import: &Import,
-    plan: &Plan,
-    providers_file: &Path,
-) -> Outcome {
+pub(super) async fn run(client: &Client, out: &Output, import: &Import, plan: &Plan, providers_file: &Path) -> Outcome {
     let mut left = Vec::new();
     if let (false, Some(file)) = (plan.fragment.is_empty(), &import.write) {
         write(file, &plan.fragment)?;
         let reload: Reload = client.ask("/admin/v1/reload").await?;
         if let Some(error) = reload.errors.first() {
-            return Err(Failed::state(format!("{} was written, and the daemon does not take it: {error}", file.display())));
+            return Err(Failed::state(format!(
+                "{} was written, and the daemon does not take it: {error}",
+                file.display()
+            )));
         }
     }
     let mut added = Vec::new();
@@ -54,7 +51,9 @@ pub(super) async fn run(
                 added.push(id.to_string());
             }
             // What it needs is in the tables that are not in force.
-            Err(error) if !plan.fragment.is_empty() && error.code() == Some(Code::NotFound) => left.push(id.to_string()),
+            Err(error) if !plan.fragment.is_empty() && error.code() == Some(Code::NotFound) => {
+                left.push(id.to_string())
+            }
             Err(error) if !plan.fragment.is_empty() && error.code() == Some(Code::InvalidRequest) => {
                 left.push(format!("{id} ({error})"));
             }
@@ -120,7 +119,8 @@ async fn add(client: &Client, planned: &Planned) -> Result<(), crate::cli::clien
 
 /// Adds tables to a file, as a whole or not at all, once the daemon's own code takes all of it.
 fn write(file: &Path, fragment: &str) -> Result<(), Failed> {
-    let failed = |what: &str| Failed::data(format!("{} cannot be written: {what}; nothing was changed", file.display()));
+    let failed =
+        |what: &str| Failed::data(format!("{} cannot be written: {what}; nothing was changed", file.display()));
     let before = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),

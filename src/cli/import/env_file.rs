@@ -116,7 +116,8 @@ mod tests {
     #[test]
     fn values_are_read_as_shells_write_them() {
         let text = "# c\n\nexport A=1 # one\nB='x # y' \nC=\"a\\\"b$D\"\nE=\nF=sk-a#b\n";
-        let all: Vec<_> = variables(text).ok().unwrap().into_iter().map(|one| (one.line, one.value.to_string())).collect();
+        let all: Vec<_> =
+            variables(text).ok().unwrap().into_iter().map(|one| (one.line, one.value.to_string())).collect();
         let expected = [(3, "1"), (4, "x # y"), (5, "a\"b$D"), (6, ""), (7, "sk-a#b")];
         assert_eq!(all, expected.map(|(line, value)| (line, value.to_owned())));
         for (bad, line) in [("A=1\nsk-canary", 2), ("A='sk-canary", 1), ("A B=sk-canary", 1)] {

@@ -90,13 +90,15 @@ impl Found {
     }
 
     /// The slug of a provider at an address: that of a known one, or one made of both.
-    pub(super) fn provider(&mut self, known: Option<&'static Known>, address: Option<&str>, line: u32) -> Option<ProviderSlug> {
-        let base_url = match address.map(|address| base_url(known, address)) {
-            Some(None) => {
-                self.note(line, "the address is no URL with http or https: the connection is left out");
-                return None;
-            }
-            base_url => base_url.flatten(),
+    pub(super) fn provider(
+        &mut self,
+        known: Option<&'static Known>,
+        address: Option<&str>,
+        line: u32,
+    ) -> Option<ProviderSlug> {
+        let Some(base_url) = address.map_or(Some(None), |address| base_url(known, address)) else {
+            self.note(line, "the address is no URL with http or https: the connection is left out");
+            return None;
         };
         if known.is_some_and(|known| known.slug == "azure") && base_url.is_none() {
             self.note(line, "Azure needs the address of its resource (https://NAME.openai.azure.com): left out");
@@ -160,7 +162,8 @@ impl FoundConnection {
 
 /// A name made of any text.
 pub(super) fn slug(text: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c.to_ascii_lowercase() } else { '-' };
+    let plain =
+        |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c.to_ascii_lowercase() } else { '-' };
     let all: String = text.trim().chars().map(plain).collect();
     let name = all.trim_matches(['-', '.', '_']).replace("--", "-");
     let name: String = name.chars().take(56).collect();
@@ -236,13 +239,15 @@ mod tests {
     #[test]
     fn providers_are_told_apart_by_their_address() {
         let mut found = Found::default();
-        let mut slug = |name: &str, address: Option<&str>| {
-            found.provider(by_name(name), address, 1).map(|slug| slug.to_string())
-        };
+        let mut slug =
+            |name: &str, address: Option<&str>| found.provider(by_name(name), address, 1).map(|slug| slug.to_string());
         assert_eq!(slug("openai", None).as_deref(), Some("openai"));
         assert_eq!(slug("openai", Some("https://api.openai.com/v1/")).as_deref(), Some("openai"));
         assert_eq!(slug("openai", Some("http://10.0.0.7:8000/v1")).as_deref(), Some("openai-10.0.0.7-8000"));
-        assert_eq!(slug("openai", Some("http://10.0.0.7:8000/v1/chat/completions")).as_deref(), Some("openai-10.0.0.7-8000"));
+        assert_eq!(
+            slug("openai", Some("http://10.0.0.7:8000/v1/chat/completions")).as_deref(),
+            Some("openai-10.0.0.7-8000")
+        );
         assert_eq!(slug("azure", Some("https://eu-prod.openai.azure.com/")).as_deref(), Some("azure-eu-prod"));
         assert_eq!(slug("azure", None), None);
         assert_eq!(slug("openai", Some("ftp://x/")), None);

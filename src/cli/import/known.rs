@@ -60,7 +60,11 @@ pub(super) static KNOWN: &[Known] = &[
     preset("mistral", &["mistralai", "mistral_ai"], &["MISTRAL_API_KEY"]),
     preset("nvidia-nim", &["nvidia"], &["NVIDIA_NIM_API_KEY", "NVIDIA_API_KEY"]),
     preset("perplexity", &["perplexity_ai"], &["PERPLEXITY_API_KEY", "PERPLEXITYAI_API_KEY"]),
-    preset("together", &["together_ai", "togetherai"], &["TOGETHER_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_API_KEY"]),
+    preset(
+        "together",
+        &["together_ai", "togetherai"],
+        &["TOGETHER_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_API_KEY"],
+    ),
     preset("xai", &["x_ai", "grok"], &["XAI_API_KEY"]),
     own("ollama", &["ollama_chat"], &["OLLAMA_API_BASE", "OLLAMA_HOST"]),
     own("vllm", &["hosted_vllm"], &["HOSTED_VLLM_API_BASE"]),

@@ -10,7 +10,8 @@ use super::node::{Node, Value};
 use crate::api::admin::{Limits, SecretText};
 
 /// The names of each column, the usual one first.
-const PROVIDER: &[&str] = &["provider", "provider_slug", "provider_name", "ai_provider", "vendor", "service", "provider_type"];
+const PROVIDER: &[&str] =
+    &["provider", "provider_slug", "provider_name", "ai_provider", "vendor", "service", "provider_type"];
 const NAME: &[&str] = &["name", "label", "connection_name", "title", "slug", "description"];
 const SECRET: &[&str] =
     &["api_key", "key", "secret", "token", "credential", "api_token", "access_token", "credentials", "value"];
@@ -59,7 +60,10 @@ pub(super) fn csv_rows(text: &str) -> Result<Vec<Row>, Unread> {
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
     let broken = |error: csv::Error| {
         let line = error.position().map_or(1, csv::Position::line);
-        Unread::new(u32::try_from(line).unwrap_or(u32::MAX), "a row is not as wide as the first, or a quote is not closed")
+        Unread::new(
+            u32::try_from(line).unwrap_or(u32::MAX),
+            "a row is not as wide as the first, or a quote is not closed",
+        )
     };
     let names: Vec<String> = reader.headers().map_err(broken)?.iter().map(|name| name.trim().to_lowercase()).collect();
     let mut rows = Vec::new();
@@ -93,12 +97,13 @@ fn gather(node: &Node, table: &str, rows: &mut Vec<Row>) {
     match &node.value {
         Value::List(items) => items.iter().for_each(|item| gather(item, table, rows)),
         Value::Table(entries) => {
-            let lists = entries.iter().filter(|(_, entry)| {
-                entry.items().iter().any(|item| matches!(item.value, Value::Table(_)))
-            });
+            let lists = entries
+                .iter()
+                .filter(|(_, entry)| entry.items().iter().any(|item| matches!(item.value, Value::Table(_))));
             let mut lists = lists.peekable();
             if lists.peek().is_none() {
-                let header = node.get("type").and_then(Node::text).is_some_and(|kind| matches!(kind, "header" | "database"));
+                let header =
+                    node.get("type").and_then(Node::text).is_some_and(|kind| matches!(kind, "header" | "database"));
                 if !header {
                     let cells = entries.iter().map(|(name, cell)| (name.to_lowercase(), cell.clone())).collect();
                     rows.push(Row { line: node.line, cells, table: table.to_owned() });
@@ -232,8 +237,23 @@ fn provider_of(rows: &[Row], row: &Row) -> Option<(String, u32)> {
 /// Names the columns of a row that have no place.
 fn told(found: &mut Found, row: &Row) {
     let places = [
-        PROVIDER, NAME, SECRET, ADDRESS, PRIORITY, WEIGHT, ENABLED, REQUESTS_MINUTE, REQUESTS_DAY, TOKENS_MINUTE, TOKENS_DAY,
-        CONCURRENT, ORGANIZATION, PROJECT, ID, REFERS, PASSED_OVER,
+        PROVIDER,
+        NAME,
+        SECRET,
+        ADDRESS,
+        PRIORITY,
+        WEIGHT,
+        ENABLED,
+        REQUESTS_MINUTE,
+        REQUESTS_DAY,
+        TOKENS_MINUTE,
+        TOKENS_DAY,
+        CONCURRENT,
+        ORGANIZATION,
+        PROJECT,
+        ID,
+        REFERS,
+        PASSED_OVER,
     ];
     let left = row.cells.iter().filter(|(name, cell)| {
         !places.iter().any(|names| names.contains(&name.as_str())) && !matches!(cell.value, Value::Null)

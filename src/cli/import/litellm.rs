@@ -93,7 +93,8 @@ impl Reading<'_> {
         let secret = self.secret(params, known);
         let Ok(main) = "main".parse() else { return };
         let mut connection = FoundConnection::new(line, provider.clone(), main, secret);
-        let wish = params.get("api_key").and_then(Node::text).and_then(variable_of).map(|name| connection_name(name, known));
+        let wish =
+            params.get("api_key").and_then(Node::text).and_then(variable_of).map(|name| connection_name(name, known));
         connection.weight = number(params, "weight").and_then(|weight| u32::try_from(weight).ok());
         connection.priority = number(params, "order").and_then(|order| u32::try_from(order).ok());
         connection.limits.concurrent = number(params, "max_parallel_requests").filter(|most| *most > 0);
@@ -164,7 +165,9 @@ impl Reading<'_> {
         let name = match given {
             Some(text) => match variable_of(text) {
                 Some(name) => name.to_owned(),
-                None if matches!(text.trim(), "" | "none" | "None" | "fake-key" | "anything") => return FoundSecret::Unneeded,
+                None if matches!(text.trim(), "" | "none" | "None" | "fake-key" | "anything") => {
+                    return FoundSecret::Unneeded;
+                }
                 None => return FoundSecret::Given(SecretText::new(text.trim().to_owned())),
             },
             None if known.is_some_and(|known| known.keyless) => return FoundSecret::Unneeded,
@@ -216,7 +219,8 @@ impl Reading<'_> {
             for (name, others) in one.entries() {
                 let mut more = Vec::new();
                 for other in others.items() {
-                    let known = other.text().and_then(|other| self.found.routes.iter().find(|route| route.name == other));
+                    let known =
+                        other.text().and_then(|other| self.found.routes.iter().find(|route| route.name == other));
                     match known {
                         Some(route) => more.extend(route.targets.clone()),
                         None => self.found.note(other.line, "this fallback is in no model_list: left out"),
@@ -268,12 +272,18 @@ impl Reading<'_> {
         let taken = ["model_group_alias", "routing_strategy"];
         for table in ["router_settings", "litellm_settings", "general_settings"] {
             let entries = root.get(table).map(Node::entries).unwrap_or_default();
-            for (key, node) in entries.iter().filter(|(key, _)| !told.contains(&key.as_str()) && !taken.contains(&key.as_str())) {
+            for (key, node) in
+                entries.iter().filter(|(key, _)| !told.contains(&key.as_str()) && !taken.contains(&key.as_str()))
+            {
                 let text = match key.as_str() {
-                    "master_key" => "master_key: apps need no key here, because the kernel says who they are".to_owned(),
+                    "master_key" => {
+                        "master_key: apps need no key here, because the kernel says who they are".to_owned()
+                    }
                     "database_url" => "database_url: records of usage are the daemon's own".to_owned(),
                     "timeout" | "request_timeout" => format!("{key}: [defaults.timeouts] says how long calls may take"),
-                    "num_retries" | "allowed_fails" | "cooldown_time" => format!("{key}: health and retries are built in"),
+                    "num_retries" | "allowed_fails" | "cooldown_time" => {
+                        format!("{key}: health and retries are built in")
+                    }
                     "drop_params" => "drop_params: name parameters under drop of a provider".to_owned(),
                     _ => format!("{table}.{key} has no counterpart: left out"),
                 };

@@ -76,7 +76,10 @@ fn deployments_become_connections_with_their_limits() {
     assert_eq!(shown, expected.map(|(id, secret, rpm)| (id.to_owned(), secret, rpm)));
     assert_eq!(found.connections[0].settings["api_version"], "2025-01-01-preview");
     let of_models = &found.connections[2].model_limits;
-    assert_eq!((of_models["gpt-4.1-mini"].tokens_per_minute, of_models["gpt-4.1"].tokens_per_minute), (Some(1_000), Some(500)));
+    assert_eq!(
+        (of_models["gpt-4.1-mini"].tokens_per_minute, of_models["gpt-4.1"].tokens_per_minute),
+        (Some(1_000), Some(500))
+    );
 }
 
 #[test]
@@ -102,7 +105,9 @@ fn names_become_routes_with_their_fallbacks_and_aliases() {
 fn what_has_no_counterpart_is_told_by_its_line_and_no_value_is() {
     let found = found();
     let at = |text: &str| found.notes.iter().find(|note| note.text.contains(text)).map(|note| note.line);
-    for (text, line) in [("timeout", 15), ("bedrock", 27), ("in no model_list", 34), ("drop_params", 36), ("master_key", 38)] {
+    for (text, line) in
+        [("timeout", 15), ("bedrock", 27), ("in no model_list", 34), ("drop_params", 36), ("master_key", 38)]
+    {
         assert_eq!(at(text), Some(line), "{text} in {:?}", found.notes);
     }
     assert!(!format!("{:?}", found.notes).contains("canary"));

@@ -61,7 +61,8 @@ impl Node {
     /// A whole number that is not negative; floats that are whole are taken too.
     pub(super) fn whole(&self) -> Option<u64> {
         let text = self.text()?.trim();
-        let whole = text.split_once('.').filter(|(_, rest)| rest.bytes().all(|byte| byte == b'0')).map(|(whole, _)| whole);
+        let whole =
+            text.split_once('.').filter(|(_, rest)| rest.bytes().all(|byte| byte == b'0')).map(|(whole, _)| whole);
         whole.unwrap_or(text).parse().ok()
     }
 }
@@ -76,7 +77,8 @@ impl Budget {
 
     /// Pays for a part, and for all below it.
     pub(super) fn pay(&mut self, node: &Node) -> Result<(), Unread> {
-        self.0 = self.0.checked_sub(1).ok_or_else(|| Unread::new(node.line, "there is more here than can be imported"))?;
+        self.0 =
+            self.0.checked_sub(1).ok_or_else(|| Unread::new(node.line, "there is more here than can be imported"))?;
         match &node.value {
             Value::List(items) => items.iter().try_for_each(|item| self.pay(item)),
             Value::Table(entries) => entries.iter().try_for_each(|(_, entry)| self.pay(entry)),

@@ -104,7 +104,8 @@ impl Plan {
             let Some(route) = self.route_name(line, &name, catalogue) else { continue };
             if let Some(there) = catalogue.routes.get(&route) {
                 if there.targets != targets {
-                    self.notes.push(Note { line, text: format!("route {route} is there with other targets, and stays") });
+                    self.notes
+                        .push(Note { line, text: format!("route {route} is there with other targets, and stays") });
                 }
                 continue;
             }
@@ -135,7 +136,8 @@ impl Plan {
             new.push_str("-2");
         }
         if new != name {
-            let why = if is_model { "is a model's id, and a route cannot be named so" } else { "cannot be a route's name" };
+            let why =
+                if is_model { "is a model's id, and a route cannot be named so" } else { "cannot be a route's name" };
             let asked: String = name.chars().take(64).collect();
             self.notes.push(Note { line, text: format!("{asked:?} {why}: apps must ask for {new:?}") });
         }
@@ -166,7 +168,9 @@ fn is_same(found: &FoundProvider, there: &crate::config::Provider) -> bool {
     let plain = |url: &str| url.trim_end_matches('/').to_owned();
     match (&found.base_url, found.known) {
         (Some(url), _) => plain(url) == plain(there.base_url.as_str()),
-        (None, Some(known)) if known.preset => there.preset.as_deref() == Some(known.slug) && there.slug.as_str() == known.slug,
+        (None, Some(known)) if known.preset => {
+            there.preset.as_deref() == Some(known.slug) && there.slug.as_str() == known.slug
+        }
         (None, Some(known)) => there.slug.as_str() == known.slug,
         (None, None) => false,
     }
@@ -209,7 +213,8 @@ fn fate(found: &FoundConnection, there: &[Connection]) -> Fate {
         }
         (Some(_), _) => Fate::There,
         (None, FoundSecret::Missing(why)) => Fate::NoSecret(why.clone()),
-        (None, FoundSecret::Given(secret)) => match crate::credential::Secret::new(secret.expose().as_bytes().to_vec()) {
+        (None, FoundSecret::Given(secret)) => match crate::credential::Secret::new(secret.expose().as_bytes().to_vec())
+        {
             Ok(_) => Fate::Add,
             Err(error) => Fate::NoSecret(error.to_string()),
         },

@@ -23,7 +23,9 @@ fn found() -> Found {
     let openai = found.provider(by_name("openai"), None, 1).unwrap();
     let groq = found.provider(by_name("groq"), None, 2).unwrap();
     let lan = found.provider(by_name("openai"), Some("http://10.0.0.7:8000/v1"), 3).unwrap();
-    for (line, provider, text) in [(1, &openai, "sk-canary-0000-1111"), (2, &groq, "gsk-canary-2222"), (3, &lan, "x-canary-3")] {
+    for (line, provider, text) in
+        [(1, &openai, "sk-canary-0000-1111"), (2, &groq, "gsk-canary-2222"), (3, &lan, "x-canary-3")]
+    {
         let mut one = FoundConnection::new(line, provider.clone(), "main".parse().unwrap(), secret(text));
         if line == 2 {
             one.model_limits.insert("llama/3".into(), Limits { requests_per_minute: Some(5), ..Limits::default() });
@@ -31,7 +33,8 @@ fn found() -> Found {
         found.connection("", one);
     }
     let target = |provider: &ProviderSlug, model: &str| (provider.clone(), model.to_owned());
-    let mut route = |name: &str, targets| found.routes.push(FoundRoute { line: 9, name: name.into(), targets, order: None });
+    let mut route =
+        |name: &str, targets| found.routes.push(FoundRoute { line: 9, name: name.into(), targets, order: None });
     route("cheap", vec![target(&openai, "gpt-4.1-mini"), target(&lan, "qwen \"3\"")]);
     route("gpt-4.1-mini", vec![target(&openai, "gpt-4.1-mini")]);
     route("gpt-4o", vec![target(&groq, "llama/3")]);

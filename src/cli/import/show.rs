@@ -71,8 +71,9 @@ fn secret(secret: &FoundSecret) -> &'static str {
 
 fn limits(one: &Planned) -> Cell {
     let figures = one.found.limits.figures().into_iter();
-    let mut said: Vec<_> =
-        figures.filter_map(|(name, figure)| Some(format!("{name} {}", figure?)).map(|one| one.replace('_', " "))).collect();
+    let mut said: Vec<_> = figures
+        .filter_map(|(name, figure)| Some(format!("{name} {}", figure?)).map(|one| one.replace('_', " ")))
+        .collect();
     said.extend(one.limit_group.as_ref().map(|group| format!("group {group}")));
     if said.is_empty() { Cell::none() } else { Cell::text(said.join(", ")) }
 }

@@ -121,7 +121,9 @@ mod tests {
 
     #[test]
     fn every_part_knows_its_line() {
-        let root = read("# a comment\na: &x\n  b: 1\n  c: \"two\"\nlist:\n  - *x\n  - <<: *x\n    c: three\nno: ~\n").ok().unwrap();
+        let root = read("# a comment\na: &x\n  b: 1\n  c: \"two\"\nlist:\n  - *x\n  - <<: *x\n    c: three\nno: ~\n")
+            .ok()
+            .unwrap();
         let a = root.get("a").unwrap();
         assert_eq!((a.get("b").unwrap().line, a.get("b").unwrap().whole()), (3, Some(1)));
         let [first, second] = root.get("list").unwrap().items() else { panic!("two items") };
