@@ -7,11 +7,11 @@ use super::found::FoundSecret;
 use super::plan::{Fate, Plan, Planned};
 use super::{Import, show};
 use crate::adapter;
+use crate::api::ConnectionId;
 use crate::api::admin::{
     Connection, ConnectionStatus, CreateConnection, Limits, PatchConnection, PutSecret, Reload, SecretText,
 };
-use crate::api::{Code, ConnectionId};
-use crate::cli::client::Client;
+use crate::cli::client::{Client, ClientError};
 use crate::cli::connections::path;
 use crate::cli::exit::{Exit, Failed, Outcome};
 use crate::cli::output::{self, Format, Output};
@@ -50,13 +50,8 @@ pub(super) async fn run(client: &Client, out: &Output, import: &Import, plan: &P
                 out_line(out, &format!("{id} is added"));
                 added.push(id.to_string());
             }
-            // What it needs is in the tables that are not in force.
-            Err(error) if !plan.fragment.is_empty() && error.code() == Some(Code::NotFound) => {
-                left.push(id.to_string())
-            }
-            Err(error) if !plan.fragment.is_empty() && error.code() == Some(Code::InvalidRequest) => {
-                left.push(format!("{id} ({error})"));
-            }
+            // One that is refused, for want of a table that is not in force too, is no reason to leave out the others.
+            Err(error @ ClientError::Refused { .. }) => left.push(format!("{id} ({error})")),
             Err(error) => return Err(error.into()),
         }
     }
@@ -72,7 +67,7 @@ pub(super) async fn run(client: &Client, out: &Output, import: &Import, plan: &P
     if left.is_empty() {
         return Ok(Exit::Ok);
     }
-    Err(Failed::state(format!("not added, because they need those tables: {}", left.join(", "))))
+    Err(Failed::state(format!("not added: {}", left.join(", "))))
 }
 
 fn out_line(out: &Output, line: &str) {
@@ -88,7 +83,7 @@ fn show_added(added: &[String]) -> output::Table {
 }
 
 /// Makes a connection. One that is to be off has no secret until it is off, so that no request ever goes to it.
-async fn add(client: &Client, planned: &Planned) -> Result<(), crate::cli::client::ClientError> {
+async fn add(client: &Client, planned: &Planned) -> Result<(), ClientError> {
     let found = &planned.found;
     let id = ConnectionId::new(found.provider.clone(), found.name.clone());
     let secret = match &found.secret {

@@ -7,7 +7,7 @@ use super::found::{Found, FoundConnection, FoundRoute, FoundSecret, slug};
 use super::known::{KNOWN, Known, by_name};
 use super::node::Node;
 use crate::api::ProviderSlug;
-use crate::api::admin::{Limits, SecretText};
+use crate::api::admin::{Limits, Object, SecretText};
 
 /// Parameters of a deployment that have a place.
 const TAKEN: &[&str] = &[
@@ -98,28 +98,29 @@ impl Reading<'_> {
         connection.weight = number(params, "weight").and_then(|weight| u32::try_from(weight).ok());
         connection.priority = number(params, "order").and_then(|order| u32::try_from(order).ok());
         connection.limits.concurrent = number(params, "max_parallel_requests").filter(|most| *most > 0);
+        connection.settings = self.settings(line, params, &provider);
+        for (key, node) in params.entries().iter().filter(|(key, _)| !TAKEN.contains(&key.as_str())) {
+            self.found.note(node.line, format!("{key} of a deployment has no counterpart: left out"));
+        }
+        if let Some(place) = self.found.connection(&wish.unwrap_or_default(), connection) {
+            self.models.entry(place).or_default().entry(model.clone()).or_insert(limits_of(params));
+        }
+        self.target(line, name, provider, model);
+    }
+
+    fn settings(&mut self, line: u32, params: &Node, provider: &ProviderSlug) -> Object {
+        let mut settings = Object::new();
         if let Some(version) = params.get("api_version").and_then(Node::text) {
             if provider.as_str().starts_with("azure") {
-                connection.settings.insert("api_version".into(), version.into());
+                settings.insert("api_version".into(), version.into());
             } else {
                 self.found.note(line, "api_version means something at Azure only: left out");
             }
         }
         if let Some(organization) = params.get("organization").and_then(Node::text) {
-            connection.settings.insert("organization".into(), organization.into());
+            settings.insert("organization".into(), organization.into());
         }
-        let limits = Limits {
-            requests_per_minute: number(params, "rpm").filter(|most| *most > 0),
-            tokens_per_minute: number(params, "tpm").filter(|most| *most > 0),
-            ..Limits::default()
-        };
-        for (key, node) in params.entries().iter().filter(|(key, _)| !TAKEN.contains(&key.as_str())) {
-            self.found.note(node.line, format!("{key} of a deployment has no counterpart: left out"));
-        }
-        if let Some(place) = self.found.connection(&wish.unwrap_or_default(), connection) {
-            self.models.entry(place).or_default().entry(model.clone()).or_insert(limits);
-        }
-        self.target(line, name, provider, model);
+        settings
     }
 
     /// The provider of a deployment, and the model's name there.
@@ -316,6 +317,15 @@ fn connection_name(variable: &str, known: Option<&'static Known>) -> String {
 
 fn slug_or_main(text: &str) -> String {
     if text.is_empty() { "main".into() } else { slug(&text.replace('_', "-")) }
+}
+
+/// The limits of a deployment.
+fn limits_of(params: &Node) -> Limits {
+    Limits {
+        requests_per_minute: number(params, "rpm").filter(|most| *most > 0),
+        tokens_per_minute: number(params, "tpm").filter(|most| *most > 0),
+        ..Limits::default()
+    }
 }
 
 fn number(params: &Node, key: &str) -> Option<u64> {
