@@ -50,6 +50,12 @@ pub const CONFIG_FILE_BYTES_MAX: u64 = MIB as u64;
 pub const CONFIG_PROBLEMS_MAX: usize = 100;
 /// The pause after which changes of a configuration's directory count as one: editors save in several steps.
 pub const CONFIG_SETTLE_INTERVAL: Duration = Duration::from_millis(200);
+/// Bytes of a file of another program that is imported: a table of keys is far smaller.
+pub const IMPORT_FILE_BYTES_MAX: u64 = 16 * MIB as u64;
+/// Parts of such a file, those of repeated ones counted again.
+pub const IMPORT_NODES_MAX: usize = 1_000_000;
+/// Levels of such a file.
+pub const IMPORT_DEPTH_MAX: usize = 64;
 /// How often configuration files are looked at even if no change was seen: network file systems tell of none.
 pub const CONFIG_POLL_INTERVAL: Duration = Duration::from_secs(30);
 /// The shortest timeout that can be set: what is shorter fails on any network.

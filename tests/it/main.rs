@@ -26,6 +26,7 @@ mod faults;
 mod full_disk;
 mod harness;
 mod health;
+mod import;
 mod layers;
 mod life;
 mod limits;
