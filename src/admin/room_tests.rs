@@ -112,7 +112,7 @@ impl Room {
         let headers = headers.into_iter().collect();
         let call = Call { pin: Some(id.parse().unwrap()), headers, ..self.call("telling", Some(Duration::ZERO)) };
         let worker = Arc::clone(&self.worker);
-        tokio::spawn(async move { execute(&worker, call).await.is_ok() })
+        tokio::spawn(async move { execute(&worker, Box::new(call)).await.is_ok() })
     }
 
     fn done(&self) -> Vec<Done> {

@@ -50,7 +50,7 @@ const ORDERS: [(&str, &str); 4] =
     [("round_robin", "one/m"), ("least_in_flight", "idle"), ("lowest_latency", "quick"), ("sticky", "warm")];
 
 fn main() {
-    let houses = SIZES.map(|size| house(size));
+    let houses = SIZES.map(house);
     let mut held = true;
     println!("{:>16} {}", "ns a choice", SIZES.map(|size| format!("{size:>8}")).concat());
     for (order, model) in ORDERS {
@@ -127,6 +127,7 @@ fn house(connections: usize) -> Snapshot {
         health: &Registry::default(),
         admission: &Admission::default(),
         memory: &Memory::default(),
+        budgets: &[],
     };
     Snapshot::build(1, parts).unwrap()
 }

@@ -17,7 +17,7 @@ fn saved(bursar: &Bursar, name: &str, text: &str) -> PathBuf {
     file
 }
 
-async fn import(bursar: &Bursar, file: &PathBuf, options: &str) -> Said {
+async fn import(bursar: &Bursar, file: &Path, options: &str) -> Said {
     run(bursar.place(), &format!("import {} {options}", file.display()), "").await
 }
 
