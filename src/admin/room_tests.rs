@@ -89,7 +89,7 @@ impl Room {
             wait,
         };
         tokio::spawn(async move {
-            let how = match execute(&worker, call).await {
+            let how = match execute(&worker, Box::new(call)).await {
                 Ok(answer) => Ok(answer.connection.to_string()),
                 Err(unanswered) => match unanswered.refused {
                     Refused::Bursar(failure) => Err(failure.retry_after_s.expect("when to come again")),

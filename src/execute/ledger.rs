@@ -90,9 +90,11 @@ pub struct Ledger {
 
 impl Ledger {
     /// Opens the account of a request that passed access and parsing.
-    pub fn open(engine: Arc<Engine>, labels: Labels, began: Instant) -> Self {
+    ///
+    /// It is on the heap from the start: it goes from hand to hand, and is large.
+    pub fn open(engine: Arc<Engine>, labels: Labels, began: Instant) -> Box<Self> {
         let at_ms = engine.clock.wall_ms();
-        Self {
+        Box::new(Self {
             engine,
             labels: Arc::new(labels),
             began,
@@ -106,7 +108,7 @@ impl Ledger {
             passed: Passed::default(),
             closed: false,
             receipt: None,
-        }
+        })
     }
 
     /// What all records share.
@@ -269,7 +271,7 @@ impl Ledger {
             attempt.error = error.map(str::to_owned);
         }
         self.used = Account::of(&running, outcome, &self.labels);
-        self.last = Some(self.record(Some(&running), outcome, took, error));
+        self.last = Some(self.record_of(&running, outcome, took, error));
         running.give_back(outcome, &self.used, now, &self.engine.admission, &self.labels.feature);
     }
 
@@ -280,7 +282,7 @@ impl Ledger {
         }
         self.end(outcome, error);
         if self.last.is_none() {
-            self.last = Some(self.record(None, outcome, self.began.elapsed(), error));
+            self.last = Some(self.record(outcome, self.began.elapsed(), error));
         }
         self.remember();
         self.flush(true);
@@ -345,35 +347,52 @@ impl Ledger {
         }
     }
 
-    fn record(&self, running: Option<&Running>, outcome: Outcome, took: Duration, error: Option<&str>) -> UsageRecord {
+    /// The record of a request that made no attempt, as far as it goes.
+    fn record(&self, outcome: Outcome, took: Duration, error: Option<&str>) -> UsageRecord {
         let number = u128::try_from(self.attempts.len()).unwrap_or(u128::MAX);
-        let connection = running.map(|running| running.candidate.connection.id.clone());
-        let account = running.map_or(Account::default(), |_| self.used);
         UsageRecord {
             id: RecordId(self.labels.request_id.as_u128().saturating_add(number)),
             request_id: self.labels.request_id,
-            at_ms: running.map_or(self.at_ms, |running| running.at_ms),
+            at_ms: self.at_ms,
             is_final: false,
             app: self.labels.app.clone(),
             feature: self.labels.feature.clone(),
-            provider: connection.as_ref().map(|id| id.provider.clone()),
-            connection,
+            provider: None,
+            connection: None,
             model: self.labels.model.clone(),
-            model_sent: running.map(|running| running.candidate.model.to_string()),
-            model_served: running.map(Running::model),
+            model_sent: None,
+            model_served: None,
             operation: self.labels.operation,
             stream: self.labels.stream,
             outcome,
-            status: running.and_then(|running| running.status),
-            tokens: account.tokens,
-            cost: account.cost,
-            cost_source: account.source,
-            estimated: account.estimated,
-            partial: running.is_some() && account::is_partial(outcome),
-            ttft_ms: running.and_then(|running| running.ttft).map(millis),
+            status: None,
+            tokens: Tokens::default(),
+            cost: None,
+            cost_source: None,
+            estimated: false,
+            partial: false,
+            ttft_ms: None,
             duration_ms: millis(took),
             error: error.map(str::to_owned),
         }
+    }
+
+    /// The record of an attempt.
+    fn record_of(&self, running: &Running, outcome: Outcome, took: Duration, error: Option<&str>) -> UsageRecord {
+        let mut record = self.record(outcome, took, error);
+        let id = &running.candidate.connection.id;
+        record.at_ms = running.at_ms;
+        record.provider = Some(id.provider.clone());
+        record.connection = Some(id.clone());
+        record.model_sent = Some(running.candidate.model.to_string());
+        record.model_served = Some(running.model());
+        record.status = running.status;
+        let account = self.used;
+        (record.tokens, record.estimated) = (account.tokens, account.estimated);
+        (record.cost, record.cost_source) = (account.cost, account.source);
+        record.partial = account::is_partial(outcome);
+        record.ttft_ms = running.ttft.map(millis);
+        record
     }
 }
 

@@ -86,7 +86,7 @@ pub struct Unanswered {
 /// # Errors
 /// When no candidate answered.
 #[doc(alias = "AiConnectionService::execute")]
-pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> {
+pub async fn execute(worker: &Worker, call: Box<Call>) -> Result<Answer, Unanswered> {
     let snapshot = worker.engine.snapshot.load_full();
     let mut ledger = Ledger::open(Arc::clone(&worker.engine), labels(&call), call.began);
     ledger.waited(call.body_took);
@@ -253,23 +253,23 @@ fn leaves_time(pause: Duration, left: Duration) -> bool {
 }
 
 /// Closes the account of a call that nobody answered.
-async fn give_up(mut ledger: Ledger, outcome: Outcome, refused: Refused) -> Unanswered {
+async fn give_up(mut ledger: Box<Ledger>, outcome: Outcome, refused: Refused) -> Unanswered {
     ledger.close_durably(outcome, Some(refused.message())).await;
     Unanswered { attempts: ledger.attempts().to_vec(), refused, headers: HeaderMap::new() }
 }
 
-async fn answer(candidate: Candidate, answered: Answered, mut ledger: Ledger) -> Answer {
+async fn answer(candidate: Candidate, answered: Answered, mut ledger: Box<Ledger>) -> Answer {
     let Answered { success, headers, timeouts, deadline } = answered;
     let overhead = ledger.overhead();
     let attempts = ledger.attempts().len();
     let body = match success {
         Success::Whole { body } => {
             ledger.close_durably(Outcome::Ok, None).await;
-            AnswerBody::Whole(body, Box::new(ledger))
+            AnswerBody::Whole(body, ledger)
         }
         Success::Frames { frames } => {
             ledger.close_durably(Outcome::Ok, None).await;
-            AnswerBody::Frames(frames, Box::new(ledger))
+            AnswerBody::Frames(frames, ledger)
         }
         Success::Begun { tap, terminal } => {
             AnswerBody::Stream(Box::new(Relay::new(tap, terminal, ledger, timeouts, deadline)))

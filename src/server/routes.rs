@@ -47,7 +47,7 @@ pub struct Route {
 
 macro_rules! routes {
     ($($method:ident $path:literal $access:expr => $handler:path;)*) => {
-        &[$(Route { method: Method::$method, path: $path, access: $access, handler: |admitted| $handler(admitted).boxed() }),*]
+        &[$(Route { method: Method::$method, path: $path, access: $access, handler: |admitted| Box::pin($handler(admitted)) }),*]
     };
 }
 

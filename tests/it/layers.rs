@@ -21,7 +21,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("comfy_table", &["cli/"]),
     ("rpassword", &["cli/"]),
     ("sd_notify", &["daemon/"]),
-    ("tracing_subscriber", &["daemon/", "cli/"]),
+    ("tracing_subscriber", &["log/", "cli/"]),
 ];
 
 /// What must not stand in these places: the text, the places, and why.

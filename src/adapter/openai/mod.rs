@@ -21,7 +21,7 @@ use super::classify::OpenAiError;
 use super::hub::{self, RawMessage, Used};
 use super::{
     Adapter, Asked, Auth, Dialect, Facts, Forward, Invalid, KindFacts, ProviderError, Refusal, Reply, Seen, Step,
-    StreamReader, sse,
+    StreamReader, headers, sse,
 };
 use crate::api::{Code, Operation};
 use crate::config::StreamUsage;
@@ -38,9 +38,9 @@ pub static OPENAI: OpenAi = OpenAi(&Facts {
     },
     dialect: Some(Dialect::OpenAi),
     auth: Auth::Bearer,
-    forward: &["openai-beta", "idempotency-key"],
-    give_back: &["openai-processing-ms", "openai-version"],
-    request_id: "x-request-id",
+    forward: &[&headers::OPENAI_BETA, &headers::IDEMPOTENCY_KEY],
+    give_back: &[&headers::OPENAI_PROCESSING_MS, &headers::OPENAI_VERSION],
+    request_id: &headers::X_REQUEST_ID,
     operations: OPERATIONS,
     headers: &[],
     setting_headers: &[("organization", "openai-organization"), ("project", "openai-project")],
@@ -71,9 +71,9 @@ pub static SANDBOX: OpenAi = OpenAi(&Facts {
     },
     dialect: Some(Dialect::OpenAi),
     auth: Auth::None,
-    forward: &["x-bursar-sandbox"],
-    give_back: &["x-bursar-sandbox"],
-    request_id: "x-request-id",
+    forward: &[&headers::SANDBOX],
+    give_back: &[&headers::SANDBOX],
+    request_id: &headers::X_REQUEST_ID,
     operations: &[Operation::Chat, Operation::Embeddings, Operation::Models],
     headers: &[],
     setting_headers: &[],
@@ -107,7 +107,7 @@ impl Adapter for OpenAi {
     }
 
     fn reply(&self, asked: &Asked, body: &Bytes) -> Result<Reply, Invalid> {
-        let read: Body<'_> = serde_json::from_slice(body)?;
+        let read: Body<'_> = read(body)?;
         let answered = read.choices.as_ref().is_some_and(|choices| !choices.is_empty()) || read.data.is_some();
         let mut seen = Seen { content: true, terminal: true, ..Seen::default() };
         match read.error {
@@ -144,6 +144,15 @@ impl Adapter for OpenAi {
 
     fn models(&self, body: &[u8]) -> Result<Vec<String>, Invalid> {
         model_ids(body)
+    }
+}
+
+/// Reads JSON out of bytes. That they are UTF-8 is seen once and for all of them, and not again at every text in it.
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, serde_json::Error> {
+    match std::str::from_utf8(body) {
+        Ok(text) => serde_json::from_str(text),
+        // It fails too, and says where.
+        Err(_) => serde_json::from_slice(body),
     }
 }
 
