@@ -86,18 +86,21 @@ impl Running {
         feature: &Feature,
     ) {
         let Self { mut permit, charge, unsent, seen, candidate, .. } = self;
+        let is_estimated = permit.is_limited() || !charge.is_empty();
         spending::settle(charge, outcome, unsent, account, now);
+        let Tokens { input, output, .. } = seen.tokens;
+        if is_estimated && outcome == Outcome::Ok && input.is_some() {
+            output.into_iter().for_each(|output| admission.averages.observe(feature, &candidate.model, output));
+        }
         if !permit.is_limited() {
             return;
         }
         if unsent {
             return permit.unsent();
         }
-        let Tokens { input, output, .. } = seen.tokens;
         let used = input.unwrap_or(0).saturating_add(output.unwrap_or(0));
         if outcome == Outcome::Ok && input.is_some() {
             permit.settle(used, now);
-            output.into_iter().for_each(|output| admission.averages.observe(feature, &candidate.model, output));
         } else {
             // Of a reply that was not read to its end, the figures are as far as it came.
             permit.settle(used.max(permit.reserved()), now);

@@ -98,7 +98,8 @@ impl Spending {
             .diverted
             .iter()
             .map(|(route, spent)| named(spent.budget.as_str(), spent.resets_ms, &format!("; route={route}")));
-        let over = self.over.iter().map(|over| named(over.budget.as_str(), over.resets_ms, ""));
+        let over = self.over.iter().filter(|over| !self.diverted.iter().any(|(_, spent)| spent.budget == over.budget));
+        let over = over.map(|over| named(over.budget.as_str(), over.resets_ms, ""));
         let all: Vec<String> = stopped.chain(around).chain(over).collect();
         if let (false, Ok(value)) = (all.is_empty(), HeaderValue::from_str(&all.join(", "))) {
             headers.insert(HEADER, value);
