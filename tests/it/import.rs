@@ -121,8 +121,8 @@ async fn a_table_of_keys_keeps_its_order_its_switches_and_its_limits() {
         .collect();
     let expected = [
         // At the address that is declared already, under the name that it has there.
-        ("one:main".into(), ConnectionStatus::Enabled, 2, Some(30)),
         ("one:old".into(), ConnectionStatus::Disabled, 1, None),
+        ("one:main".into(), ConnectionStatus::Enabled, 2, Some(30)),
     ];
     assert_eq!(shown, expected);
     assert!(there.iter().all(|one| one.secret.set));
