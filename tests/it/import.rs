@@ -1,7 +1,7 @@
 //! Moving in, with the program's own command and a real daemon: what is planned, what is made, that it is done once, and
 //! that no key shows anywhere.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bursar::api::admin::{ConnectionList, ConnectionStatus};
 use serde_json::Value;
@@ -121,8 +121,8 @@ async fn a_table_of_keys_keeps_its_order_its_switches_and_its_limits() {
         .collect();
     let expected = [
         // At the address that is declared already, under the name that it has there.
-        ("one:main".into(), ConnectionStatus::Enabled, 2, Some(30)),
         ("one:old".into(), ConnectionStatus::Disabled, 1, None),
+        ("one:main".into(), ConnectionStatus::Enabled, 2, Some(30)),
     ];
     assert_eq!(shown, expected);
     assert!(there.iter().all(|one| one.secret.set));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::found::{Found, FoundConnection, FoundProvider, FoundRoute, FoundSecret, Note, is_private, slug};
 use crate::api::admin::{Connection, Limits};
 use crate::api::{LimitGroup, ProviderSlug, RouteName};
+use crate::bounds;
 use crate::config::{Catalogue, Target, quoted};
 
 /// What is to be done.
@@ -93,6 +94,13 @@ impl Plan {
             let new_name = |slug: ProviderSlug| renamed.get(&slug).cloned().unwrap_or(slug);
             let targets: Vec<Target> =
                 targets.into_iter().map(|(provider, model)| Target { provider: new_name(provider), model }).collect();
+            let (targets, others): (Vec<_>, Vec<_>) = targets.into_iter().partition(|target| is_id(&target.model));
+            if !others.is_empty() {
+                self.notes.push(Note { line, text: "a target that is no model's id is left out".into() });
+            }
+            if targets.is_empty() {
+                continue;
+            }
             let listed = |target: &Target| {
                 let provider = catalogue.providers.get(&target.provider);
                 target.model == name && provider.is_some_and(|provider| provider.models.contains_key(&name))
@@ -161,6 +169,11 @@ impl Plan {
         }
         Some(group)
     }
+}
+
+/// Whether a text can be a model's id.
+fn is_id(model: &str) -> bool {
+    (1..=bounds::MODEL_BYTES_MAX).contains(&model.len()) && !model.contains(char::is_whitespace)
 }
 
 /// Whether a declared provider is the one that was found.

@@ -35,7 +35,7 @@ fn found() -> Found {
     let target = |provider: &ProviderSlug, model: &str| (provider.clone(), model.to_owned());
     let mut route =
         |name: &str, targets| found.routes.push(FoundRoute { line: 9, name: name.into(), targets, order: None });
-    route("cheap", vec![target(&openai, "gpt-4.1-mini"), target(&lan, "qwen \"3\"")]);
+    route("cheap", vec![target(&openai, "gpt-4.1-mini"), target(&lan, "qwen\"3\""), target(&lan, "no id")]);
     route("gpt-4.1-mini", vec![target(&openai, "gpt-4.1-mini")]);
     route("gpt-4o", vec![target(&groq, "llama/3")]);
     route("Claude 3.5", vec![target(&groq, "llama/3")]);
@@ -52,7 +52,7 @@ fn the_tables_of_a_plan_are_taken_by_the_daemon_and_a_second_plan_is_empty() {
     let after = catalogue(&plan.fragment);
     assert!(after.providers["openai-10.0.0.7-8000"].allow_private);
     assert_eq!(after.providers["groq"].preset.as_deref(), Some("groq"));
-    assert_eq!(after.routes["cheap"].targets[1].to_string(), "openai-10.0.0.7-8000/qwen \"3\"");
+    assert_eq!(after.routes["cheap"].targets[1].to_string(), "openai-10.0.0.7-8000/qwen\"3\"");
     let group = plan.connections[1].limit_group.clone().unwrap();
     assert!(after.limit_groups.contains_key(&group));
 
@@ -86,6 +86,7 @@ fn what_is_there_stays_and_is_told_of() {
 fn a_name_that_cannot_be_a_routes_is_told_of() {
     let plan = Plan::new(found(), &catalogue(""), &[]);
     let notes: Vec<_> = plan.notes.iter().map(|note| note.text.as_str()).collect();
+    assert!(notes.iter().any(|note| note.contains("no model's id")), "{notes:?}");
     assert!(notes.iter().any(|note| note.contains("\"gpt-4o\" is a model's id") && note.contains("gpt-4o-route")));
     assert!(notes.iter().any(|note| note.contains("\"Claude 3.5\" cannot be") && note.contains("claude-3.5")));
 }
