@@ -46,8 +46,14 @@ pub const CALL_PATH_STEPS_MAX: usize = 64;
 pub const ERROR_TEXT_BYTES_MAX: usize = 512;
 /// Bytes of a configuration file.
 pub const CONFIG_FILE_BYTES_MAX: u64 = MIB as u64;
+/// Fragments of a configuration: one for each provider of a large host, and room.
+pub const CONFIG_FRAGMENTS_MAX: usize = 1_000;
+/// Bytes of a configuration with all its fragments: ten thousand connections, with room for what is said of each.
+pub const CONFIG_BYTES_MAX: u64 = 16 * MIB as u64;
 /// Problems of a configuration that are told at once: nobody reads more.
 pub const CONFIG_PROBLEMS_MAX: usize = 100;
+/// Changes of a configuration that are named in one line of the log: status and `bursar reload` name all.
+pub const LOGGED_CHANGES_MAX: usize = 20;
 /// The pause after which changes of a configuration's directory count as one: editors save in several steps.
 pub const CONFIG_SETTLE_INTERVAL: Duration = Duration::from_millis(200);
 /// How often configuration files are looked at even if no change was seen: network file systems tell of none.

@@ -6,22 +6,24 @@
 mod connections;
 mod control;
 mod counters;
-mod difference;
 mod explain;
 mod facts;
 mod failure;
 mod models;
 mod probe;
 mod providers;
+mod reload;
 mod secrets;
 mod status;
+mod stored;
 mod usage;
 mod view;
 
 pub use connections::ConnectionFilter;
-pub use control::{Admin, Paths, Reloaded, StartError};
+pub use control::{Admin, Gauges, Paths, StartError};
 pub use models::Listing;
 pub use probe::{Doubt, check_all, check_provider, fetch_models, put_secret, test};
+pub use reload::Reloaded;
 pub use status::Process;
 pub use usage::time;
 

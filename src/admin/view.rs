@@ -1,13 +1,13 @@
 //! What is in force, as operators see it.
 
 use crate::api::admin::{
-    self, Change, ConfigProblem, ConnectionHealth, ConnectionStatus, HealthState, ManagedBy, Object, Plan, PriceRates,
+    self, ConfigProblem, ConnectionHealth, ConnectionStatus, HealthState, ManagedBy, Object, Plan, PriceRates,
     PriceTier, Quota, Reload, SecretInfo,
 };
 use crate::api::money::{UsdEach, UsdPerMillion};
 use crate::api::{Moment, Operation, PicoUsd};
 use crate::clock::{Instant, Now};
-use crate::config::{Model, Price, Problem, Rates, Report};
+use crate::config::{Model, Price, Problem, Rates};
 use crate::connection::admission::{Figure, Holder, Limited};
 use crate::connection::{self, Connection, Stand};
 use crate::provider::Provider;
@@ -203,14 +203,20 @@ pub(super) fn reload(reloaded: &super::Reloaded) -> Reload {
         changed: reloaded.changed,
         generation: reloaded.generation,
         changes: reloaded.changes.clone(),
+        orphans: reloaded.orphans.clone(),
         warnings: problems(&reloaded.warnings),
         errors: problems(&reloaded.errors),
     }
 }
 
-/// What a reload would do.
-pub(super) fn plan(changes: Vec<Change>, report: &Report) -> Plan {
-    Plan { changes, warnings: problems(&report.warnings), errors: problems(&report.errors) }
+/// What a sync would do.
+pub(super) fn plan(reloaded: super::Reloaded) -> Plan {
+    Plan {
+        warnings: problems(&reloaded.warnings),
+        errors: problems(&reloaded.errors),
+        changes: reloaded.changes,
+        orphans: reloaded.orphans,
+    }
 }
 
 fn problems(problems: &[Problem]) -> Vec<ConfigProblem> {

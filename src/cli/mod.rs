@@ -4,6 +4,7 @@
 mod check;
 mod client;
 mod completions;
+mod config;
 mod connections;
 mod credentials;
 mod demo;
@@ -90,6 +91,8 @@ enum Command {
     Connections(connections::Connections),
     #[command(subcommand)]
     Credentials(credentials::Credentials),
+    #[command(subcommand)]
+    Config(config::Config),
     Health(health::Health),
     Usage(usage::Usage),
     Explain(explain::Explain),
@@ -143,6 +146,7 @@ async fn ask(command: Command, global: &Global, out: &Output) -> Outcome {
         Command::Providers(providers) => providers.run(client, out).await,
         Command::Connections(connections) => connections.run(client, out).await,
         Command::Credentials(credentials) => credentials.run(client, out).await,
+        Command::Config(config) => config.run(client, out).await,
         Command::Health(health) => health.run(client, out).await,
         Command::Usage(usage) => usage.run(client, out).await,
         Command::Explain(explain) => explain.run(client, out).await,

@@ -7,7 +7,7 @@ use super::exit::{Exit, Failed, Outcome};
 use super::output::{Cell, Output, Table, Tone, ago};
 use super::{health, status};
 use crate::api::ProviderSlug;
-use crate::api::admin::{CheckReport, Model, PatchProvider, Plan, Price, Provider, ProviderList};
+use crate::api::admin::{self, CheckReport, Model, PatchProvider, Plan, Price, Provider, ProviderList, Reload};
 
 /// See and switch providers
 #[derive(Debug, Subcommand)]
@@ -22,7 +22,6 @@ pub(super) enum Providers {
     Disable(Slug),
     /// Ask a provider for its models, with its default connection
     Check(Slug),
-    /// Take in what providers.toml says now
     Sync(Sync),
 }
 
@@ -34,14 +33,60 @@ pub(super) struct Slug {
     slug: ProviderSlug,
 }
 
-/// Take in what providers.toml says now
+/// Take in what providers.toml and its fragments say now
 ///
-/// The daemon notices changes by itself; this does it at once and shows what changed.
+/// The daemon notices changes by itself; this does it at once and shows what changed. What the store keeps of providers and
+/// connections that are no longer declared is never lost by an edit: it is kept, used for nothing and named as an orphan,
+/// until it is mapped to a new name or pruned. All of it happens in one step, or nothing does.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    bursar providers sync --dry-run\n  \
+    bursar providers sync --map open-ai=openai     the provider was renamed in the file\n  \
+    bursar providers sync --prune")]
 pub(super) struct Sync {
     /// Only show what would change; ends with 3 if anything would
     #[arg(long)]
     dry_run: bool,
+    /// Remove what the store keeps of things that are no longer declared, secrets too
+    #[arg(long)]
+    prune: bool,
+    /// Move what the store keeps of a provider that was renamed; more than once for more
+    #[arg(long, value_name = "OLD=NEW")]
+    map: Vec<Rename>,
+}
+
+/// A provider's old name and its new one.
+#[derive(Debug, Clone)]
+struct Rename {
+    old: ProviderSlug,
+    new: ProviderSlug,
+}
+
+impl std::str::FromStr for Rename {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (old, new) = text.split_once('=').ok_or("write OLD=NEW, such as open-ai=openai")?;
+        let slug = |text: &str| text.parse().map_err(|error: crate::api::IdError| error.to_string());
+        Ok(Self { old: slug(old)?, new: slug(new)? })
+    }
+}
+
+impl Sync {
+    async fn run(self, client: &Client, out: &Output) -> Outcome {
+        if self.dry_run {
+            let mut query = url::form_urlencoded::Serializer::new(String::from("/admin/v1/config/plan?"));
+            query.append_pair("prune", if self.prune { "true" } else { "false" });
+            for Rename { old, new } in &self.map {
+                query.append_pair("map", &format!("{old}={new}"));
+            }
+            return plan(client, out, &query.finish()).await;
+        }
+        let map = self.map.into_iter().map(|Rename { old, new }| (old, new)).collect();
+        let wanted = admin::Sync { prune: self.prune, map };
+        let reload: Reload = client.post("/admin/v1/config/sync", &wanted).await?;
+        status::reloaded(out, &reload)
+    }
 }
 
 impl Providers {
@@ -55,8 +100,7 @@ impl Providers {
                 let report: CheckReport = client.ask(&format!("{}/check", path(&slug))).await?;
                 health::show_results(out, &report, &report.results)
             }
-            Self::Sync(Sync { dry_run: true }) => plan(client, out).await,
-            Self::Sync(Sync { dry_run: false }) => status::reload(client, out).await,
+            Self::Sync(sync) => sync.run(client, out).await,
         }
     }
 }
@@ -161,15 +205,17 @@ async fn switch(client: &Client, out: &Output, slug: &ProviderSlug, enabled: boo
     Ok(Exit::Ok)
 }
 
-async fn plan(client: &Client, out: &Output) -> Outcome {
-    let plan: Plan = client.get("/admin/v1/config/plan").await?;
+/// Shows what a sync would do.
+async fn plan(client: &Client, out: &Output, path: &str) -> Outcome {
+    let plan: Plan = client.get(path).await?;
     if plan.errors.is_empty() {
         out.rows(&plan, || status::changes(&plan.changes, "nothing would change"));
+        status::orphans(out, &plan.orphans);
     } else {
         out.rows(&plan, || status::problems(&plan.errors));
     }
     status::warn(out, &plan.warnings);
-    status::refused(&plan.errors, "a reload would take nothing")?;
+    status::refused(&plan.errors, "a sync would take nothing")?;
     Ok(if plan.changes.is_empty() { Exit::Ok } else { Exit::Changes })
 }
 

@@ -227,7 +227,8 @@ async fn drain(
 /// Watches the configuration's directories. What comes is a hint to read again, never data.
 fn watch_files(admin: &Arc<Admin>) -> (Option<config::Watcher>, watch::Receiver<u64>) {
     let (hint, hints) = watch::channel(0_u64);
-    let watcher = config::Watcher::new(admin.watched(), move || hint.send_modify(|count| *count += 1));
+    let (files, fragments) = admin.watched();
+    let watcher = config::Watcher::new(files, [fragments], move || hint.send_modify(|count| *count += 1));
     match watcher {
         Ok(watcher) => (Some(watcher), hints),
         Err(error) => {
@@ -249,7 +250,17 @@ async fn reload(admin: &Arc<Admin>, why: &'static str, how: fn(&Admin) -> Option
     if !reloaded.errors.is_empty() {
         tracing::error!(why, generation, "the configuration has errors: the old one stays in force");
     } else if reloaded.changed {
-        tracing::info!(why, generation, "the configuration was read again");
+        tracing::info!(why, generation, changes = changes(&reloaded), "the configuration was read again");
+    }
+}
+
+/// What a reload changed, by name, on one line of the log.
+fn changes(reloaded: &Reloaded) -> String {
+    let shown = reloaded.changes.iter().take(bounds::LOGGED_CHANGES_MAX);
+    let shown: Vec<_> = shown.map(|one| format!("{} {} {}", one.action.name(), one.kind.name(), one.name)).collect();
+    match reloaded.changes.len().saturating_sub(shown.len()) {
+        0 => shown.join(", "),
+        more => format!("{}, and {more} more", shown.join(", ")),
     }
 }
 

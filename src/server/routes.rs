@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
-use super::admin::{self, connections, events, explain, openapi, providers};
+use super::admin::{self, config, connections, events, explain, openapi, providers};
 use super::admitted::{Admitted, Caller};
 use super::dialect::Surface;
 use super::listen::Plane;
@@ -75,8 +75,9 @@ pub static ROUTES: &[Route] = routes! {
     GET "/v1beta/models/{*id}" Access::App(Role::Client) => models::one;
     GET "/v1/bursar/requests/{id}" Access::App(Role::Client) => explain::own;
     GET "/admin/v1/status" Access::Operator(Role::Viewer) => admin::status;
-    POST "/admin/v1/reload" Access::Operator(Role::Admin) => admin::reload;
-    GET "/admin/v1/config/plan" Access::Operator(Role::Viewer) => admin::plan;
+    POST "/admin/v1/reload" Access::Operator(Role::Admin) => config::reload;
+    GET "/admin/v1/config/plan" Access::Operator(Role::Viewer) => config::plan;
+    POST "/admin/v1/config/sync" Access::Operator(Role::Admin) => config::sync;
     GET "/admin/v1/providers" Access::Operator(Role::Viewer) => providers::list;
     GET "/admin/v1/providers/{slug}" Access::Operator(Role::Viewer) => providers::show;
     PATCH "/admin/v1/providers/{slug}" Access::Operator(Role::Admin) => providers::change;
@@ -87,6 +88,7 @@ pub static ROUTES: &[Route] = routes! {
     PATCH "/admin/v1/connections/{id}" Access::Operator(Role::Admin) => connections::change;
     DELETE "/admin/v1/connections/{id}" Access::Operator(Role::Admin) => connections::remove;
     PUT "/admin/v1/connections/{id}/secret" Access::Operator(Role::Admin) => connections::put_secret;
+    POST "/admin/v1/connections/{id}/confirm" Access::Operator(Role::Admin) => connections::confirm;
     POST "/admin/v1/connections/{id}/test" Access::Operator(Role::Admin) => connections::test;
     GET "/admin/v1/health" Access::Operator(Role::Viewer) => admin::health;
     POST "/admin/v1/health/check" Access::Operator(Role::Admin) => admin::check;

@@ -151,6 +151,24 @@ async fn secret_put(admitted: Admitted) -> Result<Connection, Failure> {
     admin::put_secret(&context.admin, &context.worker, &id, put).await
 }
 
+/// `POST /admin/v1/connections/{id}/confirm`: lets the secret that a file refers to go to where the provider is now.
+#[utoipa::path(
+    post, path = "/admin/v1/connections/{id}/confirm", tag = "connections",
+    params(("id" = ConnectionId, Path)),
+    responses(
+        (status = 200, body = Connection), (status = "4XX", body = Problem),
+        (status = 409, description = "the store keeps its secret, or the secret cannot be had", body = Problem),
+        (status = 507, body = Problem)
+    )
+)]
+pub(in crate::server) async fn confirm(admitted: Admitted) -> Reply {
+    let confirmed = async {
+        let id: ConnectionId = named(&admitted.rest)?;
+        off(&admitted, move |admin| admin.confirm_secret(&id)).await
+    };
+    answer(confirmed.await)
+}
+
 /// `POST /admin/v1/connections/{id}/test`: asks the provider for its models, which costs nothing. A failed test is a
 /// result, not an error.
 #[utoipa::path(

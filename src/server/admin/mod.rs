@@ -2,6 +2,7 @@
 //!
 //! What blocks runs off the worker. Errors are problem details; a change is in force when its reply goes out.
 
+pub(super) mod config;
 pub(super) mod connections;
 pub(super) mod events;
 pub(super) mod explain;
@@ -21,7 +22,7 @@ use super::body;
 use super::reply::{self, Reply};
 use crate::adapter::text::sanitise;
 use crate::admin::{self, Admin};
-use crate::api::admin::{CheckReport, HealthList, Plan, Reload, Status};
+use crate::api::admin::{CheckReport, HealthList, Status};
 use crate::api::error::Problem;
 use crate::api::usage::UsageReport;
 use crate::api::{Code, Failure, IdError};
@@ -35,25 +36,6 @@ use crate::bounds;
 pub(super) async fn status(admitted: Admitted) -> Reply {
     let (process, clients) = (admitted.context.process, admitted.context.clients.open());
     answer(off(&admitted, move |admin| Ok(admin.status(process, clients))).await)
-}
-
-/// `POST /admin/v1/reload`: reads the configuration again. A file that has errors is told of in the reply, and leaves all
-/// as it was.
-#[utoipa::path(
-    post, path = "/admin/v1/reload", tag = "configuration",
-    responses((status = 200, body = Reload), (status = "4XX", body = Problem))
-)]
-pub(super) async fn reload(admitted: Admitted) -> Reply {
-    answer(off(&admitted, |admin| Ok(admin.reload_now())).await)
-}
-
-/// `GET /admin/v1/config/plan`: what a reload would do now.
-#[utoipa::path(
-    get, path = "/admin/v1/config/plan", tag = "configuration",
-    responses((status = 200, body = Plan), (status = "4XX", body = Problem))
-)]
-pub(super) async fn plan(admitted: Admitted) -> Reply {
-    answer(off(&admitted, |admin| Ok(admin.plan())).await)
 }
 
 /// `GET /admin/v1/health`.

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use http::StatusCode;
 use utoipa::OpenApi;
 
-use super::{connections, events, explain, providers};
+use super::{config, connections, events, explain, providers};
 use crate::server::admitted::Admitted;
 use crate::server::reply::{self, Reply};
 
@@ -19,8 +19,9 @@ use crate::server::reply::{self, Reply};
     ),
     paths(
         super::status,
-        super::reload,
-        super::plan,
+        config::reload,
+        config::plan,
+        config::sync,
         super::health,
         super::check,
         super::usage,
@@ -34,6 +35,7 @@ use crate::server::reply::{self, Reply};
         connections::change,
         connections::remove,
         connections::put_secret,
+        connections::confirm,
         connections::test,
         explain::show,
         explain::dry_run,
