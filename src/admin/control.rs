@@ -1,7 +1,7 @@
 //! What is in force, and how it changes: files and store in, one snapshot out.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
@@ -76,8 +76,6 @@ pub struct Admin {
     memory: Memory,
     /// The file of providers. Another one takes a new start.
     pub providers_file: PathBuf,
-    /// How the configuration stands.
-    pub gauges: Gauges,
     pub(super) paths: Paths,
     declared: Mutex<Declared>,
     published: watch::Sender<()>,
@@ -98,17 +96,6 @@ pub(super) struct Declared {
     pub(super) notes: Vec<String>,
     /// The last reload that found something new, or something wrong.
     pub(super) last: Option<Reloaded>,
-}
-
-/// How the configuration stands, for whoever measures. Read without waiting for anybody.
-#[derive(Debug, Default)]
-pub struct Gauges {
-    /// The generation that is in force.
-    pub generation: AtomicU64,
-    /// The errors for which the last reading was refused; 0 while what the files say is in force.
-    pub errors: AtomicU64,
-    /// When the configuration was last taken, in milliseconds since 1970.
-    pub taken_ms: AtomicI64,
 }
 
 impl Admin {
@@ -162,10 +149,7 @@ impl Admin {
         let engine = Engine { snapshot, vault, recorder, clock, admission, durable_each, cutting, events, traces, ids };
         let (engine, declared) = (Arc::new(engine), Mutex::new(declared));
         let published = watch::Sender::default();
-        let gauges = Gauges::default();
-        gauges.generation.store(1, Ordering::Relaxed);
-        gauges.taken_ms.store(now.wall_ms, Ordering::Relaxed);
-        let admin = Self { engine, store, health, memory, providers_file, gauges, paths, declared, published };
+        let admin = Self { engine, store, health, memory, providers_file, paths, declared, published };
         admin.restore_facts()?;
         Ok(admin)
     }
@@ -180,7 +164,6 @@ impl Admin {
     }
 
     pub(super) fn publish(&self, snapshot: Arc<Snapshot>) {
-        self.gauges.generation.store(snapshot.generation, Ordering::Relaxed);
         self.engine.snapshot.store(snapshot);
         self.published.send_replace(());
         // What requests hold that still run is let go by the next look.

@@ -101,11 +101,6 @@ impl Admin {
             }
             Err(Refused::Asked(failure)) => return Err(failure),
         };
-        let errors = u64::try_from(reloaded.errors.len()).unwrap_or(u64::MAX);
-        self.gauges.errors.store(errors, Ordering::Relaxed);
-        if errors == 0 {
-            self.gauges.taken_ms.store(at_ms, Ordering::Relaxed);
-        }
         // A look at files that stayed as they were is no news, unless it was bad news before.
         let mended = declared.last.as_ref().is_some_and(|last| !last.errors.is_empty());
         if reloaded.changed || !reloaded.errors.is_empty() || mended {

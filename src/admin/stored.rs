@@ -211,8 +211,9 @@ impl<'a> Draft<'a> {
     }
 
     /// Removes everything that is kept of a provider: its connections with their secrets, its switches, its list of models.
-    pub(super) fn remove_provider(&mut self, slug: &ProviderSlug) -> Result<(), StoreError> {
-        let of = |id: &&ConnectionId| id.provider == *slug;
+    /// What is kept of connections that a file declares stays: they are the file's.
+    pub(super) fn remove_provider(&mut self, slug: &ProviderSlug, catalogue: &Catalogue) -> Result<(), StoreError> {
+        let of = |id: &&ConnectionId| id.provider == *slug && !catalogue.connections.iter().any(|one| one.id == **id);
         let connections: Vec<_> = self.stored.connections.keys().filter(of).cloned().collect();
         let switched: Vec<_> = self.stored.connection_switches.keys().filter(of).cloned().collect();
         for id in &connections {

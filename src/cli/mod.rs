@@ -8,6 +8,7 @@ mod config;
 mod connections;
 mod credentials;
 mod demo;
+mod doctor;
 mod events;
 mod execute;
 mod exit;
@@ -15,6 +16,7 @@ mod explain;
 mod health;
 mod keys;
 mod locate;
+mod notes;
 mod output;
 mod providers;
 mod secret;
@@ -98,6 +100,7 @@ enum Command {
     Explain(explain::Explain),
     Events(events::Events),
     Check(check::Check),
+    Doctor(doctor::Doctor),
     #[command(subcommand)]
     Keys(keys::Keys),
     Completions(completions::Completions),
@@ -131,6 +134,7 @@ fn run(cli: Cli) -> Outcome {
         .map_err(|error| Failed::state(format!("the runtime cannot be started: {error}")))?;
     match command {
         Command::Demo(demo) => runtime.block_on(demo.run(&out)),
+        Command::Doctor(doctor) => runtime.block_on(doctor.run(&global, &out, out.now_ms)),
         command => runtime.block_on(ask(command, &global, &out)),
     }
 }
@@ -151,9 +155,12 @@ async fn ask(command: Command, global: &Global, out: &Output) -> Outcome {
         Command::Usage(usage) => usage.run(client, out).await,
         Command::Explain(explain) => explain.run(client, out).await,
         Command::Events(events) => events.run(client, out).await,
-        Command::Serve(_) | Command::Demo(_) | Command::Check(_) | Command::Keys(_) | Command::Completions(_) => {
-            Ok(exit::Exit::Ok)
-        }
+        Command::Serve(_)
+        | Command::Demo(_)
+        | Command::Doctor(_)
+        | Command::Check(_)
+        | Command::Keys(_)
+        | Command::Completions(_) => Ok(exit::Exit::Ok),
     }
 }
 

@@ -4,10 +4,13 @@ use clap::{Args, Subcommand};
 
 use super::client::Client;
 use super::exit::{Exit, Failed, Outcome};
+use super::notes::Notes;
 use super::output::{Cell, Output, Table, Tone, ago};
 use super::{health, status};
 use crate::api::ProviderSlug;
-use crate::api::admin::{self, CheckReport, Model, PatchProvider, Plan, Price, Provider, ProviderList, Reload};
+use crate::api::admin::{
+    self, CheckReport, HealthCheck, Model, PatchProvider, Plan, Price, Provider, ProviderList, Reload, RemovedProvider,
+};
 
 /// See and switch providers
 #[derive(Debug, Subcommand)]
@@ -22,6 +25,10 @@ pub(super) enum Providers {
     Disable(Slug),
     /// Ask a provider for its models, with its default connection
     Check(Slug),
+    /// Choose the connection that goes first among equals, and that checks use
+    Default(Default),
+    Preferences(Preferences),
+    Remove(Remove),
     Sync(Sync),
 }
 
@@ -31,6 +38,43 @@ pub(super) struct Slug {
     /// The provider, such as openai
     #[arg(value_name = "PROVIDER")]
     slug: ProviderSlug,
+}
+
+/// Choose the connection that goes first among equals, and that checks use
+#[derive(Debug, Args)]
+pub(super) struct Default {
+    #[command(flatten)]
+    slug: Slug,
+    /// The connection's name, such as main; none for none
+    #[arg(value_name = "NAME|none")]
+    name: String,
+}
+
+/// Show or change what a user interface keeps with a provider
+///
+/// It is a JSON object of at most 16 KiB. What looks like a secret is refused.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    bursar providers preferences openai\n  \
+    bursar providers preferences openai --merge '{\"colour\": \"blue\", \"old\": null}'")]
+pub(super) struct Preferences {
+    #[command(flatten)]
+    slug: Slug,
+    #[command(flatten)]
+    notes: Notes,
+}
+
+/// Remove everything that the store keeps of a provider
+///
+/// Its connections with their secrets, its switches, its list of models. Without --cascade nothing is removed that holds
+/// anything, and what would go is named. A provider that a file declares is taken out there.
+#[derive(Debug, Args)]
+pub(super) struct Remove {
+    #[command(flatten)]
+    slug: Slug,
+    /// Let its connections and their secrets go too
+    #[arg(long)]
+    cascade: bool,
 }
 
 /// Take in what providers.toml and its fragments say now
@@ -100,9 +144,41 @@ impl Providers {
                 let report: CheckReport = client.ask(&format!("{}/check", path(&slug))).await?;
                 health::show_results(out, &report, &report.results)
             }
+            Self::Default(default) => default.run(client, out).await,
+            Self::Preferences(Preferences { slug: Slug { slug }, notes }) => {
+                notes.run(client, out, &format!("{}/ui_preferences", path(&slug))).await
+            }
+            Self::Remove(Remove { slug: Slug { slug }, cascade }) => remove(client, out, &slug, cascade).await,
             Self::Sync(sync) => sync.run(client, out).await,
         }
     }
+}
+
+impl Default {
+    async fn run(self, client: &Client, out: &Output) -> Outcome {
+        let Self { slug: Slug { slug }, name } = self;
+        let default = match name.as_str() {
+            "none" => None,
+            name => Some(name.parse().map_err(|error: crate::api::IdError| Failed::data(error.to_string()))?),
+        };
+        let patch = PatchProvider { default_connection: Some(default), ..PatchProvider::default() };
+        let provider: Provider = client.patch(&path(&slug), &patch).await?;
+        let said = match &provider.default_connection {
+            Some(name) => format!("{slug}:{name} goes first among equals"),
+            None => format!("{slug} has no default connection"),
+        };
+        out.done(&provider, &said);
+        Ok(Exit::Ok)
+    }
+}
+
+async fn remove(client: &Client, out: &Output, slug: &ProviderSlug, cascade: bool) -> Outcome {
+    let removed: RemovedProvider = client.take(&format!("{}?cascade={cascade}", path(slug))).await?;
+    out.rows(&removed, || status::changes(&removed.removed, "the store kept nothing of it"));
+    if let Some(place) = &removed.declared {
+        out.remark(&format!("{slug} is still declared, in {place}: take it out there, if it is to go as well"));
+    }
+    Ok(Exit::Ok)
 }
 
 fn path(slug: &ProviderSlug) -> String {
@@ -157,6 +233,8 @@ async fn show(client: &Client, out: &Output, slug: &ProviderSlug) -> Outcome {
     row("base URL", Cell::text(&provider.base_url));
     row("connections", Cell::text(provider.connections));
     row("default", Cell::maybe(provider.default_connection.as_ref(), Cell::text));
+    row("capabilities", Cell::text(names(&provider.capabilities)));
+    row("last check", Cell::maybe(provider.last_health_check.as_ref(), |check| last_check(check, out.now_ms)));
     row("list fetched", ago(provider.models_fetched_at, out.now_ms));
     out.pairs(&provider, || pairs);
     if out.format == super::output::Format::Table {
@@ -164,6 +242,16 @@ async fn show(client: &Client, out: &Output, slug: &ProviderSlug) -> Outcome {
         out.rows(&provider.models, || models(&provider.models));
     }
     Ok(Exit::Ok)
+}
+
+/// How the last check went.
+fn last_check(check: &HealthCheck, now_ms: i64) -> Cell {
+    let ago = super::output::span(now_ms.saturating_sub(check.at.0) / 1_000);
+    let said = format!("{ago} ago with {}: {} in {} ms", check.connection, check.outcome, check.ms);
+    match &check.error {
+        None => Cell::text(said).tone(Tone::Good),
+        Some(error) => Cell::text(format!("{said}: {error}")).tone(Tone::Bad),
+    }
 }
 
 /// Words in one cell.
@@ -252,6 +340,8 @@ mod tests {
             base_url: format!("https://{slug}.example/v1"),
             default_connection: (slug == "openai").then(|| "main".parse().unwrap()),
             ui_preferences: Object::new(),
+            capabilities: vec![crate::api::Capability::Chat],
+            last_health_check: None,
             connections: 2,
             models_fetched_at: None,
             models: vec![mini],

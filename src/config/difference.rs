@@ -15,15 +15,19 @@ use super::walk::quoted_key;
 use crate::api::admin::{Change, ChangeAction, ChangeKind, KeyChange};
 use crate::bounds;
 
-/// What differs between two readings of `bursar.toml`, by its tables.
+/// What differs between two readings of `bursar.toml`, by its tables; of `[apps]`, by their names.
 pub fn of_daemons(old: &[Source], new: &[Source]) -> Vec<Change> {
     let parse = |sources: &[Source]| match sources.first() {
         Some(source) => table(document::parse(source, &Problems::default())),
         None => Table::default(),
     };
-    let named = |(name, entry): (String, Entry)| (format!("[{name}]"), entry.node);
-    let all = |table: Table| table.0.into_iter().map(named).collect();
-    between(ChangeKind::Daemon, &all(parse(old)), &all(parse(new)))
+    let (mut old, mut new) = (parse(old), parse(new));
+    let apps = |of: &mut Table| of.0.remove("apps").map(|entry| named(entry.node)).unwrap_or_default();
+    let mut changes = between(ChangeKind::App, &apps(&mut old), &apps(&mut new));
+    let bracketed = |(name, entry): (String, Entry)| (format!("[{name}]"), entry.node);
+    let all = |table: Table| table.0.into_iter().map(bracketed).collect();
+    changes.extend(between(ChangeKind::Daemon, &all(old), &all(new)));
+    changes
 }
 
 /// What differs between two readings of `providers.toml` and its fragments.

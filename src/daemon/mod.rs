@@ -7,6 +7,7 @@ mod leases;
 mod lists;
 mod log;
 mod prober;
+mod secrets;
 mod sockets;
 mod sweeper;
 mod systemd;
@@ -163,6 +164,7 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
     // Requests that run on after a stop may wait for room all the same.
     let keeping = tokio::spawn(Arc::clone(&admin.engine.admission.waiting).keep(killing.clone()));
     let leasing = tokio::spawn(leases::keep(Arc::clone(admin), killing.clone()));
+    let secrets = tokio::spawn(secrets::keep(Arc::clone(admin), stopping.clone()));
     let prober = tokio::spawn(prober::keep(Arc::clone(admin), stopping.clone()));
     let sweeper = tokio::spawn(sweeper::keep(Arc::clone(admin), stopping.clone()));
     let watcher = watch_files(admin);
@@ -194,6 +196,7 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
     admin.engine.events.close();
     let _ = lists.await;
     let _ = prober.await;
+    let _ = secrets.await;
     let _ = sweeper.await;
     for binding in bindings.iter() {
         binding.remove();

@@ -23,6 +23,7 @@
 
 mod block;
 mod changes;
+mod checks;
 mod connections;
 mod counters;
 mod database;
@@ -48,6 +49,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error;
 
 pub use changes::Changes;
+pub use checks::{Check, Checks};
 pub use connections::{Connections, StoredConnection};
 pub use counters::{Counters, Lease};
 pub(crate) use disk::FreeBytes;
@@ -284,6 +286,11 @@ impl Store {
     /// What has been used of the quotas of a day.
     pub fn counters(&self) -> Counters<'_> {
         Counters::new(&self.volatile)
+    }
+
+    /// How providers' last checks went.
+    pub fn checks(&self) -> Checks<'_> {
+        Checks::new(&self.volatile)
     }
 
     /// What stands against accounts and connections.

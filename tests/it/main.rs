@@ -12,6 +12,7 @@
 
 mod anthropic;
 mod basics;
+mod configuration;
 mod corpora;
 mod demo;
 mod dialects;

@@ -122,6 +122,8 @@ pub enum ChangeKind {
     Budget,
     /// Values that hold where nothing more special is said.
     Defaults,
+    /// An app.
+    App,
     /// A table of the daemon's own file.
     Daemon,
 }
@@ -137,6 +139,7 @@ impl ChangeKind {
             Self::Budget => "budget",
             Self::LimitGroup => "limit_group",
             Self::Defaults => "defaults",
+            Self::App => "app",
             Self::Daemon => "daemon",
         }
     }

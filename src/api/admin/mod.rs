@@ -19,7 +19,9 @@ pub use connection::{
 };
 pub use event::{Event, EventKind};
 pub use explain::{DryRun, ExplainAction, ExplainRequest, ExplainSource, ExplainedCandidate, ExplainedRequest};
-pub use provider::{Model, PatchProvider, Price, PriceRates, PriceTier, Provider, ProviderList};
+pub use provider::{
+    HealthCheck, Model, PatchProvider, Price, PriceRates, PriceTier, Provider, ProviderList, RemovedProvider,
+};
 pub use quota::Quota;
 pub use secret::SecretText;
 pub use status::{ClientCounts, ConfigStatus, ConnectionCounts, SocketPaths, Status, StoreStatus, UsageStatus};

@@ -177,7 +177,7 @@ fn reading_is_no_change() {
 #[test]
 fn what_lies_beside_the_directory_does_not_concern_the_file() {
     let dir = tempfile::tempdir().unwrap();
-    let mut watches = Watches::new(vec![dir.path().join("bursar/providers.toml")], mpsc::channel().0);
+    let mut watches = Watches::new(vec![dir.path().join("bursar/providers.toml")], Vec::new(), mpsc::channel().0);
     watches.arm();
     for (name, concerns) in [("bursar", true), ("bursar/..data", true), ("bursar/x/y", false), ("elsewhere", false)] {
         assert_eq!(watches.concern(&dir.path().join(name)), concerns, "{name}");
@@ -189,7 +189,7 @@ fn what_lies_beside_the_directory_does_not_concern_the_file() {
 fn a_dropped_watcher_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let (told, hints) = mpsc::channel();
-    drop(Watcher::new([dir.path().join("x")], move || told.send(()).unwrap_or(())).unwrap());
+    drop(Watcher::new([dir.path().join("x")], [], move || told.send(()).unwrap_or(())).unwrap());
     hints.recv_timeout(DEADLINE).expect("the first hint");
     assert!(hints.recv_timeout(DEADLINE).is_err(), "the sender went with the thread");
 }

@@ -53,7 +53,7 @@ pub(super) async fn health(admitted: Admitted) -> Reply {
     responses((status = 200, body = CheckReport), (status = "4XX", body = Problem))
 )]
 pub(super) async fn check(admitted: Admitted) -> Reply {
-    answer(Ok(admin::check_all(&admitted.context.worker).await))
+    answer(Ok(admin::check_all(&admitted.context.admin, &admitted.context.worker).await))
 }
 
 /// `GET /admin/v1/usage`: what was used over a time, by groups.
@@ -143,6 +143,19 @@ fn without_value(error: &str) -> String {
         (Some(way), None) => way.to_owned(),
         (None, _) => error.to_owned(),
     }
+}
+
+/// Whether a query says that something is meant: `name=true`.
+fn flag(query: Option<&str>, name: &str) -> Result<bool, Failure> {
+    let mut flag = false;
+    for (key, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        let wrong = |message: String| Failure::new(Code::InvalidRequest, message).at(key.as_ref());
+        if key != name {
+            return Err(wrong(format!("the query takes {name}")));
+        }
+        flag = value.parse().map_err(|_| wrong(format!("{name}: write true or false")))?;
+    }
+    Ok(flag)
 }
 
 /// A name out of the path.
