@@ -323,6 +323,16 @@ pub const IDENTITY_CACHE_TTL: Duration = Duration::from_secs(10);
 
 /// Rows of one usage reply.
 pub const USAGE_ROWS_MAX: usize = 10_000;
+/// Names of one label in the metrics; those that come later count as `other`.
+pub const METRIC_NAMES_MAX: usize = 200;
+/// Sets of labels of one family in the metrics; those that come later count as `other`.
+pub const METRIC_SERIES_MAX: usize = 1_000;
+/// Connections that have metrics of their own.
+pub const METRIC_CONNECTIONS_MAX: usize = 200;
+/// Limits that have metrics of their own.
+pub const METRIC_LIMITS_MAX: usize = 1_000;
+/// Files of the store whose sizes are summed up for the metrics: those of ten years of segments.
+pub const METRIC_FILES_MAX: usize = 100_000;
 /// Records of one page.
 pub const USAGE_PAGE_MAX: usize = 1_000;
 
@@ -345,5 +355,6 @@ const _: () = {
     assert!(STATE_RECORD_BYTES_MAX as u64 <= STORE_RECORD_BYTES_MAX, "what is written must be read");
     assert!(SECRET_BYTES_MAX + NOTES_BYTES_MAX < STATE_RECORD_BYTES_MAX, "a connection holds its secret and its notes");
     assert!(MODEL_LIST_BYTES_MAX + MODEL_LIST_IDS_MAX * 8 < STATE_RECORD_BYTES_MAX, "each id comes with its length");
+    assert!(METRIC_NAMES_MAX < METRIC_SERIES_MAX, "each name of one label has room beside another's");
     assert!(USAGE_BLOCK_RECORDS_MAX <= USAGE_QUEUE_MAX, "a block must fit the queue");
 };

@@ -9,6 +9,7 @@ mod counters;
 mod explain;
 mod facts;
 mod failure;
+mod metrics;
 mod models;
 mod notes;
 mod probe;
@@ -22,6 +23,7 @@ mod view;
 
 pub use connections::ConnectionFilter;
 pub use control::{Admin, Paths, StartError};
+pub use metrics::Form as MetricsForm;
 pub use models::Listing;
 pub use probe::{Doubt, check_all, check_provider, fetch_models, put_secret, test};
 pub use providers::NotesChange;

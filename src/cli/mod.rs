@@ -96,7 +96,7 @@ enum Command {
     #[command(subcommand)]
     Config(config::Config),
     Health(health::Health),
-    Usage(usage::Usage),
+    Usage(Box<usage::Usage>),
     Explain(explain::Explain),
     Events(events::Events),
     Check(check::Check),

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use http::StatusCode;
 use utoipa::OpenApi;
 
-use super::{config, connections, events, explain, providers};
+use super::{config, connections, events, explain, providers, usage};
 use crate::server::admitted::Admitted;
 use crate::server::reply::{self, Reply};
 
@@ -24,7 +24,8 @@ use crate::server::reply::{self, Reply};
         config::sync,
         super::health,
         super::check,
-        super::usage,
+        usage::report,
+        usage::records,
         providers::list,
         providers::show,
         providers::change,
