@@ -30,6 +30,7 @@ impl Admin {
                 models_fetched_at: self.models_fetched_at(provider)?,
                 last_check: checks.get(&provider.slug),
                 connections: connections.get(&provider.slug).copied().unwrap_or_default(),
+                usage_count: None,
             };
             Ok(view::provider(&snapshot, provider, kept))
         });
@@ -41,6 +42,13 @@ impl Admin {
     /// # Errors
     /// When there is none, or the store cannot be read.
     pub fn provider(&self, slug: &ProviderSlug) -> Result<Provider, Failure> {
+        declared(&self.engine.snapshot.load(), slug)?;
+        // Every record that is kept is looked at, which one provider is worth and a list of hundreds is not.
+        let used = self.usage([("from", "1970-01-01"), ("provider", slug.as_str())].into_iter())?;
+        self.described(slug, Some(used.totals.requests))
+    }
+
+    fn described(&self, slug: &ProviderSlug, usage_count: Option<u64>) -> Result<Provider, Failure> {
         let snapshot = self.engine.snapshot.load();
         let provider = declared(&snapshot, slug)?;
         let switch = self.store.provider_switches().get(slug)?;
@@ -50,6 +58,7 @@ impl Admin {
             models_fetched_at: self.models_fetched_at(provider)?,
             last_check: checks.iter().find(|(of, _)| of == slug).map(|(_, check)| check),
             connections: snapshot.connections.keys().filter(|id| id.provider == *slug).count(),
+            usage_count,
         };
         Ok(view::provider(&snapshot, provider, kept))
     }
@@ -66,7 +75,7 @@ impl Admin {
             let switch = switched(&snapshot, slug, before, patch)?;
             Ok::<_, Failure>(store.provider_switches().put(slug, &switch)?)
         })?;
-        self.provider(slug)
+        self.described(slug, None)
     }
 
     /// What a user interface keeps with a provider. Blocks.

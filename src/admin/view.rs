@@ -24,13 +24,15 @@ pub(super) struct Kept<'a> {
     pub(super) last_check: Option<&'a Check>,
     /// How many connections there are, disabled ones included.
     pub(super) connections: usize,
+    /// How many requests went to it; none where nobody counted.
+    pub(super) usage_count: Option<u64>,
 }
 
 /// A provider.
 pub(super) fn provider(
     snapshot: &Snapshot,
     provider: &Provider,
-    Kept { ui_preferences, models_fetched_at, last_check, connections }: Kept<'_>,
+    Kept { ui_preferences, models_fetched_at, last_check, connections, usage_count }: Kept<'_>,
 ) -> admin::Provider {
     let fetched = provider.fetched.iter().map(|id| model(id, &Model::default()));
     let facts = provider.adapter.facts();
@@ -52,6 +54,7 @@ pub(super) fn provider(
             .filter(|name| snapshot.connections.contains_key(&ConnectionId::new(provider.slug.clone(), name.clone()))),
         ui_preferences: object(ui_preferences),
         capabilities: Capability::ALL.iter().copied().filter(|one| can(provider, *one)).collect(),
+        usage_count,
         last_health_check: last_check.map(check),
         connections: count(connections),
         models_fetched_at,

@@ -234,6 +234,7 @@ async fn show(client: &Client, out: &Output, slug: &ProviderSlug) -> Outcome {
     row("connections", Cell::text(provider.connections));
     row("default", Cell::maybe(provider.default_connection.as_ref(), Cell::text));
     row("capabilities", Cell::text(names(&provider.capabilities)));
+    row("requests", Cell::maybe(provider.usage_count, Cell::text));
     row("last check", Cell::maybe(provider.last_health_check.as_ref(), |check| last_check(check, out.now_ms)));
     row("list fetched", ago(provider.models_fetched_at, out.now_ms));
     out.pairs(&provider, || pairs);
@@ -341,6 +342,7 @@ mod tests {
             default_connection: (slug == "openai").then(|| "main".parse().unwrap()),
             ui_preferences: Object::new(),
             capabilities: vec![crate::api::Capability::Chat],
+            usage_count: None,
             last_health_check: None,
             connections: 2,
             models_fetched_at: None,

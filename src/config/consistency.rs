@@ -14,6 +14,7 @@ pub(super) fn check(fields: &Fields<'_>, catalogue: &Catalogue, kinds: &[&KindFa
     for (name, at) in fields.entries("routes") {
         if let Some(route) = name.parse::<RouteName>().ok().and_then(|name| catalogue.routes.get(&name)) {
             check_route(&at, route, catalogue);
+            check_targets(&at, route, catalogue, kinds);
         }
     }
     for (name, at) in fields.entries("providers") {
@@ -56,10 +57,10 @@ fn check_route(at: &Cursor<'_>, route: &Route, catalogue: &Catalogue) {
     }
 }
 
-/// Models whose use cannot be accounted for. A host of one's own charges nothing.
+/// Models whose use cannot be accounted for. A host of one's own charges nothing; and what is built in is known not to
+/// have a price, so that is only told where a route leads there.
 fn check_prices(at: &Cursor<'_>, provider: &Provider, kinds: &[&KindFacts]) {
-    let plays = kinds.iter().any(|facts| facts.name == provider.kind && !facts.bare_models);
-    if provider.allow_private || plays {
+    if provider.builtin || is_free(provider, kinds) {
         return;
     }
     let Some(models) = at.inner("models") else { return };
@@ -68,6 +69,23 @@ fn check_prices(at: &Cursor<'_>, provider: &Provider, kinds: &[&KindFacts]) {
             at.warning_at_key("has no price: what it costs will be unknown. Write price = { input = …, output = … }");
         }
     }
+}
+
+/// The targets of a route that are listed without a price.
+fn check_targets(at: &Cursor<'_>, route: &Route, catalogue: &Catalogue, kinds: &[&KindFacts]) {
+    let items = at.inner("targets").map(|list| list.items()).unwrap_or_default();
+    for (item, target) in items.iter().zip(&route.targets) {
+        let Some(provider) = catalogue.providers.get(&target.provider) else { continue };
+        let unpriced = provider.models.get(&target.model).is_some_and(|model| model.price.is_none());
+        if unpriced && provider.builtin && !is_free(provider, kinds) {
+            item.warning(format!("{target} has no price: what it costs will be unknown"));
+        }
+    }
+}
+
+fn is_free(provider: &Provider, kinds: &[&KindFacts]) -> bool {
+    let plays = kinds.iter().any(|facts| facts.name == provider.kind && !facts.bare_models);
+    provider.allow_private || plays
 }
 
 /// A connection's figures above those of its group can never be reached.

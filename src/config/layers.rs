@@ -114,7 +114,9 @@ fn warn_of_overridden(built_in: &Table, user: &Table, problems: &Problems) {
 /// Tells of each key of a provider that takes the place of another one of `base`. A host of the operator's own has an
 /// address of its own, and that is no news.
 fn overridden(slug: &str, provider: &Table, base: &Table, what: &str, problems: &Problems) {
-    let own_host = provider.0.get("allow_private").is_some_and(|entry| matches!(entry.node.value, Value::Flag(true)));
+    let is_private =
+        |of: &Table| of.0.get("allow_private").is_some_and(|entry| matches!(entry.node.value, Value::Flag(true)));
+    let own_host = is_private(provider) || is_private(base);
     for &key in SHAPE.iter().filter(|&&key| !(own_host && key == "base_url")) {
         let (Some(over), Some(under)) = (provider.0.get(key), base.0.get(key)) else { continue };
         if !over.node.says(&under.node) {

@@ -44,6 +44,9 @@ pub struct Provider {
     /// What one of its models can do, or another: those that are listed with their capabilities.
     #[serde(default)]
     pub capabilities: Vec<Capability>,
+    /// How many requests ended at it, of all whose records are kept; null in lists.
+    #[serde(default)]
+    pub usage_count: Option<u64>,
     /// How its last check went; null if it was never checked.
     #[serde(default)]
     pub last_health_check: Option<HealthCheck>,

@@ -28,12 +28,15 @@ fn a_model_without_a_price_is_told_of_unless_its_host_is_ones_own() {
     let lan = "[providers.lan]\nkind = \"openai\"\nbase_url = \"http://10.0.0.7/v1\"\nallow_private = true\n\
                [providers.lan.models.free]\n";
     assert_eq!(warnings(lan), [""; 0]);
-    let told = warnings("[providers.openai.models.new]\ncontext_window = 1000\n");
+    let far = "[providers.far]\nkind = \"openai\"\nbase_url = \"https://far.example/v1\"\n[providers.far.models.new]\n";
     assert_eq!(
-        told,
-        ["providers.toml:1: providers.openai.models.new: has no price: what it costs will be unknown. Write price = \
+        warnings(far),
+        ["providers.toml:4: providers.far.models.new: has no price: what it costs will be unknown. Write price = \
           { input = …, output = … }"]
     );
+    let built_in = "[providers.openai.models.new]\n[routes.fast]\ntargets = [\"openai/new\"]\n";
+    let told = "providers.toml:3: routes.fast.targets[0]: openai/new has no price: what it costs will be unknown";
+    assert_eq!(warnings(built_in), [told]);
 }
 
 #[test]
@@ -76,6 +79,11 @@ fn a_key_that_takes_the_place_of_a_presets_or_a_built_in_one_is_told_of() {
         ),
         "{told:?}"
     );
+}
+
+#[test]
+fn a_server_of_ones_own_has_an_address_of_its_own() {
+    assert_eq!(warnings("[providers.vllm]\npreset = \"vllm\"\nbase_url = \"http://10.0.0.9:8000/v1\"\n"), [""; 0]);
 }
 
 #[test]
