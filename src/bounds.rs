@@ -50,6 +50,12 @@ pub const CONFIG_FILE_BYTES_MAX: u64 = MIB as u64;
 pub const CONFIG_PROBLEMS_MAX: usize = 100;
 /// The pause after which changes of a configuration's directory count as one: editors save in several steps.
 pub const CONFIG_SETTLE_INTERVAL: Duration = Duration::from_millis(200);
+/// Bytes of a file of another program that is imported: a table of keys is far smaller.
+pub const IMPORT_FILE_BYTES_MAX: u64 = 16 * MIB as u64;
+/// Parts of such a file, those of repeated ones counted again.
+pub const IMPORT_NODES_MAX: usize = 1_000_000;
+/// Levels of such a file.
+pub const IMPORT_DEPTH_MAX: usize = 64;
 /// How often configuration files are looked at even if no change was seen: network file systems tell of none.
 pub const CONFIG_POLL_INTERVAL: Duration = Duration::from_secs(30);
 /// The shortest timeout that can be set: what is shorter fails on any network.
@@ -102,6 +108,8 @@ pub const LIMIT_WINDOW_GRAIN: Duration = Duration::from_millis(250);
 pub const LIMIT_DEBT_WINDOWS_MAX: u32 = 60;
 /// Scopes that one attempt counts in: connection and group, each for all models and for its own.
 pub const LIMIT_SCOPES_MAX: usize = 4;
+/// Budgets, in all.
+pub const BUDGETS_MAX: usize = 1_000;
 /// The part of a day's limit that is written down ahead, and that a crash may count too much: one in so many.
 pub const LIMIT_LEASE_PART: u64 = 100;
 /// Requests that are written down ahead at least, as far as that is no great part of the limit.
@@ -124,6 +132,8 @@ pub const OUTPUT_AVERAGES_MAX: usize = 4_096;
 pub const OUTPUT_TOKENS_DEFAULT: u64 = 500;
 /// Bytes of text that a token is taken for.
 pub const TEXT_BYTES_PER_TOKEN: u64 = 4;
+/// Bytes of text that a token may stand for at most: what is larger than a context window even so need not be sent.
+pub const TEXT_BYTES_PER_TOKEN_MOST: u64 = 16;
 /// Tokens that an image, a recording or a document is taken for.
 pub const MEDIA_TOKENS: u64 = 1_500;
 /// Bytes without a space or a quote from which they are taken for an image, a recording or a document in base64.

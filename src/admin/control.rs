@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use super::secrets::Secrets;
-use super::{counters, difference};
+use super::{budgets, counters, difference};
 use crate::access::Access;
 use crate::adapter;
 use crate::api::admin::{Change, ChangeAction, ChangeKind, Event, EventKind};
@@ -129,7 +129,8 @@ impl Admin {
         let vault = store.vault();
         let (access, unknown) = access(&daemon.value);
         let warnings = daemon.warnings.iter().chain(&catalogue.warnings).map(ToString::to_string);
-        let notes: Vec<String> = warnings.chain(unknown).collect();
+        let dangling = budgets::dangling(&daemon.value.budgets, &catalogue.value);
+        let notes: Vec<String> = warnings.chain(unknown).chain(dangling).collect();
         say(&notes);
         let durable_each = AtomicBool::new(daemon.value.usage.durability == Durability::Each);
         recorder.retain(daemon.value.usage.retention);
@@ -268,14 +269,21 @@ impl Admin {
         let later =
             later.map(|table| format!("{table} has changed, and takes effect when the daemon is started again"));
         let (access, unknown) = access(&read.daemon.value);
-        let notes = warnings.iter().map(ToString::to_string).chain(unknown).chain(later).collect();
+        let dangling = budgets::dangling(&read.daemon.value.budgets, &read.catalogue.value);
+        let notes = warnings.iter().map(ToString::to_string).chain(unknown).chain(dangling).chain(later).collect();
         let file: Arc<Path> = self.providers_file.as_path().into();
         let catalogue = Arc::new(read.catalogue.value);
         let daemon = read.daemon.value;
         let next = Declared {
             generation: declared.generation + 1,
             secrets,
-            daemon: Daemon { access: daemon.access, apps: daemon.apps, usage: daemon.usage, ..declared.daemon.clone() },
+            daemon: Daemon {
+                access: daemon.access,
+                apps: daemon.apps,
+                usage: daemon.usage,
+                budgets: daemon.budgets,
+                ..declared.daemon.clone()
+            },
             daemon_fingerprint: read.daemon.fingerprint,
             catalogue,
             catalogue_fingerprint: read.catalogue.fingerprint,
@@ -392,6 +400,7 @@ fn build(declared: &Declared, store: &Store, outlives: Outlives<'_>) -> Result<A
         catalogue: Arc::clone(&declared.catalogue),
         secrets: &declared.secrets.sealed,
         access: declared.access.clone(),
+        budgets: &declared.daemon.budgets,
         stored: store.connections().list()?,
         provider_switches: store.provider_switches().list()?.into_iter().collect(),
         connection_switches: store.connection_switches().list()?.into_iter().collect(),

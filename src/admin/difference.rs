@@ -7,8 +7,12 @@ use crate::config::{Catalogue, Daemon};
 
 /// What differs in the daemon's own file, as far as a reload takes it.
 pub(super) fn of_daemons(old: &Daemon, new: &Daemon) -> Vec<Change> {
-    let tables =
-        [("[access]", old.access != new.access), ("[apps]", old.apps != new.apps), ("[usage]", old.usage != new.usage)];
+    let tables = [
+        ("[access]", old.access != new.access),
+        ("[apps]", old.apps != new.apps),
+        ("[usage]", old.usage != new.usage),
+        ("[[budgets]]", old.budgets != new.budgets),
+    ];
     let changed = |table: &str| Change { kind: ChangeKind::Daemon, name: table.into(), action: ChangeAction::Changed };
     tables.into_iter().filter(|(_, differs)| *differs).map(|(table, _)| changed(table)).collect()
 }

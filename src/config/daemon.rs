@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::budget::Budget;
 use crate::api::{AppName, Feature};
 
 /// Everything that `bursar.toml` says, with the defaults for what it leaves open. Every path is whole.
@@ -26,11 +27,13 @@ pub struct Daemon {
     pub apps: BTreeMap<AppName, App>,
     /// `[usage]`.
     pub usage: Usage,
+    /// `[[budgets]]`.
+    pub budgets: Vec<Budget>,
 }
 
 impl Daemon {
-    /// The tables that differ in `new` and cannot change while the daemon runs. `[access]`, `[apps]` and `[usage]`
-    /// can.
+    /// The tables that differ in `new` and cannot change while the daemon runs. `[access]`, `[apps]`, `[usage]`
+    /// and `[[budgets]]` can.
     pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
         [
             ("[server]", self.server != new.server),

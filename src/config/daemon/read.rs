@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Access, App, Daemon, Durability, Keys, Match, Members, Principal, Retention, Server, Socket, Usage};
 use crate::api::AppName;
 use crate::bounds;
+use crate::config::budget;
 use crate::config::document::Value;
 use crate::config::environment::Directories;
 use crate::config::secret;
@@ -20,7 +21,7 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 impl Daemon {
     /// Reads the whole file; what it leaves open lies in `dirs`.
     pub(in crate::config) fn read(root: &Cursor<'_>, dirs: &Directories) -> Option<Self> {
-        let fields = root.fields(&["server", "store", "keys", "config", "access", "apps", "usage"])?;
+        let fields = root.fields(&["server", "store", "keys", "config", "access", "apps", "usage", "budgets"])?;
         let providers = dirs.config.as_ref().map(|dir| dir.join("providers.toml"));
         let store = table(&fields, "store", &["path"]);
         let config = table(&fields, "config", &["providers"]);
@@ -32,6 +33,7 @@ impl Daemon {
             access: fields.get("access").map(|access| Access::read(&access)).unwrap_or_default(),
             apps: read_apps(&fields),
             usage: fields.get("usage").map(|usage| Usage::read(&usage)).unwrap_or_default(),
+            budgets: budget::read(&fields),
             // What may be missing comes last, so that everything above has been looked at by then.
             server: server?,
             store_path: store_path?,

@@ -37,6 +37,7 @@ fn house(connections: usize, lines: &str) -> Snapshot {
         catalogue: Arc::new(loaded.value),
         secrets: &HashMap::new(),
         access: Access::resolve(&config::Access::default(), &[], 0).0,
+        budgets: &[],
         stored: Vec::new(),
         provider_switches: HashMap::new(),
         connection_switches: HashMap::new(),

@@ -23,6 +23,7 @@ use crate::server::reply::{self, Reply};
         super::plan,
         super::health,
         super::check,
+        super::budgets,
         usage::report,
         usage::records,
         providers::list,

@@ -86,7 +86,8 @@ mod tests {
             (Tier::Hours, day + 24 * HOUR..day + 25 * HOUR),
             (Tier::Minutes, day + 25 * HOUR..day + 25 * HOUR + 60_000),
         ];
-        assert_eq!(plan, Plan { sums: expected.into(), records: vec![day - 90_500..day - 60_000] });
+        let before = day - 90_500..day - 60_000;
+        assert_eq!((plan.sums, plan.records), (expected.to_vec(), Vec::from([before])));
         let by_hour = Plan::of(day..day + 24 * HOUR, Tier::Hours, ALL);
         assert_eq!(by_hour.sums, [(Tier::Hours, day..day + 24 * HOUR)]);
     }

@@ -53,21 +53,21 @@ fn some(n: u64, after_ms: i64, kind: u64) -> UsageRecord {
         connection: (!nowhere)
             .then(|| ["openai:main", "openai:spare", "gemini:main"][(kind % 3) as usize].parse().unwrap()),
         provider: (!nowhere).then(|| ["openai", "openai", "gemini"][(kind % 3) as usize].parse().unwrap()),
-        model_served: (kind % 5 > 0).then(|| format!("model-{}", kind % 4)),
+        model_served: (!kind.is_multiple_of(5)).then(|| format!("model-{}", kind % 4)),
         outcome: if failed { Outcome::RateShort } else { Outcome::Ok },
-        tokens: Tokens { input: (kind % 4 > 0).then_some(kind), output: Some(n % 90), ..Tokens::default() },
-        cost: (kind % 3 > 0).then(|| NanoUsd(kind * 1_000 + n)),
-        ttft_ms: (kind % 2 > 0).then_some(kind * 37 % 900),
+        tokens: Tokens { input: (!kind.is_multiple_of(4)).then_some(kind), output: Some(n % 90), ..Tokens::default() },
+        cost: (!kind.is_multiple_of(3)).then(|| NanoUsd(kind * 1_000 + n)),
+        ttft_ms: (!kind.is_multiple_of(2)).then_some(kind * 37 % 900),
         duration_ms: kind * 91 % 40_000,
         ..record(n)
     }
 }
 
-/// What the records say, row by row.
-fn scanned(
-    fixture: &Fixture,
-    query: &Query,
-) -> (BTreeMap<(Option<i64>, Vec<Option<String>>), UsageFigures>, UsageFigures) {
+/// A report's rows by time and labels.
+type Rows = BTreeMap<(Option<i64>, Vec<Option<String>>), UsageFigures>;
+
+/// What the records say, row by row, and all together.
+fn scanned(fixture: &Fixture, query: &Query) -> (Rows, UsageFigures) {
     let (mut groups, mut all) = (BTreeMap::<_, Tally>::new(), Tally::default());
     let visitor = |record: &UsageRecord| {
         if query.takes(record) {
