@@ -18,7 +18,7 @@ use super::trace_context::TraceContext;
 use super::{Engine, Failed, failure, wire};
 use crate::adapter::{Hints, ProviderError, Seen};
 use crate::api::usage::RecordId;
-use crate::api::{AppName, Feature, Operation, Outcome, RequestId, UsageRecord};
+use crate::api::{AppName, Feature, Operation, Outcome, RequestId, Tokens, UsageRecord};
 use crate::connection::Ended;
 use crate::rotation::{Candidate, Skipped};
 use crate::usage::Receipt;
