@@ -36,7 +36,7 @@
 //! | [`execute`] | THE control flow of a request |
 //! | [`snapshot`] | what is in force, as one immutable value |
 //! | [`access`] | who is calling, which app that is, what it may do |
-//! | [`usage`] | recorder, writer, queries |
+//! | [`usage`] | recorder, writer, rollups by minute, hour and day, queries, running sums for metrics |
 //! | [`rotation`] | which comes next: selection of models, order among connections |
 //! | [`connection`] | a connection and how it has fared |
 //! | [`provider`] | providers, put together with their adapters; what a call costs |

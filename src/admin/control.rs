@@ -133,6 +133,7 @@ impl Admin {
         let notes: Vec<String> = warnings.chain(unknown).chain(dangling).collect();
         say(&notes);
         let durable_each = AtomicBool::new(daemon.value.usage.durability == Durability::Each);
+        recorder.retain(daemon.value.usage.retention);
         let value = Arc::new(catalogue.value);
         let declared = Declared {
             generation: 1,
@@ -302,6 +303,7 @@ impl Admin {
         }
         self.publish(snapshot);
         self.engine.durable_each.store(next.daemon.usage.durability == Durability::Each, Ordering::Relaxed);
+        self.engine.recorder.retain(next.daemon.usage.retention);
         *declared = next;
         if changed {
             say(&declared.notes);

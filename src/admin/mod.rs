@@ -44,4 +44,6 @@ pub async fn off_the_worker<T: Send + 'static>(
 #[cfg(test)]
 mod room_tests;
 #[cfg(test)]
+mod sweep_tests;
+#[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ mod execute;
 mod exit;
 mod explain;
 mod health;
+mod import;
 mod keys;
 mod locate;
 mod output;
@@ -93,6 +94,7 @@ enum Command {
     Health(health::Health),
     Usage(Box<usage::Usage>),
     Explain(explain::Explain),
+    Import(import::Import),
     Events(events::Events),
     Check(check::Check),
     #[command(subcommand)]
@@ -146,6 +148,7 @@ async fn ask(command: Command, global: &Global, out: &Output) -> Outcome {
         Command::Health(health) => health.run(client, out).await,
         Command::Usage(usage) => usage.run(client, out).await,
         Command::Explain(explain) => explain.run(client, out).await,
+        Command::Import(import) => import.run(client, global, out).await,
         Command::Events(events) => events.run(client, out).await,
         Command::Serve(_) | Command::Demo(_) | Command::Check(_) | Command::Keys(_) | Command::Completions(_) => {
             Ok(exit::Exit::Ok)

@@ -174,6 +174,8 @@ pub struct Retention {
     pub hours: Duration,
     /// Rollups by the day.
     pub days: Duration,
+    /// Bytes of disk that all single records may take; the oldest go first. None: as many as there are.
+    pub size: Option<u64>,
 }
 
 impl Default for Usage {
@@ -186,6 +188,6 @@ impl Default for Retention {
     fn default() -> Self {
         const DAY_S: u64 = 24 * 60 * 60;
         let days = |count: u64| Duration::from_secs(count * DAY_S);
-        Self { records: days(30), minutes: days(7), hours: days(400), days: days(3_650) }
+        Self { records: days(30), minutes: days(7), hours: days(400), days: days(3_650), size: None }
     }
 }

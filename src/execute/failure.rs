@@ -127,6 +127,13 @@ impl Failed {
         }
     }
 
+    /// Whether the model cannot take so large a request, whoever asks: another account may have a larger limit, and not a
+    /// larger context window.
+    pub(super) fn is_larger_than_the_model(&self) -> bool {
+        let status = self.answer.as_ref().map(|answer| answer.status);
+        self.outcome == Outcome::TooLarge && status != Some(429)
+    }
+
     /// The text for the record and the log.
     pub fn noted(&self) -> &str {
         self.noted.as_deref().unwrap_or(&self.message)

@@ -33,7 +33,7 @@ pub use relay::Relay;
 pub use trace::{Passed, PassedOver, Trace, Traces};
 pub use trace_context::TraceContext;
 
-use crate::api::{Capabilities, Code, ConnectionName, Failure, Outcome, ProviderSlug};
+use crate::api::{Capabilities, Capability, Code, ConnectionName, Failure, Operation, Outcome, ProviderSlug};
 use crate::bounds;
 use crate::rotation::{self, Candidate, Candidates, SelectionError, Step, Wanted};
 use crate::snapshot::Snapshot;
@@ -183,6 +183,9 @@ async fn walk(
             Ok(answered) => return Walked::Answered(candidate, Box::new(answered)),
             Err((failed, step)) => {
                 admit.trouble.note(failed.outcome);
+                if failed.is_larger_than_the_model() {
+                    candidates.too_large_for(&candidate);
+                }
                 failures.push(failed);
                 if step == Step::Stop {
                     return Walked::Stopped;
@@ -307,8 +310,18 @@ fn wanted(call: &Call) -> Wanted {
         operation: Some(call.operation),
         needs: call.require.iter().fold(call.said.scan.needs, Capabilities::with),
         pin: call.pin.clone(),
-        tokens: None,
+        tokens: tokens_at_least(call),
     }
+}
+
+/// The tokens that a conversation has at the very least. Of what is no text the size tells nothing, and of a batch of
+/// embeddings it does not tell the largest.
+fn tokens_at_least(call: &Call) -> Option<u64> {
+    let media = [Capability::Vision, Capability::AudioInput, Capability::Pdf];
+    let is_text = !media.into_iter().any(|one| call.said.scan.needs.has(one));
+    let bytes = u64::try_from(call.said.body.len()).unwrap_or(u64::MAX);
+    let talks = matches!(call.operation, Operation::Chat | Operation::Responses);
+    (talks && is_text).then_some(bytes / bounds::TEXT_BYTES_PER_TOKEN_MOST)
 }
 
 #[cfg(test)]

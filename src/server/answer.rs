@@ -14,7 +14,7 @@ use super::reply::{self, Reply};
 use super::unread::Patience;
 use crate::adapter::ingress::ErrorSaid;
 use crate::adapter::{Dialect, ProviderError};
-use crate::api::Code;
+use crate::api::{Code, RequestId};
 use crate::execute::{Answer, AnswerBody, ProviderAnswer, Refused, Relay, Unanswered};
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-bursar-provider");
@@ -99,11 +99,11 @@ pub(super) fn event_stream(body: reply::Pieces) -> Reply {
 }
 
 /// What the app is told, in its dialect, of a call that nobody answered.
-pub(super) fn refused(dialect: Dialect, unanswered: Unanswered) -> Reply {
+pub(super) fn refused(dialect: Dialect, unanswered: Unanswered, id: RequestId) -> Reply {
     let mut reply = match unanswered.refused {
-        Refused::Bursar(failure) => Surface::App(dialect).failure(&failure),
+        Refused::Bursar(failure) => Surface::App(dialect).failure_of(&failure, Some(id)),
         Refused::Provider(answer) => {
-            let mut reply = passed_on(dialect, &answer);
+            let mut reply = passed_on(dialect, &answer, id);
             // The same request would be refused again; SDKs come again by themselves after a 408, 409 or 429.
             reply::with_no_retry(&mut reply);
             reply
@@ -116,7 +116,7 @@ pub(super) fn refused(dialect: Dialect, unanswered: Unanswered) -> Reply {
 
 /// A provider's answer to the app's own fault: unchanged in the same dialect, if it is JSON and shows no key; else its
 /// text in the app's.
-fn passed_on(dialect: Dialect, answer: &ProviderAnswer) -> Reply {
+fn passed_on(dialect: Dialect, answer: &ProviderAnswer, id: RequestId) -> Reply {
     let status = match answer.status {
         // With these an app is told that Bursar refuses it; a provider that flags a prompt uses them too.
         401..=403 => StatusCode::BAD_REQUEST,
@@ -129,12 +129,13 @@ fn passed_on(dialect: Dialect, answer: &ProviderAnswer) -> Reply {
     }
     let ProviderError { message, kind, code, param, .. } = &answer.error;
     let code = code.as_deref().or(kind.as_deref()).unwrap_or(Code::InvalidRequest.name());
+    let id = id.to_string();
     let said = ErrorSaid {
         status: status.as_u16(),
         code,
         message,
         param: param.as_deref(),
-        request_id: None,
+        request_id: Some(&id),
         retry_after_s: None,
     };
     dialect::error(dialect, status, &said)

@@ -107,10 +107,10 @@ async fn carry_out(context: Context, identity: Identity, headers: HeaderMap, bod
     let (id, dialect) = (received.id, asks.dialect);
     let body = received.body(body).await;
     let mut reply = match body.and_then(|body| received.call(identity, asks, body)) {
-        Err(failure) => Surface::App(dialect).failure(&failure),
+        Err(failure) => Surface::App(dialect).failure_of(&failure, Some(id)),
         Ok(call) => match execute::execute(&context.worker, call).await {
             Ok(answer) => answered(answer),
-            Err(unanswered) => refused(dialect, unanswered),
+            Err(unanswered) => refused(dialect, unanswered, id),
         },
     };
     reply::with_id(reply.headers_mut(), id);

@@ -55,7 +55,7 @@ async fn carry_out(worker: &execute::Worker, call: Box<Call>, by_route: bool) ->
                 // The caller knows no field `model`.
                 failure.param = failure.param.take().map(|param| if param == "model" { "route".into() } else { param });
             }
-            refused(Dialect::OpenAi, unanswered)
+            refused(Dialect::OpenAi, unanswered, id)
         }
     }
 }

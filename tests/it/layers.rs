@@ -20,6 +20,8 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("clap", &["cli/"]),
     ("comfy_table", &["cli/"]),
     ("rpassword", &["cli/"]),
+    ("saphyr_parser", &["cli/import/yaml.rs"]),
+    ("csv", &["cli/import/"]),
     ("sd_notify", &["daemon/"]),
     ("tracing_subscriber", &["log/", "cli/"]),
 ];

@@ -228,7 +228,7 @@ impl Usage {
 impl Retention {
     fn read(at: &Cursor<'_>) -> Self {
         let default = Self::default();
-        let Some(fields) = at.fields(&["records", "minutes", "hours", "days"]) else { return default };
+        let Some(fields) = at.fields(&["records", "minutes", "hours", "days", "size"]) else { return default };
         let kept = |key: &str, default: Duration| {
             let range = bounds::RETENTION_MIN..=bounds::RETENTION_MAX;
             fields.get(key).and_then(|at| at.duration(range)).unwrap_or(default)
@@ -238,6 +238,7 @@ impl Retention {
             minutes: kept("minutes", default.minutes),
             hours: kept("hours", default.hours),
             days: kept("days", default.days),
+            size: fields.get("size").and_then(|at| at.bytes(bounds::RETENTION_BYTES_MIN..=u64::MAX)),
         }
     }
 }
