@@ -15,6 +15,7 @@ mod metrics;
 mod models;
 mod probe;
 mod providers;
+mod reprice;
 mod secrets;
 mod status;
 mod usage;

@@ -41,6 +41,7 @@ mod passing;
 mod presets;
 mod refusals;
 mod reloads;
+mod reprice;
 mod rotation;
 mod sandbox;
 mod secrets;

@@ -9,6 +9,7 @@ mod event;
 mod explain;
 mod provider;
 mod quota;
+mod reprice;
 mod secret;
 mod status;
 
@@ -21,6 +22,7 @@ pub use event::{Event, EventKind};
 pub use explain::{DryRun, ExplainAction, ExplainRequest, ExplainSource, ExplainedCandidate, ExplainedRequest};
 pub use provider::{Model, PatchProvider, Price, PriceRates, PriceTier, Provider, ProviderList};
 pub use quota::Quota;
+pub use reprice::{RepriceRequest, Repriced, RepricedModel};
 pub use secret::SecretText;
 pub use status::{
     Change, ChangeAction, ChangeKind, ClientCounts, ConfigProblem, ConfigStatus, ConnectionCounts, Plan, Reload,
