@@ -264,6 +264,16 @@ pub const STORE_VALUE_BYTES_MAX: usize = 16 * KIB;
 pub const STORE_RECORD_BYTES_MAX: u64 = 4 * MIB as u64;
 /// Bytes of one record of the state: a secret, settings and what the dashboard keeps, all at their largest.
 pub const STATE_RECORD_BYTES_MAX: usize = 128 * KIB;
+/// Bytes of changes in the log after which a new snapshot takes its place.
+pub const CHANGES_BYTES_MAX: u64 = MIB as u64;
+/// Bytes of records that make a frame of the log full.
+pub const CHANGES_FRAME_BYTES: usize = 64 * KIB;
+/// Bytes of a frame: one that was nearly full, and a record at its largest.
+pub const CHANGES_FRAME_BYTES_MAX: usize = 512 * KIB;
+/// Bytes of changes that are committed together: what comes beyond waits for the next commit.
+pub const COMMIT_BYTES_MAX: usize = MIB;
+/// Damaged states that are kept set aside: the newest tell what happened.
+pub const STATES_SET_ASIDE_MAX: usize = 3;
 /// Bytes of the database's cache for the state.
 pub const STATE_CACHE_BYTES: u64 = 16 * MIB as u64;
 /// Bytes of the database's cache for each open segment of usage.
@@ -331,6 +341,7 @@ const _: () = {
     assert!(CLIENTS_PER_USER_MAX < CLIENTS_MAX, "one user must leave room for others");
     assert!(CONFIG_SETTLE_INTERVAL.as_millis() < CONFIG_POLL_INTERVAL.as_millis(), "a poll must find a settled file");
     assert!(STATE_RECORD_BYTES_MAX as u64 <= STORE_RECORD_BYTES_MAX, "what is written must be read");
+    assert!(CHANGES_FRAME_BYTES + STATE_RECORD_BYTES_MAX < CHANGES_FRAME_BYTES_MAX / 2, "a frame holds its records");
     assert!(SECRET_BYTES_MAX < STATE_RECORD_BYTES_MAX, "a connection holds its secret");
     assert!(MODEL_LIST_BYTES_MAX + MODEL_LIST_IDS_MAX * 8 < STATE_RECORD_BYTES_MAX, "each id comes with its length");
     assert!(USAGE_BLOCK_RECORDS_MAX <= USAGE_QUEUE_MAX, "a block must fit the queue");

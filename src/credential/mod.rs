@@ -17,7 +17,7 @@ mod secret;
 mod vault;
 
 pub use cipher::{Cipher, CipherError, KeyId, Place};
-pub use keyring::{Fingerprint, Keyring, KeyringError, WrappedKey, WrappedKeys};
+pub use keyring::{Fingerprint, Keyring, KeyringError, MacKey, WrappedKey, WrappedKeys};
 pub use master::{MasterKey, MasterKeyError};
 pub use origin::{Origin, OriginError};
 pub use secret::{Secret, SecretError};

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use thiserror::Error;
 
-use super::cipher::{CipherError, Place};
+use super::cipher::{Cipher, CipherError, Place};
 use super::keyring::{Fingerprint, Keyring};
 use super::origin::Origin;
 use super::secret::Secret;
@@ -38,14 +39,40 @@ pub enum VaultError {
     Cipher(#[from] CipherError),
 }
 
-/// Seals and opens credentials. Cheap to clone; does no I/O, so a worker may open a credential for each call.
+/// Seals and opens credentials. Cheap to clone; does no I/O, so a worker may open a credential for each call. All
+/// clones see it when the data keys are replaced.
 #[derive(Clone)]
-pub struct Vault(Arc<Keyring>);
+pub struct Vault(Arc<ArcSwap<Keyring>>);
 
 impl Vault {
     /// A vault over open keys.
     pub fn new(keyring: Keyring) -> Self {
-        Self(Arc::new(keyring))
+        Self(Arc::new(ArcSwap::from_pointee(keyring)))
+    }
+
+    /// The keys that are in force.
+    pub fn keyring(&self) -> Arc<Keyring> {
+        self.0.load_full()
+    }
+
+    /// Puts other keys in force.
+    pub fn replace(&self, keyring: Keyring) {
+        self.0.store(Arc::new(keyring));
+    }
+
+    /// Whether the key that seals now sealed this credential.
+    pub fn is_current(&self, secret: &SealedSecret) -> bool {
+        Cipher::key_of(&secret.sealed) == Some(self.0.load().connections().id())
+    }
+
+    /// The credential, sealed anew by the key that seals now.
+    ///
+    /// # Errors
+    /// As [`Vault::open`] and [`Vault::seal`].
+    pub fn resealed(&self, id: &ConnectionId, secret: &SealedSecret) -> Result<SealedSecret, VaultError> {
+        let plain = self.open(id, &secret.origin, secret)?;
+        let sealed = self.0.load().connections().seal(&place(&names(id), &secret.origin), plain.expose())?;
+        Ok(SealedSecret { sealed: sealed.into(), ..secret.clone() })
     }
 
     /// Seals a secret for one connection and the one origin that it may be sent to.
@@ -53,7 +80,7 @@ impl Vault {
     /// # Errors
     /// When the system gives no random numbers, or the key has sealed too much.
     pub fn seal(&self, id: &ConnectionId, origin: &Origin, secret: &Secret) -> Result<SealedSecret, VaultError> {
-        let sealed = self.0.connections().seal(&place(&names(id), origin), secret.expose())?;
+        let sealed = self.0.load().connections().seal(&place(&names(id), origin), secret.expose())?;
         Ok(SealedSecret { origin: origin.clone(), sealed: sealed.into(), hint: secret.hint() })
     }
 
@@ -66,12 +93,13 @@ impl Vault {
         if secret.origin != *origin {
             return Err(VaultError::OtherOrigin { sealed: secret.origin.clone(), asked: origin.clone() });
         }
-        Ok(Secret::opened(self.0.connections().open(&place(&names(id), origin), &secret.sealed)?))
+        let keys = self.0.load();
+        Ok(Secret::opened(keys.that_sealed(&secret.sealed).open(&place(&names(id), origin), &secret.sealed)?))
     }
 
     /// The keyed fingerprint of a secret and its origin.
     pub fn fingerprint(&self, origin: &Origin, secret: &Secret) -> Fingerprint {
-        let tag = self.0.mac("fingerprint", &[origin.as_str().as_bytes(), secret.expose()]);
+        let tag = self.0.load().mac("fingerprint", &[origin.as_str().as_bytes(), secret.expose()]);
         let mut short = [0; 16];
         short.iter_mut().zip(tag).for_each(|(to, from)| *to = from);
         Fingerprint(short)
@@ -79,7 +107,7 @@ impl Vault {
 
     /// Authenticates bytes of the store's own; see [`Keyring::mac`].
     pub fn mac(&self, label: &str, parts: &[&[u8]]) -> [u8; 32] {
-        self.0.mac(label, parts)
+        self.0.load().mac(label, parts)
     }
 }
 

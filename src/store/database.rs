@@ -106,6 +106,11 @@ impl Database {
         Ok(Self { sled: Some(sled), dir: dir.into(), log, large_values, failed: AtomicBool::new(false) })
     }
 
+    /// Whether an earlier write failed, so that nothing more is written.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
     /// The directory that it is in.
     pub(super) fn dir(&self) -> &Path {
         &self.dir
@@ -155,16 +160,17 @@ impl Database {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.log.sync_data()?;
+        files::sync(&self.log, &self.dir.join("db"))?;
         let now = large_values(&self.dir)?;
         let mut known = self.large_values.lock().unwrap_or_else(PoisonError::into_inner);
         let mut fresh = now.difference(&known).peekable();
         if fresh.peek().is_some() {
             for name in fresh {
                 // One that is gone again was replaced in the meantime.
-                match File::open(large_values_path(&self.dir).join(name)) {
+                let path = large_values_path(&self.dir).join(name);
+                match File::open(&path) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    file => file?.sync_all()?,
+                    file => files::sync(&file?, &path)?,
                 }
             }
             files::sync_directory(&large_values_path(&self.dir))?;

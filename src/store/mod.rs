@@ -11,6 +11,7 @@
 //! reserve       4 MiB to give up when the store must open on a full disk
 //! manifest      generation, count and sum of `state`, authenticated: what was acknowledged
 //! state/        connections, switches, lists of models, wrapped keys, and nothing else
+//! changes       the sealed log of the changes to `state`, from which a damaged one is made anew
 //! counters/     what has been used of daily limits
 //! facts/        what stands against accounts and connections: cooldowns, parks, rejections
 //! usage/        segments of usage records, a directory for each UTC day or size bound
@@ -18,21 +19,27 @@
 //!
 //! What must stay true:
 //! - A change is acknowledged after it was flushed *and* synced. See `database.rs`.
-//! - `state` opens whole, as it was acknowledged, or not at all. A damaged segment of usage is renamed and said so
-//!   ([`Store::notices`]); serving goes on.
+//! - `state` opens whole, as it was acknowledged, or not at all: damaged, it is made anew from the log of changes and
+//!   that is said ([`Store::notices`]), or the store is refused. A damaged segment of usage is set aside and said so;
+//!   serving goes on.
 //! - Nothing on disk holds a plain secret.
 
 mod block;
+mod changes;
 mod connections;
 mod counters;
 mod database;
 mod disk;
 mod facts;
 mod files;
+mod healing;
 mod keys;
+mod layout;
 mod manifest;
 mod models;
+mod opening;
 mod record;
+mod replay;
 mod segment;
 mod segments;
 mod state;
@@ -106,6 +113,22 @@ pub enum OpenError {
         /// The one that was given.
         given: KeyId,
     },
+    /// A newer version wrote it.
+    #[error(
+        "the state in {dir} has format {found}, which {writer} wrote, and this version knows formats up to {known}: \
+         use that version or a newer one, or take the state back with its `bursar store migrate --to {known}`",
+        dir = .dir.display()
+    )]
+    Newer {
+        /// The state directory.
+        dir: PathBuf,
+        /// The format that it is in.
+        found: u32,
+        /// The newest format that this version knows.
+        known: u32,
+        /// The version that wrote it.
+        writer: String,
+    },
     /// No room.
     #[error("the disk under {dir} is full", dir = .dir.display())]
     Full {
@@ -131,7 +154,7 @@ impl OpenError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::InUse { .. } | Self::Full { .. } => 75,
-            Self::Damaged { .. } | Self::WrongMasterKey { .. } | Self::Io { .. } => 78,
+            Self::Damaged { .. } | Self::WrongMasterKey { .. } | Self::Newer { .. } | Self::Io { .. } => 78,
         }
     }
 
@@ -212,11 +235,19 @@ impl Store {
     /// When another process has it open, the master key is not the right one, or the state is not whole. Damaged usage
     /// is no error: see [`Store::notices`].
     pub fn open(dir: &Path, master: &MasterKey) -> Result<Self, OpenError> {
-        Self::open_on(dir, master, disk::free_bytes())
+        Self::open_with(dir, std::slice::from_ref(master))
     }
 
-    /// As [`Store::open`], with another measure of free space.
-    pub(crate) fn open_on(dir: &Path, master: &MasterKey, free: FreeBytes) -> Result<Self, OpenError> {
+    /// As [`Store::open`], with whichever master key fits: while it is changed there may be two.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with(dir: &Path, masters: &[MasterKey]) -> Result<Self, OpenError> {
+        Self::open_on(dir, masters, disk::free_bytes())
+    }
+
+    /// As [`Store::open_with`], with another measure of free space.
+    pub(crate) fn open_on(dir: &Path, masters: &[MasterKey], free: FreeBytes) -> Result<Self, OpenError> {
         let io = |error: io::Error| OpenError::io(dir, error);
         files::private_directory(dir).map_err(io)?;
         let lock = Lock::take(&dir.join("lock")).map_err(|error| match error {
@@ -224,8 +255,10 @@ impl Store {
             LockError::Io(error) => io(error),
         })?;
         let disk = Disk::new(dir, free).map_err(io)?;
-        let state = State::open(&state::Paths::of(dir), master, disk.clone())?;
         let notices = Notices::default();
+        let paths = state::Paths::of(dir);
+        let state = opening::open(&paths, masters, &disk, &notices)?;
+        layout::mark(&paths, layout::CURRENT)?;
         let of_days = dir.join("counters");
         let counters = Counters::open(&of_days, disk.clone(), &notices);
         let counters = counters.map_err(|error| OpenError::store(&of_days, error))?;
@@ -248,7 +281,7 @@ impl Store {
 
     /// How often the state changed since it was made.
     pub fn generation(&self) -> u64 {
-        self.state.generation()
+        self.state.contents().generation
     }
 
     /// The connections that the store manages.
@@ -322,7 +355,7 @@ impl Store {
     /// When `from` is not the master key in force, or the change cannot be made durable.
     pub fn change_master_key(&self, from: &MasterKey, to: &MasterKey) -> Result<(), ChangeKeyError> {
         let wrapped = Keyring::rewrap(from, to, &self.state.wrapped_keys()?)?;
-        Ok(self.state.put(keys::KEY.to_vec(), &wrapped)?)
+        Ok(self.state.change_keys(&wrapped, None)?)
     }
 }
 
@@ -345,5 +378,7 @@ mod damage_tests;
 mod format_tests;
 #[cfg(test)]
 mod full_disk_tests;
+#[cfg(test)]
+mod steps;
 #[cfg(test)]
 mod tests;
