@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::changes::{Change, ChangeLog};
+use super::change_log::{Change, ChangeLog};
 use super::database::{Batch, Database};
 use super::manifest::{self, Contents, Manifest};
 use super::opening::{Found, damaged, first_batch};

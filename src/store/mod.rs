@@ -25,7 +25,7 @@
 //! - Nothing on disk holds a plain secret.
 
 mod block;
-mod changes;
+mod change_log;
 mod connections;
 mod counters;
 mod database;

@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use super::changes::ChangeLog;
+use super::change_log::ChangeLog;
 use super::database::{Batch, Database, guarded};
 use super::disk::Disk;
 use super::healing;

@@ -9,7 +9,7 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use super::StoreError;
-use super::changes::{Change, ChangeLog, Frame, Head, LENGTH_BYTES, LogPlace, MAGIC};
+use super::change_log::{Change, ChangeLog, Frame, Head, LENGTH_BYTES, LogPlace, MAGIC};
 use super::manifest::Contents;
 use crate::bounds;
 use crate::credential::{Keyring, Vault, WrappedKeys};

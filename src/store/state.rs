@@ -3,7 +3,7 @@
 //! All its records are in one tree, `table/id` → envelope, so that a transaction covers whatever a change touches. The
 //! manifest (see [`super::manifest`]) is part of each transaction.
 //!
-//! A change goes first into the log of changes ([`super::changes`]), which is synced; then into the database, which is
+//! A change goes first into the log of changes ([`super::change_log`]), which is synced; then into the database, which is
 //! synced; then the manifest outside is replaced, and only then it is acknowledged. So whatever the moment of a crash,
 //! what is behind can be brought forward by what is ahead, and one of them lost or damaged can be made from the others:
 //! [`super::opening`].
@@ -12,7 +12,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 
-use super::changes::{Change, ChangeLog};
+use super::change_log::{Change, ChangeLog};
 use super::database::{Batch, Database};
 use super::disk::Disk;
 use super::manifest::{self, Contents, Manifest};
