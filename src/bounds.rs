@@ -236,6 +236,8 @@ pub const BREAKER_OPEN: Duration = Duration::from_secs(15);
 /// The longest time that it stays open.
 pub const BREAKER_OPEN_MAX: Duration = Duration::from_secs(5 * 60);
 
+/// How often it is looked for what is remembered of connections that are no more.
+pub const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// How often it is looked whether a connection is to be probed.
 pub const PROBER_LOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// How often a parked account is probed.
@@ -278,10 +280,8 @@ pub const STATES_SET_ASIDE_MAX: usize = 3;
 pub const STATE_CACHE_BYTES: u64 = 16 * MIB as u64;
 /// Bytes of the database's cache for each open segment of usage.
 pub const USAGE_CACHE_BYTES: u64 = 32 * MIB as u64;
-/// Bytes of the database's cache for day counters: a small record for each scope.
-pub const COUNTERS_CACHE_BYTES: u64 = 4 * MIB as u64;
-/// Bytes of the database's cache for facts: a record for each account that something stands against.
-pub const FACTS_CACHE_BYTES: u64 = 4 * MIB as u64;
+/// Bytes of the database's cache for what changes all day long: it is read at the start, and then only written.
+pub const VOLATILE_CACHE_BYTES: u64 = MIB as u64;
 /// The time that opening a database may take: a damaged one may hang, and a segment at its bound takes a tenth of this
 /// from a slow disk.
 pub const STORE_OPEN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -2,6 +2,8 @@
 //!
 //! Signals are the providers' documented codes, never the wording of a message, with one exception that is named below.
 
+use std::time::Duration;
+
 use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,7 +18,7 @@ pub fn by_status(status: u16) -> Outcome {
     match status {
         401 => Outcome::Credential,
         402 => Outcome::Quota,
-        403 | 404 => Outcome::NotForKey,
+        403 | 404 | 410 => Outcome::NotForKey,
         408 | 504 | 524 => Outcome::Timeout,
         413 => Outcome::TooLarge,
         429 => Outcome::RateShort,
@@ -72,6 +74,8 @@ pub struct OpenAiError {
     param: Option<Value>,
     #[serde(default)]
     metadata: Option<Value>,
+    #[serde(default)]
+    availability: Option<Value>,
 }
 
 /// A body of OpenAI's family: the usual object, or the bare forms that compatible servers use.
@@ -110,7 +114,7 @@ impl OpenAiError {
     pub fn classed(self, status: u16, headers: &HeaderMap) -> ProviderError {
         let (kind, code) = (text(self.kind.as_ref()), text(self.code.as_ref()));
         let says = |words: &[&str]| [&kind, &code].into_iter().flatten().any(|word| words.contains(&word.as_str()));
-        let outcome = if says(QUOTA_WORDS) {
+        let outcome = if says(QUOTA_WORDS) || self.is_of_limit() {
             Outcome::Quota
         } else if says(&["invalid_api_key"]) {
             Outcome::Credential
@@ -131,8 +135,14 @@ impl OpenAiError {
             kind: kind.as_deref().map(sanitise),
             code: code.as_deref().map(sanitise),
             param: text(self.param.as_ref()).as_deref().map(sanitise),
-            retry_after: retry_after(headers),
+            retry_after: retry_after(headers).or_else(|| self.available_in()),
         }
+    }
+
+    /// In how long the model is there again (openrouter.ai, "Errors"): seconds.
+    fn available_in(&self) -> Option<Duration> {
+        let seconds = self.availability.as_ref()?.get("retry_after")?.as_f64()?;
+        Duration::try_from_secs_f64(seconds).ok()
     }
 
     /// An error inside a 200: the status is what its code or its type says, where one does.
@@ -150,6 +160,12 @@ impl OpenAiError {
         let word = |word: &String| STATUS_WORDS.iter().find(|(known, _)| known == word).map(|(_, status)| *status);
         let words = || [&self.code, &self.kind].into_iter().filter_map(|word| text(word.as_ref()));
         words().find_map(|one| number(&one)).or_else(|| words().find_map(|one| word(&one)))
+    }
+
+    /// OpenRouter's word for whose money or limit is used up (openrouter.ai, "Errors").
+    fn is_of_limit(&self) -> bool {
+        let source = self.metadata.as_ref().and_then(|metadata| metadata.get("limit_source"));
+        matches!(source.and_then(Value::as_str), Some("openrouter_credits" | "openrouter_key_limit"))
     }
 
     /// OpenRouter's 403 for a flagged prompt (openrouter.ai, "Errors"): its metadata speaks of moderation.

@@ -71,6 +71,27 @@ mod tests {
     }
 
     #[test]
+    fn an_error_says_when_the_model_is_there_again() {
+        let after = |retry_after: Value, header: Option<&'static str>| {
+            let error =
+                json!({"code": 503, "message": "busy", "availability": {"code": "x", "retry_after": retry_after}});
+            let headers = header.map(|value| (http::header::RETRY_AFTER, http::HeaderValue::from_static(value)));
+            let headers = headers.into_iter().collect();
+            OPENROUTER.error(503, &headers, json!({"error": error}).to_string().as_bytes()).retry_after
+        };
+        let s = std::time::Duration::from_secs_f32;
+        assert_eq!(after(json!(7.5), None), Some(s(7.5)));
+        assert_eq!(after(json!(7), Some("3")), Some(s(3.0)), "the header is the older word");
+        for odd in [json!(null), json!("soon"), json!(-1), json!(1e300), json!({})] {
+            assert_eq!(after(odd.clone(), None), None, "{odd}");
+        }
+        let framed = json!({"error": {"code": 429, "message": "x", "availability": {"retry_after": 9}}});
+        let steps = steps(&format!("data: {framed}\n\n"));
+        let error = steps[0].seen.error.as_ref().unwrap();
+        assert_eq!((error.outcome, error.retry_after), (Outcome::RateShort, Some(s(9.0))));
+    }
+
+    #[test]
     fn the_cost_is_its_own_account_of_it() {
         let usage = json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "cost": 1.95e-5, "is_byok": false,
             "prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"reasoning_tokens": 2}});
@@ -129,6 +150,10 @@ mod tests {
     #[test]
     fn credits_are_quota_and_a_flagged_prompt_is_the_callers() {
         assert_eq!(class(402, &json!({"code": 402, "message": "insufficient credits"})), Outcome::Quota);
+        for source in ["openrouter_credits", "openrouter_key_limit"] {
+            let limited = json!({"code": 403, "message": "limit", "metadata": {"limit_source": source}});
+            assert_eq!(class(403, &limited), Outcome::Quota, "{source}");
+        }
         let flagged = json!({"reasons": ["violence"], "flagged_input": "…", "provider_name": "A"});
         assert_eq!(class(403, &json!({"code": 403, "message": "m", "metadata": flagged})), Outcome::Caller);
         assert_eq!(

@@ -11,6 +11,7 @@ use crate::api::{Code, ConnectionId, Failure, LimitGroup, ProviderSlug};
 use crate::bounds;
 use crate::config::{self, Settings};
 use crate::connection::ManagedBy;
+use crate::connection::admission::Holder;
 use crate::credential::{SealedSecret, Secret};
 use crate::provider::Provider;
 use crate::snapshot::Snapshot;
@@ -190,6 +191,7 @@ impl Admin {
             Ok::<_, Failure>(store.connections().remove(id)?)
         })?;
         self.health.forget(id);
+        self.forget_leases(&self.engine.admission.forget(&Holder::Connection(id.clone())));
         Ok(())
     }
 

@@ -173,6 +173,8 @@ impl Admin {
     fn publish(&self, snapshot: Arc<Snapshot>) {
         self.engine.snapshot.store(snapshot);
         self.published.send_replace(());
+        // What requests hold that still run is let go by the next look.
+        self.forget_leases(&self.sweep());
     }
 
     /// The directories and files that a change of configuration may show in.

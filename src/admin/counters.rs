@@ -36,6 +36,23 @@ impl Admin {
         self.put(self.engine.admission.scopes().iter().filter_map(|scope| scope.last_lease(now)).collect());
     }
 
+    /// Lets go what is remembered of connections and limit groups that are no more. What comes back
+    /// is for [`Admin::forget_leases`], which blocks.
+    pub fn sweep(&self) -> Vec<String> {
+        self.health.sweep();
+        self.engine.admission.sweep(self.engine.clock.both())
+    }
+
+    /// Removes what was written down of scopes that are no more. Blocks.
+    pub fn forget_leases(&self, scopes: &[String]) {
+        if scopes.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.counters().remove(scopes) {
+            tracing::warn!(%error, "old counters of daily limits cannot be removed from the store");
+        }
+    }
+
     fn put(&self, leases: Vec<Lease>) {
         if leases.is_empty() {
             return;

@@ -292,8 +292,16 @@ pub struct UsageFigures {
     pub cost_unknown: u64,
     /// Half of the requests that reached a provider took no longer, in milliseconds; none if there were none.
     pub p50_ms: Option<u64>,
+    /// 90 in 100 of them took no longer, in milliseconds.
+    pub p90_ms: Option<u64>,
     /// 99 in 100 of them took no longer, in milliseconds.
     pub p99_ms: Option<u64>,
+    /// Half of the requests whose first content is timed had it by then, in milliseconds; none if there were none.
+    pub ttft_p50_ms: Option<u64>,
+    /// 90 in 100 of them had it by then, in milliseconds.
+    pub ttft_p90_ms: Option<u64>,
+    /// 99 in 100 of them had it by then, in milliseconds.
+    pub ttft_p99_ms: Option<u64>,
 }
 
 /// One group's usage.

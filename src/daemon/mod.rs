@@ -8,6 +8,7 @@ mod lists;
 mod log;
 mod prober;
 mod sockets;
+mod sweeper;
 mod systemd;
 
 use std::path::PathBuf;
@@ -163,6 +164,7 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
     let keeping = tokio::spawn(Arc::clone(&admin.engine.admission.waiting).keep(killing.clone()));
     let leasing = tokio::spawn(leases::keep(Arc::clone(admin), killing.clone()));
     let prober = tokio::spawn(prober::keep(Arc::clone(admin), stopping.clone()));
+    let sweeper = tokio::spawn(sweeper::keep(Arc::clone(admin), stopping.clone()));
     let watcher = watch_files(admin);
     systemd::ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = threads.len(), "ready");
@@ -192,6 +194,7 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
     admin.engine.events.close();
     let _ = lists.await;
     let _ = prober.await;
+    let _ = sweeper.await;
     for binding in bindings.iter() {
         binding.remove();
     }

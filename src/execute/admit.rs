@@ -9,13 +9,14 @@ use crate::api::{Capability, Operation};
 use crate::bounds;
 use crate::config::Timeouts;
 use crate::connection::admission::{Admission, Blocked, Full, Permit, Waiter, input_tokens, reserve};
-use crate::rotation::{Candidate, Selection, Skip, Skipped, Trouble};
+use crate::rotation::{Candidate, Skip, Skipped, Trouble};
+use crate::snapshot::Snapshot;
 
 /// One request's way to room.
 pub(super) struct Admit<'a> {
     pub(super) worker: &'a Worker,
     pub(super) call: &'a Call,
-    pub(super) selection: &'a Selection,
+    pub(super) snapshot: &'a Snapshot,
     /// How it fares with the provider that it is at.
     pub(super) trouble: Trouble,
     /// The tokens that the request is taken for, once that was asked.
@@ -30,12 +31,12 @@ pub(super) struct Admit<'a> {
 }
 
 impl<'a> Admit<'a> {
-    pub(super) fn new(worker: &'a Worker, call: &'a Call, selection: &'a Selection) -> Self {
+    pub(super) fn new(worker: &'a Worker, call: &'a Call, snapshot: &'a Snapshot) -> Self {
         let trouble = Trouble::default();
         Self {
             worker,
             call,
-            selection,
+            snapshot,
             trouble,
             input: None,
             blocked: Vec::new(),
@@ -48,7 +49,7 @@ impl<'a> Admit<'a> {
     /// Whether a candidate may be tried, for what its provider has been asked for in vain.
     pub(super) fn allows(&mut self, candidate: &Candidate) -> bool {
         let slug = &candidate.provider.slug;
-        self.trouble.allows(slug, self.selection.retries(slug), self.worker.engine.clock.now())
+        self.trouble.allows(slug, self.snapshot.selection.retries(slug), self.worker.engine.clock.now())
     }
 
     /// Reserves room for an attempt.
@@ -129,6 +130,7 @@ impl<'a> Admit<'a> {
         let alone = alone.filter(|alone| *alone > now);
         tokio::select! {
             () = waiter.called() => {}
+            () = turned(self.snapshot, skipped, now) => {}
             () = sleep_until(alone.unwrap_or(until)), if alone.is_some() => {}
             () = sleep_until(until) => {
                 self.waiter = None;
@@ -141,6 +143,17 @@ impl<'a> Admit<'a> {
     fn timeouts_or_default(&self) -> Timeouts {
         self.timeouts.unwrap_or_else(|| self.worker.engine.snapshot.load().catalogue.default_timeouts)
     }
+}
+
+/// Waits until one of those that their breakers shut out may be tried: nobody can tell when a probe is over.
+async fn turned(snapshot: &Snapshot, skipped: &[Skipped], now: Instant) {
+    let shut = skipped.iter().filter(|one| matches!(one.why, Skip::Open { .. })).take(bounds::WAITING_SCOPES_MAX);
+    let shut = shut.filter_map(|one| snapshot.connections.get(&one.connection));
+    let turns: Vec<_> = shut.map(|connection| Box::pin(connection.health.turned(now))).collect();
+    if turns.is_empty() {
+        return std::future::pending().await;
+    }
+    futures_util::future::select_all(turns).await;
 }
 
 /// When a request that begins to wait now has waited long enough.

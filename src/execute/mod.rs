@@ -101,7 +101,7 @@ pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> 
         candidates = candidates.of_conversation(call.conversation());
     }
     let mut failures = Failures::default();
-    let mut admit = Admit::new(worker, &call, &snapshot.selection);
+    let mut admit = Admit::new(worker, &call, &snapshot);
     loop {
         match walk(&mut admit, &mut candidates, &mut ledger, &mut failures).await {
             Walked::Answered(candidate, answered) => return Ok(answer(candidate, *answered, ledger).await),
@@ -189,7 +189,7 @@ async fn try_candidate(
     let (worker, call) = (admit.worker, admit.call);
     let clock = &worker.engine.clock;
     let (mut retries, on_timeout) = (0, candidate.provider.on_timeout);
-    let budget = admit.selection.retries(&candidate.provider.slug);
+    let budget = admit.snapshot.selection.retries(&candidate.provider.slug);
     loop {
         ledger.begin(candidate, permit);
         let failed = match attempt::attempt(worker, call, candidate, ledger).await {

@@ -84,7 +84,7 @@ impl<'a> Connections<'a> {
     }
 }
 
-fn key(id: &ConnectionId) -> Vec<u8> {
+pub(super) fn key(id: &ConnectionId) -> Vec<u8> {
     format!("{TABLE}{id}").into_bytes()
 }
 

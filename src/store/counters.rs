@@ -1,16 +1,10 @@
-//! What has been used of the quotas of a day, by scope: small records that change all day long, in a database of their
-//! own beside the state.
-
-use std::fmt;
-use std::path::Path;
+//! What has been used of the quotas of a day, by scope.
 
 use serde::{Deserialize, Serialize};
 
-use super::database::{Batch, Database};
-use super::disk::Disk;
+use super::StoreError;
 use super::record::{self, Record, RecordError};
-use super::{Notices, StoreError, volatile};
-use crate::bounds;
+use super::volatile::{Table, Volatile};
 
 /// What is written down of a scope's day: as much as has been used, and some more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,15 +26,11 @@ pub struct Lease {
 }
 
 /// The table of day counters. All calls block.
-pub struct Counters {
-    database: Database,
-    disk: Disk,
-}
+pub struct Counters<'a>(&'a Volatile);
 
-impl Counters {
-    pub(super) fn open(dir: &Path, disk: Disk, notices: &Notices) -> Result<Self, StoreError> {
-        let database = volatile::open(dir, bounds::COUNTERS_CACHE_BYTES, "the counters of daily limits", notices)?;
-        Ok(Self { database, disk })
+impl<'a> Counters<'a> {
+    pub(super) fn new(volatile: &'a Volatile) -> Self {
+        Self(volatile)
     }
 
     /// All leases. Records that cannot be read are left out, and said.
@@ -48,15 +38,8 @@ impl Counters {
     /// # Errors
     /// When the database cannot be read.
     pub fn list(&self) -> Result<Vec<Lease>, StoreError> {
-        let mut all = Vec::new();
-        self.database.visit(b"", |key, value| {
-            match record::decode::<Lease>(key, value) {
-                Ok(lease) => all.push(Lease { scope: String::from_utf8_lossy(key).into_owned(), ..lease }),
-                Err(error) => tracing::error!(%error, "a stored counter is passed over"),
-            }
-            Ok(true)
-        })?;
-        Ok(all)
+        let all = self.0.list::<Lease>(Table::Days)?.into_iter();
+        Ok(all.map(|(scope, lease)| Lease { scope: String::from_utf8_lossy(&scope).into_owned(), ..lease }).collect())
     }
 
     /// Stores leases, each in place of its scope's old one. Durable when this returns.
@@ -64,19 +47,15 @@ impl Counters {
     /// # Errors
     /// When the disk is full, or the change cannot be made durable.
     pub fn put(&self, leases: &[Lease]) -> Result<(), StoreError> {
-        self.disk.check()?;
-        let mut batch = Batch::default();
-        for lease in leases {
-            let key = lease.scope.as_bytes();
-            batch.insert(key, record::encode(key, lease)?);
-        }
-        self.database.commit(batch)
+        self.0.put(Table::Days, leases.iter().map(|lease| (lease.scope.clone().into_bytes(), Some(lease))))
     }
-}
 
-impl fmt::Debug for Counters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Counters({})", self.database.dir().display())
+    /// Removes the leases of scopes. Durable when this returns.
+    ///
+    /// # Errors
+    /// As [`Counters::put`].
+    pub fn remove(&self, scopes: &[String]) -> Result<(), StoreError> {
+        self.0.put::<Lease>(Table::Days, scopes.iter().map(|scope| (scope.clone().into_bytes(), None)))
     }
 }
 

@@ -1,19 +1,11 @@
-//! Facts that may change at any moment, and should outlive the process all the same: what stands against accounts and
-//! connections.
-//!
-//! A record is one scope's, whole.
-
-use std::fmt;
-use std::path::Path;
+//! What stands against accounts and connections, by scope.
 
 use serde::{Deserialize, Serialize};
 
-use super::database::{Batch, Database};
-use super::disk::Disk;
+use super::StoreError;
 use super::record::{self, Record, RecordError};
-use super::{Notices, StoreError, volatile};
+use super::volatile::{Table, Volatile};
 use crate::api::{ConnectionId, LimitGroup};
-use crate::bounds;
 use crate::credential::Fingerprint;
 
 /// Whose facts they are.
@@ -88,22 +80,11 @@ impl Facts {
 }
 
 /// The table of facts. All calls block.
-pub struct FactsTable {
-    database: Database,
-    disk: Disk,
-}
+pub struct FactsTable<'a>(&'a Volatile);
 
-impl fmt::Debug for FactsTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FactsTable({})", self.database.dir().display())
-    }
-}
-
-impl FactsTable {
-    /// Opens the table, making it where there is none. A damaged one is set aside, and said so.
-    pub(super) fn open(dir: &Path, disk: Disk, notices: &Notices) -> Result<Self, StoreError> {
-        let what = "cooldowns, parked accounts and rejected keys";
-        Ok(Self { database: volatile::open(dir, bounds::FACTS_CACHE_BYTES, what, notices)?, disk })
+impl<'a> FactsTable<'a> {
+    pub(super) fn new(volatile: &'a Volatile) -> Self {
+        Self(volatile)
     }
 
     /// All facts, by scope. Records that cannot be read are left out: what they said is learned again.
@@ -111,16 +92,8 @@ impl FactsTable {
     /// # Errors
     /// When the database cannot be read.
     pub fn list(&self) -> Result<Vec<(Scope, Facts)>, StoreError> {
-        let mut all = Vec::new();
-        self.database.visit(b"", |key, value| {
-            match (scope_of(key), record::decode::<Facts>(key, value)) {
-                (Some(scope), Ok(facts)) => all.push((scope, facts)),
-                (_, Err(error)) => tracing::warn!(%error, "a stored fact is passed over"),
-                (None, Ok(_)) => {}
-            }
-            Ok(true)
-        })?;
-        Ok(all)
+        let all = self.0.list(Table::Facts)?.into_iter();
+        Ok(all.filter_map(|(key, facts)| Some((scope_of(&key)?, facts))).collect())
     }
 
     /// Stores the facts of scopes, in place of what there was; empty ones are removed. Durable when this returns.
@@ -128,17 +101,8 @@ impl FactsTable {
     /// # Errors
     /// When the disk is full, or the change cannot be made durable.
     pub fn put(&self, all: &[(Scope, Facts)]) -> Result<(), StoreError> {
-        self.disk.check()?;
-        let mut batch = Batch::default();
-        for (scope, facts) in all {
-            let key = key_of(scope);
-            if facts.is_empty() {
-                batch.remove(&key);
-            } else {
-                batch.insert(&key, record::encode(&key, facts)?);
-            }
-        }
-        self.database.commit(batch)
+        let all = all.iter().map(|(scope, facts)| (key_of(scope), (!facts.is_empty()).then_some(facts)));
+        self.0.put(Table::Facts, all)
     }
 }
 
@@ -210,7 +174,3 @@ impl Record for Facts {
         })
     }
 }
-
-#[cfg(test)]
-#[path = "facts_tests.rs"]
-mod tests;

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::tests::{all_usage, assert_full, fill, master};
 use super::*;
 use crate::api::admin::Limits;
+use crate::credential::Fingerprint;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store").join(name)
@@ -63,6 +64,45 @@ fn format_1_opens() {
 }
 
 #[test]
+fn what_two_databases_held_is_read_over_into_one() {
+    let dir = tempfile::tempdir().unwrap();
+    unpack("counters-and-facts.state.zst", dir.path());
+    for _ in 0..2 {
+        let store = Store::open(dir.path(), &master()).unwrap();
+        assert_eq!(store.counters().list().unwrap(), [lease("connection openai:c00"), lease("group org-acme")]);
+        assert_eq!(store.facts().list().unwrap(), facts());
+        assert_eq!(store.notices(), Vec::<String>::new());
+        assert!(["counters", "facts"].iter().all(|name| !dir.path().join(name).exists()));
+    }
+}
+
+fn lease(scope: &str) -> Lease {
+    let (starts_ms, ends_ms) = (1_799_971_200_000, 1_800_057_600_000);
+    let ahead = (7, 700);
+    Lease {
+        scope: scope.into(),
+        starts_ms,
+        ends_ms,
+        requests: 42,
+        tokens: 4_200,
+        requests_ahead: ahead.0,
+        tokens_ahead: ahead.1,
+    }
+}
+
+fn facts() -> [(Scope, Facts); 2] {
+    let cooling = CoolingFact { began_ms: 1_800_000_000_000, until_ms: 1_800_000_060_000, strikes: 2, said: true };
+    let model = |model: &str| ModelFact { model: model.into(), cooling: Some(cooling), barred_until_ms: Some(7) };
+    let one = Facts {
+        rejected: Some(RejectedFact { since_ms: 5, print: Fingerprint([6; 16]), reason: "401".into() }),
+        models: vec![model("gpt-4.1-mini"), model("vendor/gpt")],
+        ..Facts::default()
+    };
+    let group = Facts { parked: Some(ParkedFact { since_ms: 4, reason: "402".into() }), ..Facts::default() };
+    [(Scope::Connection("openai:c00".parse().unwrap()), one), (Scope::Group("org-acme".parse().unwrap()), group)]
+}
+
+#[test]
 #[ignore = "writes a fixture, once for each format"]
 fn write_the_fixture_of_the_format() {
     let dir = tempfile::tempdir().unwrap();
@@ -70,12 +110,17 @@ fn write_the_fixture_of_the_format() {
     fill(&store, &block::tests::sample_records(30));
     let usage = serde_json::to_vec(&all_usage(&store)).unwrap();
     drop(store);
+    keep("format-1.state.zst", &pack(dir.path()));
+    keep("format-1.usage.json", &usage);
+}
+
+fn pack(dir: &Path) -> Vec<u8> {
     let mut files = BTreeMap::new();
-    let mut folders = vec![dir.path().to_owned()];
+    let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let name = path.strip_prefix(dir.path()).unwrap().to_owned();
+            let name = path.strip_prefix(dir).unwrap().to_owned();
             if path.is_dir() {
                 files.insert(name, "directory".into());
                 folders.push(path);
@@ -84,10 +129,11 @@ fn write_the_fixture_of_the_format() {
             }
         }
     }
-    let packed = zstd::bulk::compress(&serde_json::to_vec(&files).unwrap(), 19).unwrap();
-    for (name, bytes) in [("format-1.state.zst", packed), ("format-1.usage.json", usage)] {
-        assert!(!fixture(name).exists(), "a fixture is never written again");
-        fs::create_dir_all(fixture(name).parent().unwrap()).unwrap();
-        fs::write(fixture(name), bytes).unwrap();
-    }
+    zstd::bulk::compress(&serde_json::to_vec(&files).unwrap(), 19).unwrap()
+}
+
+fn keep(name: &str, bytes: &[u8]) {
+    assert!(!fixture(name).exists(), "a fixture is never written again");
+    fs::create_dir_all(fixture(name).parent().unwrap()).unwrap();
+    fs::write(fixture(name), bytes).unwrap();
 }

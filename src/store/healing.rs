@@ -126,7 +126,7 @@ pub(super) fn create(
 ) -> Result<(), StoreError> {
     let vault = Vault::new(keyring.clone());
     let mut all: Records = records.into_iter().collect();
-    let (key, value): Change = state::put(keys::KEY.to_vec(), wrapped)?;
+    let (key, value): Change = state::encoded(keys::KEY.to_vec(), wrapped)?;
     all.extend(value.map(|value| (key, value)));
     let mut contents = Contents { generation, ..Contents::default() };
     all.iter().for_each(|(key, value)| contents.add(&vault, key, value));

@@ -12,8 +12,7 @@
 //! manifest      generation, count and sum of `state`, authenticated: what was acknowledged
 //! state/        connections, switches, lists of models, wrapped keys, and nothing else
 //! changes       the sealed log of the changes to `state`, from which a damaged one is made anew
-//! counters/     what has been used of daily limits
-//! facts/        what stands against accounts and connections: cooldowns, parks, rejections
+//! volatile/     what changes all day long: cooldowns, parks, rejections, and what has been used of limits
 //! usage/        segments of usage records, a directory for each UTC day or size bound
 //! ```
 //!
@@ -26,6 +25,7 @@
 
 mod block;
 mod change_log;
+mod changes;
 mod connections;
 mod counters;
 mod database;
@@ -44,6 +44,7 @@ mod segment;
 mod segments;
 mod state;
 mod switches;
+mod two_databases;
 mod usage;
 mod volatile;
 
@@ -53,6 +54,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
+pub use changes::Changes;
 pub use connections::{Connections, StoredConnection};
 pub use counters::{Counters, Lease};
 pub(crate) use disk::FreeBytes;
@@ -68,14 +70,14 @@ use crate::credential::{KeyId, Keyring, KeyringError, MasterKey, Origin, SealedS
 use disk::Disk;
 use files::{Lock, LockError};
 use state::State;
+use volatile::Volatile;
 
 /// The open store of one state directory. All calls block.
 #[derive(Debug)]
 pub struct Store {
     // Dropped in this order: the lock goes last.
     state: State,
-    counters: Counters,
-    facts: FactsTable,
+    volatile: Volatile,
     usage: Usage,
     notices: Notices,
     dir: PathBuf,
@@ -259,14 +261,17 @@ impl Store {
         let paths = state::Paths::of(dir);
         let state = opening::open(&paths, masters, &disk, &notices)?;
         layout::mark(&paths, layout::CURRENT)?;
-        let of_days = dir.join("counters");
-        let counters = Counters::open(&of_days, disk.clone(), &notices);
-        let counters = counters.map_err(|error| OpenError::store(&of_days, error))?;
-        let facts_dir = dir.join("facts");
-        let facts = FactsTable::open(&facts_dir, disk.clone(), &notices);
-        let facts = facts.map_err(|error| OpenError::store(&facts_dir, error))?;
+        let volatile = Self::open_volatile(dir, &disk, &notices)?;
         let usage = Usage::open(&dir.join("usage"), disk, notices.clone())?;
-        Ok(Self { state, counters, facts, usage, notices, dir: dir.into(), _lock: lock })
+        Ok(Self { state, volatile, usage, notices, dir: dir.into(), _lock: lock })
+    }
+
+    fn open_volatile(dir: &Path, disk: &Disk, notices: &Notices) -> Result<Volatile, OpenError> {
+        let path = dir.join("volatile");
+        let volatile = Volatile::open(&path, disk.clone(), notices);
+        let volatile = volatile.map_err(|error| OpenError::store(&path, error))?;
+        two_databases::read_over(dir, &volatile, notices).map_err(|error| OpenError::store(dir, error))?;
+        Ok(volatile)
     }
 
     /// The state directory.
@@ -299,19 +304,24 @@ impl Store {
         ConnectionSwitches::new(&self.state)
     }
 
+    /// Changes of all these that are made together, or not at all.
+    pub fn changes(&self) -> Changes<'_> {
+        Changes::new(&self.state)
+    }
+
     /// The models that providers list.
     pub fn model_lists(&self) -> ModelLists<'_> {
         ModelLists::new(&self.state)
     }
 
     /// What has been used of the quotas of a day.
-    pub fn counters(&self) -> &Counters {
-        &self.counters
+    pub fn counters(&self) -> Counters<'_> {
+        Counters::new(&self.volatile)
     }
 
     /// What stands against accounts and connections.
-    pub fn facts(&self) -> &FactsTable {
-        &self.facts
+    pub fn facts(&self) -> FactsTable<'_> {
+        FactsTable::new(&self.volatile)
     }
 
     /// The records of usage.

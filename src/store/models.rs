@@ -66,7 +66,7 @@ impl<'a> ModelLists<'a> {
     }
 }
 
-fn key(provider: &ProviderSlug) -> Vec<u8> {
+pub(super) fn key(provider: &ProviderSlug) -> Vec<u8> {
     format!("{TABLE}{provider}").into_bytes()
 }
 

@@ -134,7 +134,7 @@ impl State {
 
     /// Stores a record. Durable when this returns.
     pub(super) fn put<R: Record>(&self, key: Vec<u8>, record: &R) -> Result<(), StoreError> {
-        self.commit(vec![put(key, record)?])
+        self.commit(vec![encoded(key, record)?])
     }
 
     /// Removes a record, if it is there. Durable when this returns.
@@ -205,7 +205,7 @@ impl State {
         let mut guard = locked(&self.head);
         let head = &mut *guard;
         self.begin(head)?;
-        let changes = [put(keys::KEY.to_vec(), wrapped)?];
+        let changes = [encoded(keys::KEY.to_vec(), wrapped)?];
         let (next, batch) = self.prepare(head, &changes)?;
         let mut records = all(&self.database)?;
         for (key, value) in changes {
@@ -278,7 +278,7 @@ impl State {
 }
 
 /// The change that stores a record.
-pub(super) fn put<R: Record>(key: Vec<u8>, record: &R) -> Result<Change, StoreError> {
+pub(super) fn encoded<R: Record>(key: Vec<u8>, record: &R) -> Result<Change, StoreError> {
     let value = record::encode(&key, record)?;
     if value.len() > bounds::STATE_RECORD_BYTES_MAX {
         return Err(StoreError::TooLarge { bytes: value.len(), max: bounds::STATE_RECORD_BYTES_MAX });

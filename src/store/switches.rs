@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::record::{self, Record, RecordError};
-use super::state::State;
+use super::change_log::Change;
+use super::state::{self, State};
 use crate::api::{ConnectionId, ConnectionName, ProviderSlug};
-use crate::credential::Fingerprint;
+use crate::credential::{Fingerprint, Origin};
 
 /// An operator's word on a provider; none leaves TOML's in force.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,13 +21,15 @@ pub struct ProviderSwitch {
 }
 
 /// An operator's word on a connection that TOML manages; none leaves TOML's in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConnectionSwitch {
     /// Whether it may be used.
     pub enabled: Option<bool>,
     /// The secret and origin that were last accepted for it: another secret clears a rejection, and another origin
     /// with the same secret waits for an operator.
     pub fingerprint: Option<Fingerprint>,
+    /// The origin of that fingerprint: with it, the same secret for another origin is told from another secret.
+    pub origin: Option<Origin>,
 }
 
 macro_rules! switches {
@@ -71,6 +74,11 @@ macro_rules! switches {
                 self.state.put(Self::key(of), &Named { name: of.to_string(), switch: switch.clone() })
             }
 
+            /// A switch to be stored together with other changes.
+            pub(super) fn change(of: &$key, switch: &$switch) -> Result<Change, StoreError> {
+                state::encoded(Self::key(of), &Named { name: of.to_string(), switch: switch.clone() })
+            }
+
             /// Forgets one's switch. Durable when this returns.
             ///
             /// # Errors
@@ -79,7 +87,7 @@ macro_rules! switches {
                 self.state.remove(Self::key(of))
             }
 
-            fn key(of: &$key) -> Vec<u8> {
+            pub(super) fn key(of: &$key) -> Vec<u8> {
                 format!("{}{of}", $prefix).into_bytes()
             }
         }
@@ -104,23 +112,31 @@ struct Named<S> {
 /// The stored form of a switch.
 trait Switch: Sized {
     const KIND: &'static str;
-    type FormV1: Serialize + for<'de> Deserialize<'de>;
+    const FORMAT: u8;
+    type Form: Serialize + for<'de> Deserialize<'de>;
 
-    fn to_form(&self) -> Self::FormV1;
-    fn from_form(form: Self::FormV1) -> Result<Self, RecordError>;
+    fn to_form(&self) -> Self::Form;
+    fn from_form(form: Self::Form) -> Result<Self, RecordError>;
+    /// Reads the name and the switch of an earlier format.
+    fn from_earlier(format: u8, body: &[u8]) -> Result<(String, Self), RecordError>;
 }
 
 impl<S: Switch> Record for Named<S> {
     const KIND: &'static str = S::KIND;
-    const FORMAT: u8 = 1;
+    const FORMAT: u8 = S::FORMAT;
 
     fn to_body(&self) -> Result<Vec<u8>, RecordError> {
         record::to_bytes(Self::KIND, &(&self.name, self.switch.to_form()))
     }
 
-    fn from_body(_format: u8, body: &[u8]) -> Result<Self, RecordError> {
-        let (name, form) = record::from_bytes(Self::KIND, body)?;
-        Ok(Self { name, switch: S::from_form(form)? })
+    fn from_body(format: u8, body: &[u8]) -> Result<Self, RecordError> {
+        let (name, switch) = if format == S::FORMAT {
+            let (name, form) = record::from_bytes(Self::KIND, body)?;
+            (name, S::from_form(form)?)
+        } else {
+            S::from_earlier(format, body)?
+        };
+        Ok(Self { name, switch })
     }
 }
 
@@ -133,7 +149,8 @@ struct ProviderSwitchV1 {
 
 impl Switch for ProviderSwitch {
     const KIND: &'static str = "provider switch";
-    type FormV1 = ProviderSwitchV1;
+    const FORMAT: u8 = 1;
+    type Form = ProviderSwitchV1;
 
     fn to_form(&self) -> ProviderSwitchV1 {
         ProviderSwitchV1 {
@@ -151,23 +168,71 @@ impl Switch for ProviderSwitch {
             ui_preferences: form.ui_preferences,
         })
     }
+
+    fn from_earlier(format: u8, _: &[u8]) -> Result<(String, Self), RecordError> {
+        Err(RecordError::Format { kind: Self::KIND, format })
+    }
 }
 
+/// As version 1 wrote it, which never knew the origin.
 #[derive(Serialize, Deserialize)]
 struct ConnectionSwitchV1 {
     enabled: Option<bool>,
     fingerprint: Option<[u8; 16]>,
 }
 
+#[derive(Serialize, Deserialize)]
+struct ConnectionSwitchV2 {
+    enabled: Option<bool>,
+    fingerprint: Option<[u8; 16]>,
+    origin: Option<String>,
+}
+
 impl Switch for ConnectionSwitch {
     const KIND: &'static str = "connection switch";
-    type FormV1 = ConnectionSwitchV1;
+    const FORMAT: u8 = 2;
+    type Form = ConnectionSwitchV2;
 
-    fn to_form(&self) -> ConnectionSwitchV1 {
-        ConnectionSwitchV1 { enabled: self.enabled, fingerprint: self.fingerprint.map(|print| print.0) }
+    fn to_form(&self) -> ConnectionSwitchV2 {
+        ConnectionSwitchV2 {
+            enabled: self.enabled,
+            fingerprint: self.fingerprint.map(|print| print.0),
+            origin: self.origin.as_ref().map(ToString::to_string),
+        }
     }
 
-    fn from_form(form: ConnectionSwitchV1) -> Result<Self, RecordError> {
-        Ok(Self { enabled: form.enabled, fingerprint: form.fingerprint.map(Fingerprint) })
+    fn from_form(form: ConnectionSwitchV2) -> Result<Self, RecordError> {
+        let origin = form.origin.map(|origin| origin.parse()).transpose();
+        Ok(Self {
+            enabled: form.enabled,
+            fingerprint: form.fingerprint.map(Fingerprint),
+            origin: origin.map_err(|error| RecordError::body(Self::KIND, error))?,
+        })
+    }
+
+    fn from_earlier(_: u8, body: &[u8]) -> Result<(String, Self), RecordError> {
+        let (name, ConnectionSwitchV1 { enabled, fingerprint }) = record::from_bytes(Self::KIND, body)?;
+        Ok((name, Self { enabled, fingerprint: fingerprint.map(Fingerprint), origin: None }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_of_a_declared_connection_reads_back_in_either_format() {
+        let switch = ConnectionSwitch {
+            enabled: Some(false),
+            fingerprint: Some(Fingerprint([7; 16])),
+            origin: Some("https://api.example".parse().unwrap()),
+        };
+        let named = Named { name: "openai:toml".into(), switch: switch.clone() };
+        let read = Named::<ConnectionSwitch>::from_body(2, &named.to_body().unwrap()).unwrap();
+        assert_eq!((read.name.as_str(), read.switch), ("openai:toml", switch.clone()));
+        let form = ConnectionSwitchV1 { enabled: Some(false), fingerprint: Some([7; 16]) };
+        let earlier = record::to_bytes("connection switch", &("openai:toml", form)).unwrap();
+        let read = Named::<ConnectionSwitch>::from_body(1, &earlier).unwrap();
+        assert_eq!(read.switch, ConnectionSwitch { origin: None, ..switch });
     }
 }

@@ -57,7 +57,7 @@ fn provider_switch() -> ProviderSwitch {
 }
 
 fn connection_switch() -> ConnectionSwitch {
-    ConnectionSwitch { enabled: Some(true), fingerprint: Some(Fingerprint([7; 16])) }
+    ConnectionSwitch { enabled: Some(true), fingerprint: Some(Fingerprint([7; 16])), origin: None }
 }
 
 /// Everything that [`fill`] put in, by its own id.
@@ -124,6 +124,36 @@ fn a_list_of_models_is_there_after_reopening_also_at_its_largest() {
     let store = Store::open(dir.path(), &master()).unwrap();
     assert_eq!(store.model_lists().list().unwrap(), std::slice::from_ref(&largest));
     assert_eq!(store.model_lists().get(&largest.provider).unwrap(), Some(largest));
+}
+
+#[test]
+fn changes_that_belong_together_are_one_change_and_none_is_made_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), &master()).unwrap();
+    let (old, new) = (connection(&store, "old:main"), connection(&store, "new:main"));
+    store.connections().put(&old).unwrap();
+    let generation = store.generation();
+    let mut changes = store.changes();
+    changes.remove_connection(&old.id);
+    changes.put_connection(&new).unwrap();
+    changes.put_provider_switch(&"new".parse().unwrap(), &provider_switch()).unwrap();
+    changes.put_connection_switch(&"new:toml".parse().unwrap(), &connection_switch()).unwrap();
+    let dropped = store.changes();
+    drop(dropped);
+    assert_eq!(store.connections().list().unwrap(), [old]);
+    changes.commit().unwrap();
+    assert_eq!(store.generation(), generation + 1);
+    let mut changes = store.changes();
+    changes.put_provider_switch(&"new".parse().unwrap(), &ProviderSwitch::default()).unwrap();
+    changes.put_connection_switch(&"new:toml".parse().unwrap(), &ConnectionSwitch::default()).unwrap();
+    changes.commit().unwrap();
+    store.changes().commit().unwrap();
+    assert_eq!(store.generation(), generation + 2, "nothing to change is no change");
+    drop(store);
+    let store = Store::open(dir.path(), &master()).unwrap();
+    assert_eq!(store.connections().list().unwrap(), [new]);
+    assert!(store.provider_switches().list().unwrap().is_empty(), "one that says nothing is none");
+    assert!(store.connection_switches().list().unwrap().is_empty());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! thread of its own, and [`totals`] adds them up. What must stay true: a worker never waits for the disk; and a record
 //! that has to be dropped is counted.
 
+mod histogram;
 mod query;
 mod recorder;
 mod tally;

@@ -36,20 +36,22 @@ type Group = (Option<i64>, Vec<Option<String>>);
 /// When the records cannot be read.
 pub fn totals(store: &Store, query: &Query) -> Result<UsageReport, StoreError> {
     let mut groups: BTreeMap<Group, Tally> = BTreeMap::new();
+    // What belongs to groups that are not shown.
     let mut all = Tally::default();
     let mut truncated = false;
     store.usage().scan(query.from_ms, query.to_ms, |record| {
         if query.takes(record) {
-            all.add(record);
             let group = query.group(record);
             if groups.len() < bounds::USAGE_ROWS_MAX || groups.contains_key(&group) {
                 groups.entry(group).or_default().add(record);
             } else {
                 truncated = true;
+                all.add(record);
             }
         }
         ControlFlow::Continue(())
     })?;
+    groups.values().for_each(|tally| all.merge(tally));
     let row = |((at, labels), tally): (Group, Tally)| UsageRow {
         at: at.map(timestamp),
         figures: tally.figures(),

@@ -68,7 +68,7 @@ fn totals_count_requests_attempts_and_errors_for_what_they_are() {
     };
     assert_eq!(report.totals, figures);
     let p99 = report.totals.p99_ms.unwrap();
-    assert!((3_600_000..3_640_000).contains(&p99), "{p99}");
+    assert!(p99.abs_diff(3_600_000) < 3_600_000 / 128, "{p99}");
     assert_eq!(report.rows.len(), 1);
     assert_eq!(report.rows[0].figures, report.totals);
     assert_eq!(report.from, "2024-10-04T00:00:00.000Z");

@@ -1,65 +1,124 @@
-//! Adds records up.
+//! Adds records up: what a group of them amounts to, in a form that can be added up further.
 
-use hdrhistogram::Histogram;
-
+use super::histogram::Histogram;
 use crate::api::usage::UsageFigures;
-use crate::api::{Outcome, UsageRecord};
+use crate::api::{NanoUsd, Outcome, UsageRecord};
 
-/// Percentiles are within one part in a hundred.
-const SIGNIFICANT_DIGITS: u8 = 2;
-
-/// Longer durations count as this one, a day: it bounds the histogram.
-const DURATION_MS_MAX: u64 = 86_400_000;
-
-/// The running sum of a group. The histogram is made with the first request: most groups of a long report are small.
-#[derive(Debug, Default)]
+/// The running sum of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Tally {
-    figures: UsageFigures,
-    durations: Option<Histogram<u32>>,
+    pub(super) sums: Sums,
+    /// How long requests took that reached a provider.
+    pub(super) durations: Histogram,
+    /// How long their first content took, where that is known.
+    pub(super) ttfts: Histogram,
+}
+
+/// What is only counted and summed, each saturating. The cost is in nano-dollars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Sums {
+    requests: u64,
+    attempts: u64,
+    errors: u64,
+    input_tokens: u64,
+    output_tokens: u64,
+    cached_tokens: u64,
+    reasoning_tokens: u64,
+    cost: u64,
+    cost_unknown: u64,
 }
 
 impl Tally {
     /// Counts a record.
     pub(super) fn add(&mut self, record: &UsageRecord) {
-        let figures = &mut self.figures;
+        let sums = &mut self.sums;
         let attempted = record.connection.is_some();
         if attempted {
-            figures.attempts += 1;
-            figures.cost_unknown += u64::from(record.cost.is_none() && may_cost(record.outcome));
+            sums.attempts += 1;
+            sums.cost_unknown += u64::from(record.cost.is_none() && may_cost(record.outcome));
         }
         let tokens = &record.tokens;
         for (sum, count) in [
-            (&mut figures.input_tokens, tokens.input),
-            (&mut figures.output_tokens, tokens.output),
-            (&mut figures.cached_tokens, tokens.cached),
-            (&mut figures.reasoning_tokens, tokens.reasoning),
+            (&mut sums.input_tokens, tokens.input),
+            (&mut sums.output_tokens, tokens.output),
+            (&mut sums.cached_tokens, tokens.cached),
+            (&mut sums.reasoning_tokens, tokens.reasoning),
+            (&mut sums.cost, record.cost.map(|cost| cost.0)),
         ] {
             *sum = sum.saturating_add(count.unwrap_or_default());
         }
-        figures.cost_usd = figures.cost_usd.plus(record.cost.unwrap_or_default());
         if record.is_final {
-            figures.requests += 1;
-            figures.errors += u64::from(record.outcome != Outcome::Ok);
+            sums.requests += 1;
+            sums.errors += u64::from(record.outcome != Outcome::Ok);
             if attempted {
-                self.time(record.duration_ms);
+                self.durations.add(record.duration_ms);
+                if let Some(ttft_ms) = record.ttft_ms {
+                    self.ttfts.add(ttft_ms);
+                }
             }
         }
     }
 
-    fn time(&mut self, duration_ms: u64) {
-        if self.durations.is_none() {
-            self.durations = Histogram::new(SIGNIFICANT_DIGITS).ok();
-        }
-        if let Some(durations) = &mut self.durations {
-            // It grows by itself up to the bound, so this cannot fail.
-            let _ = durations.record(duration_ms.min(DURATION_MS_MAX));
-        }
+    /// Counts what another counted too.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.sums.merge(&other.sums);
+        self.durations.absorb(other.durations.parts());
+        self.ttfts.absorb(other.ttfts.parts());
     }
 
     /// What the records amount to.
     pub(super) fn figures(&self) -> UsageFigures {
-        let at = |quantile| self.durations.as_ref().map(|durations| durations.value_at_quantile(quantile));
-        UsageFigures { p50_ms: at(0.5), p99_ms: at(0.99), ..self.figures }
+        let sums = &self.sums;
+        UsageFigures {
+            requests: sums.requests,
+            attempts: sums.attempts,
+            errors: sums.errors,
+            input_tokens: sums.input_tokens,
+            output_tokens: sums.output_tokens,
+            cached_tokens: sums.cached_tokens,
+            reasoning_tokens: sums.reasoning_tokens,
+            cost_usd: NanoUsd(sums.cost),
+            cost_unknown: sums.cost_unknown,
+            p50_ms: self.durations.percentile(50),
+            p90_ms: self.durations.percentile(90),
+            p99_ms: self.durations.percentile(99),
+            ttft_p50_ms: self.ttfts.percentile(50),
+            ttft_p90_ms: self.ttfts.percentile(90),
+            ttft_p99_ms: self.ttfts.percentile(99),
+        }
+    }
+}
+
+impl Sums {
+    /// How many there are.
+    pub(super) const COUNT: usize = 9;
+
+    /// All of them, in the order in which they are stored: a new one comes last.
+    pub(super) fn all(&self) -> [u64; Self::COUNT] {
+        let mut copy = *self;
+        copy.all_mut().map(|sum| *sum)
+    }
+
+    /// All of them, in the same order.
+    pub(super) fn all_mut(&mut self) -> [&mut u64; Self::COUNT] {
+        [
+            &mut self.requests,
+            &mut self.attempts,
+            &mut self.errors,
+            &mut self.input_tokens,
+            &mut self.output_tokens,
+            &mut self.cached_tokens,
+            &mut self.reasoning_tokens,
+            &mut self.cost,
+            &mut self.cost_unknown,
+        ]
+    }
+
+    /// Counts what another counted too.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (sum, more) in self.all_mut().into_iter().zip(other.all()) {
+            *sum = sum.saturating_add(more);
+        }
     }
 }
 

@@ -132,11 +132,11 @@ impl Scope {
         if now_ms < day.ends_ms {
             // A clock that was put back opens no day anew.
             (today.day, today.moved) = (day, false);
-            today.requests.restore(lease.requests);
-            today.tokens.restore(lease.tokens);
+            today.requests.count.add(lease.requests);
+            today.tokens.count.add(lease.tokens);
         } else {
-            today.requests.restore(lease.requests_ahead);
-            today.tokens.restore(lease.tokens_ahead);
+            today.requests.count.add(lease.requests_ahead);
+            today.tokens.count.add(lease.tokens_ahead);
         }
     }
 }

@@ -11,6 +11,7 @@
 //! - Days are calendar days where the provider's are (see `day.rs`), and are written down ahead (see `lease.rs`).
 //! - Scopes outlive snapshots, so that a reload resets nothing. The engine sees no clock: time comes with each call.
 
+mod count;
 mod day;
 mod estimate;
 mod lease;
@@ -32,6 +33,7 @@ pub use quotas::Quotas;
 pub use scope::{Figure, Holder, Scope, ScopeKey, Used};
 pub use waiting::{Waiter, Waiting};
 
+use crate::clock::Now;
 use crate::config::Limits;
 use crate::store::Lease;
 
@@ -50,7 +52,10 @@ pub struct Admission {
 #[derive(Debug, Default)]
 struct Scopes {
     all: HashMap<ScopeKey, Arc<Scope>>,
-    /// What a process before this one wrote down, and when that was read, in milliseconds since 1970.
+    /// The number of the last scope: none is given twice.
+    last: u64,
+    /// What a process before this one wrote down, or a scope that is gone had used, and when that was read, in
+    /// milliseconds since 1970.
     before: HashMap<String, (Lease, i64)>,
 }
 
@@ -69,8 +74,9 @@ impl Admission {
             scope.set(limits, zone);
             return Arc::clone(scope);
         }
-        let (number, waiting, leases) = (scopes.all.len() as u64, &self.waiting, &self.leases);
-        let scope = Scope::new(key.clone(), number, zone.clone(), Arc::clone(waiting), Arc::clone(leases));
+        scopes.last += 1;
+        let (waiting, leases) = (Arc::clone(&self.waiting), Arc::clone(&self.leases));
+        let scope = Scope::new(key.clone(), scopes.last, zone.clone(), waiting, leases);
         if let Some((lease, now_ms)) = scopes.before.remove(&key.stored()) {
             scope.restore(&lease, now_ms);
         }
@@ -78,6 +84,29 @@ impl Admission {
         let scope = Arc::new(scope);
         scopes.all.insert(key.clone(), Arc::clone(&scope));
         scope
+    }
+
+    /// Lets go the scopes that neither a snapshot nor a request holds any more. What they used of a day that is not over
+    /// is kept, in case they come back on it. The names of those whose day is over come back: nothing is to be stored of
+    /// them any more.
+    pub fn sweep(&self, now: Now) -> Vec<String> {
+        let mut scopes = self.write();
+        let Scopes { all, before, .. } = &mut *scopes;
+        let gone = all.extract_if(|_, scope| Arc::strong_count(scope) == 1);
+        let kept = gone.filter_map(|(_, scope)| scope.last_lease(now));
+        before.extend(kept.map(|lease| (lease.scope.clone(), (lease, now.wall_ms))));
+        before.extract_if(|_, (lease, _)| lease.ends_ms <= now.wall_ms).map(|(name, _)| name).collect()
+    }
+
+    /// Forgets a holder that is gone for good. Of the scopes that come back nothing is to be stored any more.
+    pub fn forget(&self, holder: &Holder) -> Vec<String> {
+        let mut scopes = self.write();
+        let Scopes { all, before, .. } = &mut *scopes;
+        let gone = all.extract_if(|key, _| key.holder == *holder).map(|(key, _)| key.stored());
+        let of_models = format!("{}/", ScopeKey { holder: holder.clone(), model: None }.stored());
+        let left =
+            before.extract_if(|name, _| *name == of_models.trim_end_matches('/') || name.starts_with(&of_models));
+        gone.chain(left.map(|(name, _)| name)).collect()
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Scopes> {

@@ -177,11 +177,7 @@ impl Permit {
         for claim in &mut self.claims {
             let Some(Claim { scope, arrived: None, .. }) = claim else { continue };
             let mut state = scope.state();
-            state.running = state.running.saturating_sub(1);
-            state.requests.give_back(1);
-            state.tokens.give_back(self.tokens);
-            state.today.requests.give_back(1);
-            state.today.tokens.give_back(self.tokens);
+            state.give_back(self.tokens);
             drop(state);
             scope.notify();
             *claim = None;
@@ -221,8 +217,8 @@ impl Claim {
         state.advance(now);
         state.requests.arrived(1, now.at);
         self.arrived = Some(state.tokens.arrived(tokens, now.at));
-        state.today.requests.arrived(1);
-        state.today.tokens.arrived(tokens);
+        state.today.requests.count.arrived(1);
+        state.today.tokens.count.arrived(tokens);
         self.day = state.today.number;
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::tz::TimeZone;
 use tokio::time::Instant;
 
+use super::count::Count;
 use super::day::DayCount;
 use super::lease::Leases;
 use super::waiting::Waiting;
@@ -231,10 +232,10 @@ impl Scope {
         let mut state = self.state();
         state.advance(now);
         Used {
-            requests_per_minute: state.requests.used(),
-            requests_per_day: state.today.requests.used(),
-            tokens_per_minute: state.tokens.used(),
-            tokens_per_day: state.today.tokens.used(),
+            requests_per_minute: state.requests.count.used(),
+            requests_per_day: state.today.requests.count.used(),
+            tokens_per_minute: state.tokens.count.used(),
+            tokens_per_day: state.today.tokens.count.used(),
             concurrent: state.running,
             debt: state.tokens.debt(),
         }
@@ -297,10 +298,24 @@ impl State {
     /// Counts an attempt that goes out now.
     pub(super) fn take(&mut self, tokens: u64) {
         self.running += 1;
-        self.requests.take(1);
-        self.tokens.take(tokens);
-        self.today.requests.take(1);
-        self.today.tokens.take(tokens);
+        self.counts(tokens).into_iter().for_each(|(count, amount)| count.take(amount));
+    }
+
+    /// Takes an attempt back that never went out.
+    pub(super) fn give_back(&mut self, tokens: u64) {
+        self.running = self.running.saturating_sub(1);
+        self.counts(tokens).into_iter().for_each(|(count, amount)| count.give_back(amount));
+    }
+
+    /// Everything in which an attempt counts, and how much.
+    fn counts(&mut self, tokens: u64) -> [(&mut Count, u64); 4] {
+        let today = &mut self.today;
+        [
+            (&mut self.requests.count, 1),
+            (&mut self.tokens.count, tokens),
+            (&mut today.requests.count, 1),
+            (&mut today.tokens.count, tokens),
+        ]
     }
 }
 

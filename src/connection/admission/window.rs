@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::count::Count;
 use crate::bounds;
 
 /// How long a part counts after it arrived.
@@ -18,10 +19,8 @@ const SPAN: Duration = bounds::LIMIT_WINDOW.saturating_add(bounds::LIMIT_WINDOW_
 /// A sliding minute of requests or tokens. Its memory is bounded by time: parts that arrive together are one.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    /// Everything that counts: what is under way, and the parts.
-    used: u64,
-    /// What is under way, and may arrive at any moment.
-    open: u64,
+    /// What is under way and may arrive at any moment, and the parts.
+    pub(super) count: Count,
     /// What was used beyond the limit, and has yet to be paid.
     debt: u64,
     /// What has arrived, in the order of time.
@@ -36,11 +35,6 @@ struct Part {
 }
 
 impl Window {
-    /// Everything that counts now; ask after [`Window::expire`].
-    pub(super) fn used(&self) -> u64 {
-        self.used
-    }
-
     /// What was used beyond the limit, and has yet to be paid.
     pub(super) fn debt(&self) -> u64 {
         self.debt
@@ -49,7 +43,7 @@ impl Window {
     /// Forgets what is too old to count, and pays debts with the room that it leaves.
     pub(super) fn expire(&mut self, now: Instant, limit: Option<u64>) {
         while let Some(part) = self.parts.pop_front_if(|part| part.last + SPAN <= now) {
-            self.used = self.used.saturating_sub(part.amount);
+            self.count.sub(part.amount);
             if self.debt > 0 {
                 self.pay(limit, part.last + SPAN);
             }
@@ -63,7 +57,7 @@ impl Window {
     pub(super) fn full_until(&self, need: u64, limit: u64, now: Instant) -> Option<Instant> {
         // What is larger than the limit goes out when nothing else counts, and leaves a debt.
         let need = need.min(limit);
-        let mut over = self.used.saturating_add(need).saturating_sub(limit).saturating_add(self.debt);
+        let mut over = self.count.used().saturating_add(need).saturating_sub(limit).saturating_add(self.debt);
         if over == 0 {
             return None;
         }
@@ -79,21 +73,9 @@ impl Window {
         Some(from + SPAN * minutes.min(bounds::LIMIT_DEBT_WINDOWS_MAX))
     }
 
-    /// Counts what goes out now.
-    pub(super) fn take(&mut self, amount: u64) {
-        self.used = self.used.saturating_add(amount);
-        self.open = self.open.saturating_add(amount);
-    }
-
-    /// Takes back what never went out.
-    pub(super) fn give_back(&mut self, amount: u64) {
-        self.used = self.used.saturating_sub(amount);
-        self.open = self.open.saturating_sub(amount);
-    }
-
     /// Notes that what went out has arrived by now. What comes back names the place for [`Window::refund`].
     pub(super) fn arrived(&mut self, amount: u64, now: Instant) -> Instant {
-        self.open = self.open.saturating_sub(amount);
+        self.count.arrived(amount);
         self.put(amount, now)
     }
 
@@ -103,7 +85,7 @@ impl Window {
         if let Some(part) = self.parts.get_mut(index).filter(|part| part.first <= place) {
             let amount = amount.min(part.amount);
             part.amount -= amount;
-            self.used = self.used.saturating_sub(amount);
+            self.count.sub(amount);
         }
     }
 
@@ -117,25 +99,25 @@ impl Window {
 
     /// Counts more than is known of, so that no more than `room` is left: somebody else uses the same quota.
     pub(super) fn lower(&mut self, room: u64, limit: u64, now: Instant) {
-        let missing = limit.saturating_sub(self.used).saturating_sub(room);
+        let missing = limit.saturating_sub(self.count.used()).saturating_sub(room);
         if missing > 0 {
-            self.used = self.used.saturating_add(missing);
+            self.count.add(missing);
             self.put(missing, now);
         }
     }
 
     /// Counts what a process before this one sent, as arrived at `at`.
     pub(super) fn restore(&mut self, amount: u64, at: Instant) {
-        self.used = self.used.saturating_add(amount);
+        self.count.add(amount);
         self.put(amount, at);
     }
 
     fn pay(&mut self, limit: Option<u64>, at: Instant) {
-        let room = limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.used));
+        let room = limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.count.used()));
         let paid = self.debt.min(room);
         if paid > 0 {
             self.debt -= paid;
-            self.used = self.used.saturating_add(paid);
+            self.count.add(paid);
             self.put(paid, at);
         }
     }
@@ -171,7 +153,7 @@ mod tests {
     #[test]
     fn a_slot_is_free_again_a_minute_and_a_guard_after_the_head() {
         let (mut window, begin) = (Window::default(), Instant::now());
-        window.take(1);
+        window.count.take(1);
         assert_eq!(window.full_until(1, 1, begin), Some(begin + 61 * S), "the head may come at once, and not before");
         window.arrived(1, begin + 5 * S);
         assert_eq!(window.full_until(1, 1, begin + 6 * S), Some(begin + 66 * S));
@@ -188,50 +170,50 @@ mod tests {
             let now = begin + n * Duration::from_millis(2);
             window.expire(now, Some(30_000));
             if window.full_until(1, 30_000, now).is_none() {
-                window.take(1);
+                window.count.take(1);
                 window.arrived(1, now);
             }
         }
         assert!(window.parts() <= 245, "{}", window.parts());
-        assert!((29_800..=30_000).contains(&window.used()), "the grain costs little: {}", window.used());
+        assert!((29_800..=30_000).contains(&window.count.used()), "the grain costs little: {}", window.count.used());
     }
 
     #[test]
     fn an_overshoot_is_paid_by_the_minutes_that_follow() {
         let (mut window, begin) = (Window::default(), Instant::now());
-        window.take(100);
+        window.count.take(100);
         let place = window.arrived(100, begin);
         window.overshoot(2_400, Some(1_000), begin);
-        assert_eq!((window.used(), window.debt()), (1_000, 1_500));
+        assert_eq!((window.count.used(), window.debt()), (1_000, 1_500));
         assert_eq!(window.full_until(500, 1_000, begin), Some(begin + 2 * 61 * S), "a minute for the debt alone");
         window.expire(begin + 61 * S, Some(1_000));
-        assert_eq!((window.used(), window.debt()), (1_000, 500));
+        assert_eq!((window.count.used(), window.debt()), (1_000, 500));
         window.expire(begin + 122 * S, Some(1_000));
-        assert_eq!((window.used(), window.debt()), (500, 0));
+        assert_eq!((window.count.used(), window.debt()), (500, 0));
         assert_eq!(window.full_until(500, 1_000, begin + 122 * S), None);
         window.refund(100, place);
-        assert_eq!(window.used(), 500, "what no longer counts is not taken back");
+        assert_eq!(window.count.used(), 500, "what no longer counts is not taken back");
     }
 
     #[test]
     fn what_was_not_needed_is_taken_back_while_it_counts() {
         let (mut window, begin) = (Window::default(), Instant::now());
-        window.take(100);
+        window.count.take(100);
         let place = window.arrived(100, begin);
         window.refund(70, place);
-        assert_eq!(window.used(), 30);
+        assert_eq!(window.count.used(), 30);
         window.expire(begin + 61 * S, None);
-        assert_eq!(window.used(), 0);
+        assert_eq!(window.count.used(), 0);
     }
 
     #[test]
     fn a_remaining_quota_lowers_and_never_raises() {
         let (mut window, begin) = (Window::default(), Instant::now());
         window.lower(3, 10, begin);
-        assert_eq!(window.used(), 7);
+        assert_eq!(window.count.used(), 7);
         window.lower(9, 10, begin);
-        assert_eq!(window.used(), 7);
+        assert_eq!(window.count.used(), 7);
         window.expire(begin + 61 * S, Some(10));
-        assert_eq!(window.used(), 0);
+        assert_eq!(window.count.used(), 0);
     }
 }

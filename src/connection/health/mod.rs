@@ -22,6 +22,8 @@ mod standing;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Notify;
+
 pub use account::{Account, Changes};
 pub use breaker::{Breaker, Entry, Stand};
 pub use cooldown::{Cooldown, Length};
@@ -88,6 +90,8 @@ pub struct Health {
     breaker: Mutex<Breaker>,
     /// Whether the breaker is anything but closed.
     shut: AtomicBool,
+    /// Wakes whoever waits for the breaker: it closed, or its probe is over.
+    turned: Notify,
     /// What stands against the connection itself; where it is in no limit group, its account too.
     own: Account,
 }
@@ -205,6 +209,15 @@ impl Health {
         }
     }
 
+    /// Waits, where a request would not be let in now, until its breaker closes or the probe that is under way is over.
+    pub async fn turned(&self, now: Instant) {
+        // From here on none is missed.
+        let turned = self.turned.notified();
+        if self.would_enter(now).is_err() {
+            turned.await;
+        }
+    }
+
     /// How its breaker stands.
     pub fn stand(&self, now: Instant) -> Stand {
         if self.shut.load(Ordering::Acquire) { self.breaker(|breaker| breaker.stand(now)) } else { Stand::Closed }
@@ -218,7 +231,12 @@ impl Health {
     fn breaker<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> T {
         let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
         let done = change(&mut breaker);
-        self.shut.store(!breaker.is_closed(), Ordering::Release);
+        let was_shut = self.shut.swap(!breaker.is_closed(), Ordering::AcqRel);
+        let closed = was_shut && breaker.is_closed();
+        drop(breaker);
+        if closed {
+            self.turned.notify_waiters();
+        }
         done
     }
 
@@ -270,6 +288,7 @@ pub struct Pass(Arc<Health>);
 impl Drop for Pass {
     fn drop(&mut self) {
         self.0.breaker(Breaker::leave);
+        self.0.turned.notify_waiters();
     }
 }
 

@@ -36,6 +36,13 @@ impl Registry {
         self.changes.push(Some(Scope::Connection(id.clone())), Soon::Now);
     }
 
+    /// Lets go what neither a snapshot nor a request holds any more, in the store too.
+    pub fn sweep(&self) {
+        let gone = swept(&self.connections).into_iter().map(Scope::Connection);
+        let gone = gone.chain(swept(&self.groups).into_iter().map(Scope::Group));
+        gone.for_each(|scope| self.changes.push(Some(scope), Soon::Tick));
+    }
+
     /// What changed and is to be stored.
     pub fn changes(&self) -> &Changes {
         &self.changes
@@ -64,6 +71,11 @@ impl Registry {
 fn facts(account: &Account, now: Now) -> Facts {
     account.taken();
     account.read().facts(now)
+}
+
+fn swept<K: Eq + Hash, V>(all: &RwLock<HashMap<K, Arc<V>>>) -> Vec<K> {
+    let mut all = all.write().unwrap_or_else(PoisonError::into_inner);
+    all.extract_if(|_, value| Arc::strong_count(value) == 1).map(|(key, _)| key).collect()
 }
 
 fn got<K: Eq + Hash, V>(all: &RwLock<HashMap<K, Arc<V>>>, key: &K) -> Option<Arc<V>> {

@@ -1,6 +1,6 @@
 use super::*;
-use crate::credential::MasterKey;
-use crate::store::Store;
+use crate::credential::{Fingerprint, MasterKey};
+use crate::store::{CoolingFact, Facts, Lease, ModelFact, ParkedFact, RejectedFact, Scope, Store};
 
 fn open(dir: &Path) -> Store {
     Store::open(dir, &MasterKey::parse(b"0123456789abcdef0123456789abcdef").unwrap()).unwrap()
@@ -38,11 +38,11 @@ fn damaged_facts_are_set_aside_and_serving_goes_on() {
     let store = open(dir.path());
     store.facts().put(&[(scope(), facts())]).unwrap();
     drop(store);
-    std::fs::remove_file(dir.path().join("facts").join("conf")).unwrap();
+    std::fs::remove_file(dir.path().join("volatile/conf")).unwrap();
     let store = open(dir.path());
     assert!(store.facts().list().unwrap().is_empty());
     assert!(store.notices().iter().any(|notice| notice.contains("cooldowns")), "{:?}", store.notices());
-    assert!(dir.path().join("facts.damaged").is_dir());
+    assert!(dir.path().join("volatile.damaged").is_dir());
     store.facts().put(&[(scope(), facts())]).unwrap();
 }
 
@@ -52,7 +52,41 @@ fn a_record_that_cannot_be_read_is_passed_over() {
     let store = open(dir.path());
     store.facts().put(&[(scope(), facts())]).unwrap();
     let mut batch = Batch::default();
-    batch.insert(b"c/one:b", vec![1, 2, 3]);
-    store.facts().database.commit(batch).unwrap();
+    batch.insert(b"facts/c/one:b", vec![1, 2, 3]);
+    batch.insert(b"elsewhere", vec![1, 2, 3]);
+    store.volatile.database.commit(batch).unwrap();
     assert_eq!(store.facts().list().unwrap(), [(scope(), facts())]);
+}
+
+#[test]
+fn each_kind_has_a_table_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let lease = Lease {
+        scope: "c/one:a".into(),
+        starts_ms: 1,
+        ends_ms: 2,
+        requests: 3,
+        tokens: 4,
+        requests_ahead: 5,
+        tokens_ahead: 6,
+    };
+    store.counters().put(std::slice::from_ref(&lease)).unwrap();
+    store.facts().put(&[(scope(), facts())]).unwrap();
+    assert_eq!(store.counters().list().unwrap(), [lease]);
+    assert_eq!(store.facts().list().unwrap(), [(scope(), facts())]);
+}
+
+#[test]
+fn an_old_database_that_is_damaged_or_half_gone_stops_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    std::fs::create_dir_all(dir.path().join("counters.old/blobs")).unwrap();
+    std::fs::create_dir_all(dir.path().join("facts")).unwrap();
+    let store = open(dir.path());
+    assert!(store.facts().list().unwrap().is_empty());
+    assert!(store.notices().iter().any(|notice| notice.contains("cooldowns")), "{:?}", store.notices());
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
+    let is_left = |name: &str| left.iter().any(|one| one == name);
+    assert!(is_left("facts.damaged") && !is_left("facts") && !is_left("counters.old"), "{left:?}");
 }
