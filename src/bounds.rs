@@ -64,6 +64,22 @@ pub const RETENTION_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60
 pub const SECRET_BYTES_MAX: usize = 16 * KIB;
 /// Records that one key seals under random nonces before it must be replaced: half of what NIST SP 800-38D allows.
 pub const SEALS_PER_KEY_MAX: u64 = 1 << 31;
+/// Bytes of a backup's passphrase, at the least.
+pub const PASSPHRASE_BYTES_MIN: usize = 12;
+/// Bytes of a passphrase, at the most.
+pub const PASSPHRASE_BYTES_MAX: usize = KIB;
+/// KiB of memory that a passphrase is stretched with: OWASP asks for 19 MiB at the least.
+pub const PASSPHRASE_MEMORY_KIB: u32 = 64 * KIB as u32;
+/// Passes over that memory.
+pub const PASSPHRASE_PASSES: u32 = 3;
+/// KiB of memory that a backup may ask for: it is read before anything proves where it comes from.
+pub const PASSPHRASE_MEMORY_KIB_MAX: u32 = 1024 * KIB as u32;
+/// Passes that a backup may ask for.
+pub const PASSPHRASE_PASSES_MAX: u32 = 16;
+/// Bytes of a backup that are sealed together.
+pub const BACKUP_CHUNK_BYTES: usize = 64 * KIB;
+/// Chunks of a backup on their way to whoever asked for it.
+pub const BACKUP_CHUNKS_WAITING_MAX: usize = 4;
 /// Bytes of all header lines of a request.
 pub const HEAD_BYTES_MAX: usize = 64 * KIB;
 
@@ -274,6 +290,8 @@ pub const CHANGES_FRAME_BYTES: usize = 64 * KIB;
 pub const CHANGES_FRAME_BYTES_MAX: usize = 512 * KIB;
 /// Bytes of changes that are committed together: what comes beyond waits for the next commit.
 pub const COMMIT_BYTES_MAX: usize = MIB;
+/// Credentials that are sealed anew in one change.
+pub const RESEAL_AT_ONCE: usize = 256;
 /// Damaged states that are kept set aside: the newest tell what happened.
 pub const STATES_SET_ASIDE_MAX: usize = 3;
 /// Bytes of the database's cache for the state.

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 
 use super::cipher::{Cipher, CipherError, Place};
-use super::keyring::{Fingerprint, Keyring};
+use super::keyring::{Fingerprint, Keyring, MacKey};
 use super::origin::Origin;
 use super::secret::Secret;
 use crate::api::ConnectionId;
@@ -97,6 +97,56 @@ impl Vault {
         Ok(Secret::opened(keys.that_sealed(&secret.sealed).open(&place(&names(id), origin), &secret.sealed)?))
     }
 
+    /// The credential, sealed for a backup by the backup's key.
+    ///
+    /// # Errors
+    /// As [`Vault::open`] and [`Vault::seal`].
+    pub fn handed_over(&self, id: &ConnectionId, secret: &SealedSecret, to: &Cipher) -> Result<SealedSecret, VaultError> {
+        let plain = self.open(id, &secret.origin, secret)?;
+        let sealed = to.seal(&in_backup(&names(id), &secret.origin), plain.expose())?;
+        Ok(SealedSecret { sealed: sealed.into(), ..secret.clone() })
+    }
+
+    /// A credential out of a backup, sealed by the key that seals now.
+    ///
+    /// # Errors
+    /// When the backup's key did not seal it for this connection and origin.
+    pub fn taken_over(&self, id: &ConnectionId, secret: &SealedSecret, from: &Cipher) -> Result<SealedSecret, VaultError> {
+        let plain = from.open(&in_backup(&names(id), &secret.origin), &secret.sealed)?;
+        let sealed = self.0.load().connections().seal(&place(&names(id), &secret.origin), &plain)?;
+        Ok(SealedSecret { sealed: sealed.into(), ..secret.clone() })
+    }
+
+    /// Whether a credential out of a backup opens.
+    ///
+    /// # Errors
+    /// As [`Vault::taken_over`].
+    pub fn opens_handed_over(id: &ConnectionId, secret: &SealedSecret, from: &Cipher) -> Result<(), VaultError> {
+        Ok(from.open(&in_backup(&names(id), &secret.origin), &secret.sealed).map(drop)?)
+    }
+
+    /// The key that authenticates, sealed for a backup.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn handed_over_mac(&self, to: &Cipher) -> Result<Vec<u8>, VaultError> {
+        Ok(to.seal(&MAC_IN_BACKUP, self.0.load().mac_key().as_slice())?)
+    }
+
+    /// That key, out of a backup.
+    ///
+    /// # Errors
+    /// When the backup's key did not seal it.
+    pub fn taken_over_mac(sealed: &[u8], from: &Cipher) -> Result<MacKey, VaultError> {
+        let plain = from.open(&MAC_IN_BACKUP, sealed)?;
+        let mut key = MacKey::default();
+        if plain.len() != key.len() {
+            return Err(CipherError::Tampered.into());
+        }
+        key.copy_from_slice(&plain);
+        Ok(key)
+    }
+
     /// The keyed fingerprint of a secret and its origin.
     pub fn fingerprint(&self, origin: &Origin, secret: &Secret) -> Fingerprint {
         let tag = self.0.load().mac("fingerprint", &[origin.as_str().as_bytes(), secret.expose()]);
@@ -118,6 +168,12 @@ fn names(id: &ConnectionId) -> [&str; 2] {
 fn place<'a>(names: &'a [&'a str; 2], origin: &'a Origin) -> Place<'a> {
     Place { tree: "connections", record: names, origin: origin.as_str() }
 }
+
+fn in_backup<'a>(names: &'a [&'a str; 2], origin: &'a Origin) -> Place<'a> {
+    Place { tree: "backup-connections", record: names, origin: origin.as_str() }
+}
+
+const MAC_IN_BACKUP: Place<'static> = Place { tree: "backup-keys", record: &["mac"], origin: "" };
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -35,6 +35,9 @@ pub(super) struct Database {
     failed: AtomicBool,
 }
 
+/// A key and its value.
+pub(super) type Entry = (Vec<u8>, Vec<u8>);
+
 /// Changes that become visible and durable together.
 #[derive(Default)]
 pub(super) struct Batch(sled::Batch);
@@ -138,6 +141,23 @@ impl Database {
             }
             Ok(Ok(()))
         })?
+    }
+
+    /// The entries after a key, in order, until they have so many bytes; all but the last of them have fewer.
+    pub(super) fn entries_after(&self, after: Option<&[u8]>, bytes: usize) -> Result<Vec<Entry>, StoreError> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.call("read", |sled| {
+            let (mut entries, mut read) = (Vec::new(), 0);
+            for entry in sled.range::<&[u8], _>((after.map_or(Unbounded, Excluded), Unbounded)) {
+                let (key, value) = entry?;
+                read += key.len() + value.len();
+                entries.push((key.to_vec(), value.to_vec()));
+                if read >= bytes {
+                    break;
+                }
+            }
+            Ok(entries)
+        })
     }
 
     /// Makes changes visible and durable: when this returns, neither a crash nor a power loss takes them back.

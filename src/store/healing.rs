@@ -123,7 +123,7 @@ pub(super) fn create(
     wrapped: &WrappedKeys,
     generation: u64,
     records: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
-) -> Result<(), StoreError> {
+) -> Result<Contents, StoreError> {
     let vault = Vault::new(keyring.clone());
     let mut all: Records = records.into_iter().collect();
     let (key, value): Change = state::encoded(keys::KEY.to_vec(), wrapped)?;
@@ -132,5 +132,6 @@ pub(super) fn create(
     all.iter().for_each(|(key, value)| contents.add(&vault, key, value));
     let entries = || all.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
     ChangeLog::create(&paths.changes, wrapped, keyring, contents, entries())?;
-    Database::create(&paths.state, bounds::STATE_CACHE_BYTES, first_batch(&vault, contents, entries())?)
+    Database::create(&paths.state, bounds::STATE_CACHE_BYTES, first_batch(&vault, contents, entries())?)?;
+    Ok(contents)
 }

@@ -23,6 +23,7 @@
 //!   serving goes on.
 //! - Nothing on disk holds a plain secret.
 
+mod backup;
 mod block;
 mod change_log;
 mod changes;
@@ -36,9 +37,11 @@ mod healing;
 mod keys;
 mod layout;
 mod manifest;
+mod migrations;
 mod models;
 mod opening;
 mod record;
+mod rekey;
 mod replay;
 mod segment;
 mod segments;
@@ -48,27 +51,31 @@ mod two_databases;
 mod usage;
 mod volatile;
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
+pub use backup::{BackupError, Counts, Head as BackupHead, Inspected, Restored, head as backup_head, inspect, restore};
 pub use changes::Changes;
 pub use connections::{Connections, StoredConnection};
 pub use counters::{Counters, Lease};
 pub(crate) use disk::FreeBytes;
 pub use facts::{CoolingFact, Facts, FactsTable, ModelFact, ParkedFact, RejectedFact, Scope};
+pub use migrations::Migrated;
 pub use models::{ModelList, ModelLists};
 pub use record::RecordError;
+pub use rekey::KeyStatus;
 pub use switches::{ConnectionSwitch, ConnectionSwitches, ProviderSwitch, ProviderSwitches};
 pub use usage::{Page, Usage};
 
 use crate::api::ConnectionId;
 use crate::bounds;
-use crate::credential::{KeyId, Keyring, KeyringError, MasterKey, Origin, SealedSecret, Secret, Vault, VaultError};
+use crate::credential::{BackupKey, KeyId, Keyring, KeyringError, MasterKey, Origin, SealedSecret, Secret, Vault, VaultError};
 use disk::Disk;
 use files::{Lock, LockError};
+use migrations::Place;
 use state::State;
 use volatile::Volatile;
 
@@ -164,6 +171,13 @@ impl OpenError {
         Self::Io { path: path.into(), reason: error.to_string() }
     }
 
+    fn locked(dir: &Path, error: LockError) -> Self {
+        match error {
+            LockError::Held(pid) => Self::InUse { dir: dir.into(), pid },
+            LockError::Io(error) => Self::io(dir, error),
+        }
+    }
+
     fn store(path: &Path, error: StoreError) -> Self {
         match error {
             StoreError::Full { .. } => Self::Full { dir: path.into() },
@@ -252,13 +266,12 @@ impl Store {
     pub(crate) fn open_on(dir: &Path, masters: &[MasterKey], free: FreeBytes) -> Result<Self, OpenError> {
         let io = |error: io::Error| OpenError::io(dir, error);
         files::private_directory(dir).map_err(io)?;
-        let lock = Lock::take(&dir.join("lock")).map_err(|error| match error {
-            LockError::Held(pid) => OpenError::InUse { dir: dir.into(), pid },
-            LockError::Io(error) => io(error),
-        })?;
+        let lock = Lock::take(&dir.join("lock")).map_err(|error| OpenError::locked(dir, error))?;
+        backup::finish(dir).map_err(io)?;
         let disk = Disk::new(dir, free).map_err(io)?;
         let notices = Notices::default();
         let paths = state::Paths::of(dir);
+        migrations::run(&Place { dir, paths: &paths, masters, disk: &disk, notices: &notices }, layout::CURRENT)?;
         let state = opening::open(&paths, masters, &disk, &notices)?;
         layout::mark(&paths, layout::CURRENT)?;
         let volatile = Self::open_volatile(dir, &disk, &notices)?;
@@ -358,6 +371,16 @@ impl Store {
         Ok(self.state.wrapped_keys()?.master)
     }
 
+    /// Writes a backup of everything, while the store is in use.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the backup not be written.
+    pub fn backup(&self, key: &BackupKey, out: impl Write) -> Result<Counts, BackupError> {
+        let (records, contents) = self.state.copy()?;
+        let rest = Some((&self.volatile, &self.usage));
+        backup::write(&backup::Source { records: &records, contents, vault: self.state.vault(), rest }, key, out)
+    }
+
     /// Wraps the data keys under another master key; from then on the store opens with that one only. No credential
     /// changes, and open vaults go on.
     ///
@@ -366,6 +389,46 @@ impl Store {
     pub fn change_master_key(&self, from: &MasterKey, to: &MasterKey) -> Result<(), ChangeKeyError> {
         let wrapped = Keyring::rewrap(from, to, &self.state.wrapped_keys()?)?;
         Ok(self.state.change_keys(&wrapped, None)?)
+    }
+}
+
+impl Store {
+    /// Which key seals what.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn key_status(&self) -> Result<KeyStatus, StoreError> {
+        rekey::status(&self.state)
+    }
+
+    /// Begins to seal with other data keys, unless that was begun already. Credentials that were sealed before still
+    /// open; [`Store::reseal`] seals them anew.
+    ///
+    /// # Errors
+    /// When the master key is not the one in force, or the change cannot be made durable.
+    pub fn renew_data_keys(&self, master: &MasterKey) -> Result<(), ChangeKeyError> {
+        rekey::renew(&self.state, master)
+    }
+
+    /// Seals anew every credential that an older key sealed, and lets go of that key; tells how many there were. Other
+    /// changes go on meanwhile.
+    ///
+    /// # Errors
+    /// When a credential does not open, or a change cannot be made durable. It can be called again.
+    pub fn reseal(&self) -> Result<u64, StoreError> {
+        rekey::reseal(&self.state)
+    }
+
+    /// Brings the store of a directory to a format, if it is in another one. No process may have it open.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and when there is no such format.
+    pub fn migrate(dir: &Path, masters: &[MasterKey], to: u32) -> Result<Migrated, OpenError> {
+        let _lock = Lock::take(&dir.join("lock")).map_err(|error| OpenError::locked(dir, error))?;
+        backup::finish(dir).map_err(|error| OpenError::io(dir, error))?;
+        let disk = Disk::new(dir, disk::free_bytes()).map_err(|error| OpenError::io(dir, error))?;
+        let (paths, notices) = (state::Paths::of(dir), Notices::default());
+        migrations::run(&Place { dir, paths: &paths, masters, disk: &disk, notices: &notices }, to)
     }
 }
 

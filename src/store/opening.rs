@@ -239,11 +239,11 @@ fn from_log(said: &Evidence, log: Contents, newest: u64, reason: &str) -> Verdic
 }
 
 /// Whether a manifest outside is that of a state, or of the change before: a crash came between sync and replacement.
-fn fits(manifest: &Contents, state: &Contents) -> bool {
+pub(super) fn fits(manifest: &Contents, state: &Contents) -> bool {
     manifest == state || manifest.generation.checked_add(1) == Some(state.generation)
 }
 
-fn lost(state: Contents, newest: u64) -> String {
+pub(super) fn lost(state: Contents, newest: u64) -> String {
     let has = state.generation;
     format!(
         "change {newest} was the last one acknowledged, and the database holds change {has}: it lost some, or is an \
@@ -305,7 +305,7 @@ fn create(paths: &Paths, master: &MasterKey) -> Result<(), OpenError> {
     let make = || {
         let (keyring, wrapped) =
             Keyring::create(master).map_err(|error| StoreError::Failed { reason: error.to_string() })?;
-        healing::create(paths, &keyring, &wrapped, 1, [])
+        healing::create(paths, &keyring, &wrapped, 1, []).map(drop)
     };
     make().map_err(|error| OpenError::store(&paths.state, error))
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use super::database::Entry;
 use super::disk::Disk;
 use super::segment::{self, Segment};
 use super::segments::Segments;
@@ -127,6 +128,21 @@ impl Usage {
         }
         records.sort_by_key(|record| record.id);
         Ok(records)
+    }
+
+    /// The names of all segments, oldest first.
+    pub(super) fn segment_names(&self) -> Vec<segment::Name> {
+        self.segments.names(0..=i64::MAX)
+    }
+
+    /// The entries of a segment after a key, as they are stored; none where it is gone, or was set aside.
+    pub(super) fn raw(
+        &self,
+        name: segment::Name,
+        after: Option<&[u8]>,
+        bytes: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        Ok(self.segments.look(name, |segment| segment.raw(after, bytes))?.unwrap_or_default())
     }
 
     /// Removes whole segments that hold nothing at or after this time; tells how many.

@@ -57,6 +57,14 @@ impl Volatile {
         list(&self.database, table.prefix())
     }
 
+    /// Shows every record as it is stored.
+    pub(super) fn raw(&self, mut see: impl FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
+        self.database.visit(b"", |key, value| {
+            see(key, value);
+            Ok(true)
+        })
+    }
+
     /// Stores records, each in place of its scope's old one; none removes that. Durable when this returns.
     pub(super) fn put<'a, R: Record + 'a>(
         &self,
