@@ -10,11 +10,13 @@ mod difference;
 mod explain;
 mod facts;
 mod failure;
+pub mod keys;
 mod models;
 mod probe;
 mod providers;
 mod secrets;
 mod status;
+mod storage;
 mod usage;
 mod view;
 
@@ -23,6 +25,7 @@ pub use control::{Admin, Paths, Reloaded, StartError};
 pub use models::Listing;
 pub use probe::{Doubt, check_all, check_provider, fetch_models, put_secret, test};
 pub use status::Process;
+pub use storage::{backup_key, offline, summary};
 pub use usage::time;
 
 use crate::api::{Code, Failure};

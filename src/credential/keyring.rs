@@ -166,13 +166,6 @@ impl Keyring {
         Ok(Some(WrappedKeys { keys, ..*wrapped }))
     }
 
-    /// Takes away the key of the log of changes, for versions that know of none.
-    #[must_use]
-    pub fn without_changes(wrapped: &WrappedKeys) -> WrappedKeys {
-        let keys = wrapped.keys.iter().filter(|key| key.name != CHANGES).cloned().collect();
-        WrappedKeys { keys, ..*wrapped }
-    }
-
     /// Begins to replace the data keys: new ones seal from here on, and the old key of credentials is kept until
     /// [`Keyring::settled`]. What authenticates stays, so that fingerprints do.
     ///
@@ -200,6 +193,11 @@ impl Keyring {
     /// Seals the credentials of connections.
     pub(super) fn connections(&self) -> &Cipher {
         &self.connections
+    }
+
+    /// Whether this process had another key of credentials before.
+    pub fn has_retired(&self) -> bool {
+        !self.retired.is_empty()
     }
 
     /// The key that sealed a credential, as long as this process has it.
@@ -336,7 +334,8 @@ mod tests {
         assert_ne!(renewed.ids()[0], made.ids()[0]);
         assert_eq!(renewed.ids()[1], made.ids()[1]);
         let moved = Keyring::rewrap(&master(1), &master(2), &both).unwrap();
-        for ring in [&renewed, &Keyring::open(&master(1), &both).unwrap(), &Keyring::open(&master(2), &moved).unwrap()] {
+        for ring in [&renewed, &Keyring::open(&master(1), &both).unwrap(), &Keyring::open(&master(2), &moved).unwrap()]
+        {
             assert_eq!(ring.that_sealed(&sealed).open(&place, &sealed).unwrap().as_slice(), b"before");
             assert_eq!(ring.ids(), renewed.ids());
         }
@@ -349,7 +348,8 @@ mod tests {
     fn keys_of_before_the_log_of_changes_are_completed_once() {
         let (made, wrapped) = Keyring::create(&master(1)).unwrap();
         assert_eq!(Keyring::completed(&master(1), &wrapped).unwrap(), None);
-        let old = Keyring::without_changes(&wrapped);
+        let keys = wrapped.keys.iter().filter(|key| key.name != CHANGES).cloned().collect();
+        let old = WrappedKeys { keys, ..wrapped };
         assert!(matches!(Keyring::open(&master(1), &old), Err(KeyringError::Missing("changes"))));
         let completed = Keyring::completed(&master(1), &old).unwrap().unwrap();
         let opened = Keyring::open(&master(1), &completed).unwrap();

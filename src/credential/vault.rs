@@ -101,7 +101,12 @@ impl Vault {
     ///
     /// # Errors
     /// As [`Vault::open`] and [`Vault::seal`].
-    pub fn handed_over(&self, id: &ConnectionId, secret: &SealedSecret, to: &Cipher) -> Result<SealedSecret, VaultError> {
+    pub fn handed_over(
+        &self,
+        id: &ConnectionId,
+        secret: &SealedSecret,
+        to: &Cipher,
+    ) -> Result<SealedSecret, VaultError> {
         let plain = self.open(id, &secret.origin, secret)?;
         let sealed = to.seal(&in_backup(&names(id), &secret.origin), plain.expose())?;
         Ok(SealedSecret { sealed: sealed.into(), ..secret.clone() })
@@ -111,7 +116,12 @@ impl Vault {
     ///
     /// # Errors
     /// When the backup's key did not seal it for this connection and origin.
-    pub fn taken_over(&self, id: &ConnectionId, secret: &SealedSecret, from: &Cipher) -> Result<SealedSecret, VaultError> {
+    pub fn taken_over(
+        &self,
+        id: &ConnectionId,
+        secret: &SealedSecret,
+        from: &Cipher,
+    ) -> Result<SealedSecret, VaultError> {
         let plain = from.open(&in_backup(&names(id), &secret.origin), &secret.sealed)?;
         let sealed = self.0.load().connections().seal(&place(&names(id), &secret.origin), &plain)?;
         Ok(SealedSecret { sealed: sealed.into(), ..secret.clone() })

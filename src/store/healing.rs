@@ -48,8 +48,10 @@ pub(super) fn rebuild(paths: &Paths, found: Found, reason: &str, notices: &Notic
     let (records, contents) = from_log(paths, &found.keyring_of_log)?;
     // It is closed before it is renamed.
     drop(found.state);
-    let aside = set_aside(paths, &found.vault, &records, contents).map_err(|error| OpenError::store(&paths.state, error))?;
-    let kept = aside.map_or_else(String::new, |aside| format!(", and the damaged one is set aside in {}", aside.display()));
+    let aside =
+        set_aside(paths, &found.vault, &records, contents).map_err(|error| OpenError::store(&paths.state, error))?;
+    let kept =
+        aside.map_or_else(String::new, |aside| format!(", and the damaged one is set aside in {}", aside.display()));
     notices.add(format!(
         "the state in {} was damaged ({reason}): it was made anew from the log of changes, up to change {}{kept}; \
          nothing that was acknowledged is lost",

@@ -55,7 +55,9 @@ pub(super) fn mark(paths: &Paths, format: u32) -> Result<(), OpenError> {
         1 => FIRST.to_owned(),
         format => format!("bursar state, format {format}\nwritten by bursar {}\n", env!("CARGO_PKG_VERSION")),
     };
-    if fs::read(&paths.marker).is_ok_and(|there| parse(&String::from_utf8_lossy(&there)) == Some(Layout::Format(format))) {
+    if fs::read(&paths.marker)
+        .is_ok_and(|there| parse(&String::from_utf8_lossy(&there)) == Some(Layout::Format(format)))
+    {
         return Ok(());
     }
     files::replace(&paths.marker, marker.as_bytes()).map_err(|error| OpenError::io(&paths.marker, error))

@@ -49,6 +49,7 @@ mod state;
 mod switches;
 mod two_databases;
 mod usage;
+mod verify;
 mod volatile;
 
 use std::io::{self, Write};
@@ -69,10 +70,13 @@ pub use record::RecordError;
 pub use rekey::KeyStatus;
 pub use switches::{ConnectionSwitch, ConnectionSwitches, ProviderSwitch, ProviderSwitches};
 pub use usage::{Page, Usage};
+pub use verify::Verified;
 
 use crate::api::ConnectionId;
 use crate::bounds;
-use crate::credential::{BackupKey, KeyId, Keyring, KeyringError, MasterKey, Origin, SealedSecret, Secret, Vault, VaultError};
+use crate::credential::{
+    BackupKey, KeyId, Keyring, KeyringError, MasterKey, Origin, SealedSecret, Secret, Vault, VaultError,
+};
 use disk::Disk;
 use files::{Lock, LockError};
 use migrations::Place;
@@ -274,6 +278,9 @@ impl Store {
         migrations::run(&Place { dir, paths: &paths, masters, disk: &disk, notices: &notices }, layout::CURRENT)?;
         let state = opening::open(&paths, masters, &disk, &notices)?;
         layout::mark(&paths, layout::CURRENT)?;
+        for aside in healing::all_aside(&paths.state).map_err(io)? {
+            notices.add(format!("a damaged state is kept in {}: remove it when it is of no more use", aside.display()));
+        }
         let volatile = Self::open_volatile(dir, &disk, &notices)?;
         let usage = Usage::open(&dir.join("usage"), disk, notices.clone())?;
         Ok(Self { state, volatile, usage, notices, dir: dir.into(), _lock: lock })
@@ -393,6 +400,17 @@ impl Store {
 }
 
 impl Store {
+    /// The format that this version writes.
+    pub const FORMAT: u32 = layout::CURRENT;
+
+    /// The format that a directory says it is in; none where it says nothing that can be read.
+    pub fn format(dir: &Path) -> Option<u32> {
+        match layout::read(&state::Paths::of(dir)).ok()? {
+            layout::Layout::Format(format) | layout::Layout::Newer(format, _) => Some(format),
+            layout::Layout::Unmarked | layout::Layout::Altered => None,
+        }
+    }
+
     /// Which key seals what.
     ///
     /// # Errors
@@ -451,6 +469,10 @@ mod damage_tests;
 mod format_tests;
 #[cfg(test)]
 mod full_disk_tests;
+#[cfg(test)]
+mod power_tests;
+#[cfg(test)]
+mod step_tests;
 #[cfg(test)]
 mod steps;
 #[cfg(test)]

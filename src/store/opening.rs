@@ -93,12 +93,7 @@ pub(super) enum Verdict {
 }
 
 /// Opens the state of a directory, of the format that this version writes.
-pub(super) fn open(
-    paths: &Paths,
-    masters: &[MasterKey],
-    disk: &Disk,
-    notices: &Notices,
-) -> Result<State, OpenError> {
+pub(super) fn open(paths: &Paths, masters: &[MasterKey], disk: &Disk, notices: &Notices) -> Result<State, OpenError> {
     for _ in 0..MENDINGS_MAX {
         let Some(found) = look(paths, masters)? else {
             create(paths, first(paths, masters)?)?;
@@ -166,8 +161,12 @@ pub(super) fn decide(said: &Evidence) -> Verdict {
         (Ok(state), Ok(log)) if state == log => agreed(said, *state, newest),
         (Ok(state), Ok(log)) if state.generation == log.generation => forked(said, *state, *log),
         (Ok(state), Ok(log)) if log.generation == state.generation + 1 && newest == log.generation => {
-            let acknowledged = said.manifest.as_ref().is_ok_and(|manifest| manifest.generation == newest);
-            Verdict::Redo { acknowledged }
+            match &said.manifest {
+                Ok(manifest) if manifest.generation < newest => Verdict::Redo { acknowledged: false },
+                Ok(manifest) if manifest == log => Verdict::Redo { acknowledged: true },
+                Ok(_) => Verdict::Refuse("the log of changes tells of others than were acknowledged".into()),
+                Err(_) => Verdict::Redo { acknowledged: false },
+            }
         }
         (Ok(state), Ok(log)) if log.generation > state.generation => {
             let (has, made) = (state.generation, log.generation);
@@ -230,7 +229,9 @@ fn from_log(said: &Evidence, log: Contents, newest: u64, reason: &str) -> Verdic
             "{reason}; and the log of changes ends with change {}, before change {newest}",
             log.generation
         )),
-        Err(manifest) => Verdict::Refuse(format!("{reason}; and {manifest}, so nothing vouches for the log of changes")),
+        Err(manifest) => {
+            Verdict::Refuse(format!("{reason}; and {manifest}, so nothing vouches for the log of changes"))
+        }
         Ok(manifest) if manifest.generation == log.generation && *manifest != log => {
             Verdict::Refuse(format!("{reason}; and the log of changes tells of others than were acknowledged"))
         }
@@ -364,9 +365,9 @@ fn unlock(
     match (opened(state), opened(log)) {
         (Some(Ok(of_state)), Some(Ok(of_log))) => Ok(Keyrings { of_state, of_log }),
         (Some(Ok(one)), _) | (_, Some(Ok(one))) => Ok(Keyrings { of_state: one.clone(), of_log: one }),
-        (_, Some(Err(error @ KeyringError::WrongMasterKey { .. }))) | (Some(Err(error)), _) | (None, Some(Err(error))) => {
-            Err(wrong(paths, error))
-        }
+        (_, Some(Err(error @ KeyringError::WrongMasterKey { .. })))
+        | (Some(Err(error)), _)
+        | (None, Some(Err(error))) => Err(wrong(paths, error)),
         (None, None) => Err(damaged(paths, "neither the database nor the log of changes can be read")),
     }
 }
@@ -389,12 +390,7 @@ pub(super) fn wrong(paths: &Paths, error: KeyringError) -> OpenError {
 type Counted = (Result<(Database, Contents), String>, Option<Contents>);
 
 /// Reads every record and holds it against the manifest inside.
-pub(super) fn count(
-    paths: &Paths,
-    database: Database,
-    inside: Manifest,
-    vault: &Vault,
-) -> Result<Counted, OpenError> {
+pub(super) fn count(paths: &Paths, database: Database, inside: Manifest, vault: &Vault) -> Result<Counted, OpenError> {
     let Some(said) = inside.verified(vault) else { return Ok((Err("the manifest inside was altered".into()), None)) };
     let vault = vault.clone();
     let count = move || {
@@ -409,10 +405,9 @@ pub(super) fn count(
     };
     let counted = match guarded(count) {
         Ok((database, found)) if found == said => Ok((database, said)),
-        Ok((_, found)) => Err(format!(
-            "{} records are expected and {} found, or their contents differ",
-            said.records, found.records
-        )),
+        Ok((_, found)) => {
+            Err(format!("{} records are expected and {} found, or their contents differ", said.records, found.records))
+        }
         Err(error) => Err(readable(&paths.state, error)?),
     };
     Ok((counted, Some(said)))
@@ -443,3 +438,7 @@ pub(super) fn first_batch<'a>(
     batch.insert(manifest::KEY, record::encode(manifest::KEY, &Manifest::of(vault, contents))?);
     Ok(batch)
 }
+
+#[cfg(test)]
+#[path = "opening_tests.rs"]
+mod tests;

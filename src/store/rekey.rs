@@ -9,7 +9,7 @@ use super::connections::{self, StoredConnection};
 use super::state::{self, State};
 use super::{StoreError, record};
 use crate::bounds;
-use crate::credential::{Cipher, KeyId, Keyring, MasterKey};
+use crate::credential::{Cipher, KeyId, Keyring, MasterKey, Vault};
 
 /// Which key seals what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub(super) fn reseal(state: &State) -> Result<u64, StoreError> {
         state.update(|all| {
             let mut changes = Vec::new();
             all.visit(connections::TABLE.as_bytes(), |key, value| {
-                changes.extend(resealed_one(state, key, value)?);
+                changes.extend(resealed_one(state.vault(), key, value)?);
                 Ok(changes.len() < bounds::RESEAL_AT_ONCE)
             })?;
             now = changes.len() as u64;
@@ -74,13 +74,29 @@ pub(super) fn reseal(state: &State) -> Result<u64, StoreError> {
     Ok(resealed)
 }
 
+/// Changes in which no credential is sealed by a key that is no longer in force: whoever made them may have read it
+/// before the keys changed.
+pub(super) fn refreshed(vault: &Vault, mut changes: Vec<Change>) -> Result<Vec<Change>, StoreError> {
+    if !vault.keyring().has_retired() {
+        return Ok(changes);
+    }
+    for change in &mut changes {
+        let (key, Some(value)) = &*change else { continue };
+        let fresh = if connections::is_key(key) { resealed_one(vault, key, value)? } else { None };
+        if let Some(fresh) = fresh {
+            *change = fresh;
+        }
+    }
+    Ok(changes)
+}
+
 /// A connection with its credential sealed anew; none if it needs none.
-fn resealed_one(state: &State, key: &[u8], value: &[u8]) -> Result<Option<Change>, StoreError> {
+fn resealed_one(vault: &Vault, key: &[u8], value: &[u8]) -> Result<Option<Change>, StoreError> {
     let mut connection: StoredConnection = record::decode(key, value)?;
-    let Some(secret) = connection.secret.as_ref().filter(|secret| !state.vault().is_current(secret)) else {
+    let Some(secret) = connection.secret.as_ref().filter(|secret| !vault.is_current(secret)) else {
         return Ok(None);
     };
-    let sealed = state.vault().resealed(&connection.id, secret);
+    let sealed = vault.resealed(&connection.id, secret);
     let failed = |error| StoreError::failed(&format!("seal the credential of {} anew", connection.id), error);
     connection.secret = Some(sealed.map_err(failed)?);
     state::encoded(key.to_vec(), &connection).map(Some)

@@ -18,7 +18,7 @@ use super::disk::Disk;
 use super::manifest::{self, Contents, Manifest};
 use super::record::{self, Record};
 use super::replay::Records;
-use super::{StoreError, files, keys};
+use super::{StoreError, files, keys, rekey};
 use crate::bounds;
 use crate::credential::{Keyring, Vault, WrappedKeys};
 
@@ -168,7 +168,8 @@ impl State {
         let mut bytes = 0;
         let fits = waiting.iter().take_while(|one| {
             let fits = bytes < bounds::COMMIT_BYTES_MAX;
-            bytes += one.changes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum::<usize>();
+            bytes +=
+                one.changes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum::<usize>();
             fits
         });
         let count = fits.count();
@@ -187,7 +188,7 @@ impl State {
 
     fn commit_all(&self, head: &mut Head, changes: Vec<Change>) -> Result<(), StoreError> {
         self.begin(head)?;
-        let changes = last_of_each(changes);
+        let changes = rekey::refreshed(&self.vault, last_of_each(changes))?;
         let (next, batch) = self.prepare(head, &changes)?;
         head.log.append(self.vault.keyring().changes(), next, &changes)?;
         self.finish(head, next, batch)?;

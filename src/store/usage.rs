@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::database::Entry;
 use super::disk::Disk;
@@ -133,6 +133,11 @@ impl Usage {
     /// The names of all segments, oldest first.
     pub(super) fn segment_names(&self) -> Vec<segment::Name> {
         self.segments.names(0..=i64::MAX)
+    }
+
+    /// The directories in which what the records amount to is kept beside them.
+    pub(super) fn rollup_directories(&self) -> Result<Vec<PathBuf>, StoreError> {
+        self.segments.beside(".rollups").map_err(|error| StoreError::failed("read the rollups", error))
     }
 
     /// The entries of a segment after a key, as they are stored; none where it is gone, or was set aside.

@@ -23,7 +23,12 @@ impl Fixture {
         let free = Arc::new(AtomicU64::new(u64::MAX));
         let ask = free.clone();
         let master = MasterKey::parse(b"0123456789abcdef0123456789abcdef").unwrap();
-        let store = Store::open_on(dir.path(), std::slice::from_ref(&master), Arc::new(move |_| Ok(ask.load(Ordering::SeqCst)))).unwrap();
+        let store = Store::open_on(
+            dir.path(),
+            std::slice::from_ref(&master),
+            Arc::new(move |_| Ok(ask.load(Ordering::SeqCst))),
+        )
+        .unwrap();
         Self { store: Arc::new(store), free, _dir: dir }
     }
 

@@ -39,4 +39,5 @@ mod sandbox;
 mod secrets;
 mod socket;
 mod spoken;
+mod storage;
 mod usage;

@@ -10,6 +10,7 @@ mod provider;
 mod quota;
 mod secret;
 mod status;
+mod store;
 
 pub use connection::{
     CheckReport, Connection, ConnectionHealth, ConnectionList, ConnectionStatus, CreateConnection, Health, HealthList,
@@ -23,6 +24,9 @@ pub use secret::SecretText;
 pub use status::{
     Change, ChangeAction, ChangeKind, ClientCounts, ConfigProblem, ConfigStatus, ConnectionCounts, Plan, Reload,
     SocketPaths, Status, StoreStatus, UsageStatus,
+};
+pub use store::{
+    BackupRequest, DataKey, KeyInfo, KeysRotated, RotateKeys, StoreInfo, StorePart, StoreVerified, Stretched,
 };
 
 /// A JSON object whose keys are its owner's.

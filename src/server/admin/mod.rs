@@ -7,6 +7,7 @@ pub(super) mod events;
 pub(super) mod explain;
 pub(super) mod openapi;
 pub(super) mod providers;
+pub(super) mod store;
 
 use std::sync::Arc;
 

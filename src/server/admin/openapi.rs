@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use http::StatusCode;
 use utoipa::OpenApi;
 
-use super::{connections, events, explain, providers};
+use super::{connections, events, explain, providers, store};
 use crate::server::admitted::Admitted;
 use crate::server::reply::{self, Reply};
 
@@ -38,6 +38,11 @@ use crate::server::reply::{self, Reply};
         explain::show,
         explain::dry_run,
         events::watch,
+        store::show,
+        store::verify,
+        store::backup,
+        store::keys,
+        store::rotate,
         document,
     )
 )]
@@ -103,6 +108,9 @@ mod tests {
         }
         assert_eq!(schemas["SecretText"]["writeOnly"], true);
         let holders = schemas.iter().filter(|(_, schema)| schema.to_string().contains("SecretText"));
-        assert_eq!(holders.map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["CreateConnection", "PutSecret"]);
+        assert_eq!(
+            holders.map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            ["BackupRequest", "CreateConnection", "PutSecret"]
+        );
     }
 }

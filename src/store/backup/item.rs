@@ -45,6 +45,13 @@ pub(super) enum Item {
         /// Its value.
         value: Vec<u8>,
     },
+    /// A piece of a file of usage that stands beside the segments: what follows those of the same file before it.
+    File {
+        /// The directory and the file's name in it.
+        name: [String; 2],
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
     /// How much came before.
     End(Counts),
 }

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use read::{Inspected, head, inspect};
-pub use restore::{Restored, restore};
 pub(super) use restore::finish;
+pub use restore::{Restored, restore};
 pub(super) use write::{Source, write};
 
 use super::record::{self, Record, RecordError};
@@ -56,6 +56,8 @@ pub struct Counts {
     pub segments: u64,
     /// Blocks of usage records in them.
     pub blocks: u64,
+    /// Bytes of what they amount to, in files beside them.
+    pub rollup_bytes: u64,
 }
 
 /// A backup that cannot be written, read or restored.

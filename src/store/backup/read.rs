@@ -59,6 +59,12 @@ pub(super) fn walk(
             Item::Segment { .. } => counts.segments += 1,
             Item::Block { .. } if counts.segments == 0 => return Err(damaged(from.at(), "a record is out of place")),
             Item::Block { .. } => counts.blocks += 1,
+            Item::File { name, bytes } => {
+                if !name.iter().all(|name| is_plain(name)) {
+                    return Err(damaged(from.at(), "a file's name makes no sense"));
+                }
+                counts.rollup_bytes += bytes.len() as u64;
+            }
         }
         first = false;
         see(item, from.cipher())?;
@@ -68,6 +74,12 @@ pub(super) fn walk(
     }
     from.end()?;
     Ok(Inspected { head, counts: said })
+}
+
+/// Whether a name is one, and no way to another place.
+fn is_plain(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain)
 }
 
 /// Whether a record has a credential, which then opens.

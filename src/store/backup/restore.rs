@@ -9,9 +9,9 @@ use std::fs;
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
+use super::BackupError;
 use super::item::Item;
 use super::read::{self, Inspected};
-use super::BackupError;
 use crate::bounds;
 use crate::clock::Clock;
 use crate::credential::{BackupKey, Cipher, Keyring, MasterKey, Vault, WrappedKeys};
@@ -76,7 +76,8 @@ fn make(dir: &Path, master: &MasterKey, key: &BackupKey, input: impl Read) -> Re
     files::remove_directory(dir).map_err(BackupError::io("remove what an earlier restore left"))?;
     files::private_directory(dir).map_err(BackupError::io("make the restored store's directory"))?;
     files::private_directory(&dir.join("usage")).map_err(BackupError::io("make the restored store's directory"))?;
-    let mut making = Making { dir, master, keys: None, records: Records::new(), volatile: Batch::default(), segment: None };
+    let mut making =
+        Making { dir, master, keys: None, records: Records::new(), volatile: Batch::default(), segment: None };
     let read = read::walk(input, key, |item, cipher| making.take(item, cipher))?;
     making.end(read.counts.generation)
 }
@@ -112,9 +113,21 @@ impl Making<'_> {
                 self.segment = Some(Refill::begin(&self.dir.join("usage"), name)?);
             }
             Item::Block { key, value } => self.segment.as_mut().map_or(Ok(()), |segment| segment.push(&key, value))?,
+            Item::File { name: [of, name], bytes } => self.append(&self.dir.join("usage").join(of), &name, &bytes)?,
             Item::End(_) => {}
         }
         Ok(())
+    }
+
+    /// Adds to a file; what was made is synced as a whole at the end.
+    fn append(&self, dir: &Path, name: &str, bytes: &[u8]) -> Result<(), BackupError> {
+        use std::os::unix::fs::FileExt;
+        let write = || {
+            files::private_directory(dir)?;
+            let file = files::private_file(&dir.join(name))?;
+            file.write_all_at(bytes, file.metadata()?.len())
+        };
+        write().map_err(BackupError::io("write the restored store"))
     }
 
     /// A record's value, with its credential sealed by this store's key.

@@ -1,6 +1,8 @@
 //! Writes a backup, of a store that may be in use.
 
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::Path;
 
 use super::item::{self, Item};
 use super::sealed::Sealer;
@@ -70,6 +72,31 @@ fn handed_over(
     Ok(record::encode(key, &connection)?)
 }
 
+/// Writes the files of a directory, as long as they are when they are opened.
+fn write_files<W: Write>(dir: &Path, to: &mut Sealer<W>, counts: &mut Counts) -> Result<(), BackupError> {
+    let text = |name: Option<&std::ffi::OsStr>| name.and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    for entry in fs::read_dir(dir).map_err(BackupError::io("read the rollups"))? {
+        let path = entry.map_err(BackupError::io("read the rollups"))?.path();
+        let name = [text(dir.file_name()), text(path.file_name())];
+        let mut file = match File::open(&path) {
+            // It was forgotten in the meantime.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            file => file.map_err(BackupError::io("read the rollups"))?,
+        };
+        let length = file.metadata().map_err(BackupError::io("read the rollups"))?.len();
+        let mut left = length;
+        while left > 0 {
+            let size = left.min(USAGE_BYTES_AT_ONCE as u64);
+            let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
+            file.read_exact(&mut bytes).map_err(BackupError::io("read the rollups"))?;
+            item::write(to, &Item::File { name: name.clone(), bytes })?;
+            left -= size;
+        }
+        counts.rollup_bytes += length;
+    }
+    Ok(())
+}
+
 fn write_volatile<W: Write>(volatile: &Volatile, to: &mut Sealer<W>, counts: &mut Counts) -> Result<(), BackupError> {
     let mut all = Vec::new();
     volatile.raw(|key, value| all.push(Item::Volatile { key: key.to_vec(), value: value.to_vec() }))?;
@@ -78,6 +105,10 @@ fn write_volatile<W: Write>(volatile: &Volatile, to: &mut Sealer<W>, counts: &mu
 }
 
 fn write_usage<W: Write>(usage: &Usage, to: &mut Sealer<W>, counts: &mut Counts) -> Result<(), BackupError> {
+    // Before the records that they sum up: what they lack is found there, and not the reverse.
+    for dir in usage.rollup_directories()? {
+        write_files(&dir, to, counts)?;
+    }
     for name in usage.segment_names() {
         let mut after = None;
         let mut begun = false;

@@ -79,11 +79,8 @@ pub(super) fn run(place: &Place<'_>, to: u32) -> Result<Migrated, OpenError> {
     while now != to {
         let up = now < to;
         let step = step(if up { now + 1 } else { now })?;
-        let (before, act, after) = if up {
-            (step.before_up, step.up, step.after_up)
-        } else {
-            (step.before_down, step.down, step.after_down)
-        };
+        let (before, act, after) =
+            if up { (step.before_up, step.up, step.after_up) } else { (step.before_down, step.down, step.after_down) };
         let next = if up { now + 1 } else { now - 1 };
         tracing::info!(from = now, to = next, "the store is brought to another format");
         if migrated.backup.is_none() {
@@ -138,8 +135,7 @@ fn back_up(place: &Place<'_>, next: u32, before: &Before) -> Result<PathBuf, Ope
     files::private_directory(&dir).and_then(|()| files::sync_directory(place.dir)).map_err(io)?;
     let master = place.masters.first().ok_or_else(|| OpenError::io(&dir, "no master key was given"))?;
     let key = BackupKey::from_key(master).map_err(|error| OpenError::io(&path, error))?;
-    let source =
-        Source { records: &before.records, contents: before.contents, vault: &before.vault, rest: None };
+    let source = Source { records: &before.records, contents: before.contents, vault: &before.vault, rest: None };
     write_file(&path, |out| backup::write(&source, &key, out).map(drop)).map_err(|error| match error {
         BackupError::Store(error) => OpenError::store(&path, error),
         other => OpenError::io(&path, other),
@@ -160,6 +156,3 @@ fn write_file(
     files::sync(out.get_ref(), &fresh)?;
     Ok(files::rename(&fresh, path)?)
 }
-
-#[cfg(test)]
-mod tests;
