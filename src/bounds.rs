@@ -339,6 +339,16 @@ pub const IDENTITY_CACHE_TTL: Duration = Duration::from_secs(10);
 
 /// Rows of one usage reply.
 pub const USAGE_ROWS_MAX: usize = 10_000;
+/// Names of one label in the metrics; those that come later count as `other`.
+pub const METRIC_NAMES_MAX: usize = 200;
+/// Sets of labels of one family in the metrics; those that come later count as `other`.
+pub const METRIC_SERIES_MAX: usize = 1_000;
+/// Connections that have metrics of their own.
+pub const METRIC_CONNECTIONS_MAX: usize = 200;
+/// Limits that have metrics of their own.
+pub const METRIC_LIMITS_MAX: usize = 1_000;
+/// Files of the store whose sizes are summed up for the metrics: those of ten years of segments.
+pub const METRIC_FILES_MAX: usize = 100_000;
 /// Records of one page.
 pub const USAGE_PAGE_MAX: usize = 1_000;
 
@@ -362,5 +372,6 @@ const _: () = {
     assert!(CHANGES_FRAME_BYTES + STATE_RECORD_BYTES_MAX < CHANGES_FRAME_BYTES_MAX / 2, "a frame holds its records");
     assert!(SECRET_BYTES_MAX < STATE_RECORD_BYTES_MAX, "a connection holds its secret");
     assert!(MODEL_LIST_BYTES_MAX + MODEL_LIST_IDS_MAX * 8 < STATE_RECORD_BYTES_MAX, "each id comes with its length");
+    assert!(METRIC_NAMES_MAX < METRIC_SERIES_MAX, "each name of one label has room beside another's");
     assert!(USAGE_BLOCK_RECORDS_MAX <= USAGE_QUEUE_MAX, "a block must fit the queue");
 };

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
 
 use crate::api::Moment;
-use crate::api::admin::Event;
+use crate::api::admin::{Event, EventKind};
 use crate::bounds;
 use crate::clock::Clock;
 
@@ -26,6 +26,8 @@ pub struct Events {
 struct Told {
     next_id: u64,
     kept: VecDeque<Arc<Event>>,
+    /// How many there were of each kind, in the order of all kinds.
+    counts: [u64; EventKind::ALL.len()],
     /// The way to those who watch; none at the end.
     live: Option<broadcast::Sender<Arc<Event>>>,
 }
@@ -38,7 +40,10 @@ impl Events {
     pub fn new(clock: Clock) -> Self {
         let next_id = u64::try_from(clock.wall_ms()).unwrap_or_default().saturating_mul(IDS_PER_MS).saturating_add(1);
         let live = Some(broadcast::Sender::new(bounds::EVENTS_MAX));
-        Self { clock, told: Mutex::new(Told { next_id, kept: VecDeque::new(), live }) }
+        Self {
+            clock,
+            told: Mutex::new(Told { next_id, kept: VecDeque::new(), counts: [0; EventKind::ALL.len()], live }),
+        }
     }
 
     /// Tells of an event: gives it its id and its time. Waits for nobody.
@@ -48,6 +53,10 @@ impl Events {
         let mut told = self.told();
         event.id = told.next_id;
         told.next_id += 1;
+        let place = EventKind::ALL.iter().position(|kind| *kind == event.kind);
+        if let Some(count) = place.and_then(|place| told.counts.get_mut(place)) {
+            *count += 1;
+        }
         let event = Arc::new(event);
         let oldest = if told.kept.len() < bounds::EVENTS_MAX { None } else { told.kept.pop_front() };
         told.kept.push_back(Arc::clone(&event));
@@ -63,6 +72,11 @@ impl Events {
     pub fn follow(&self) -> (Vec<Arc<Event>>, Live) {
         let told = self.told();
         (told.kept.iter().cloned().collect(), told.live.as_ref().map(broadcast::Sender::subscribe))
+    }
+
+    /// How many there were of each kind.
+    pub fn counts(&self) -> impl Iterator<Item = (EventKind, u64)> + use<> {
+        EventKind::ALL.iter().copied().zip(self.told().counts)
     }
 
     /// Ends every reader's stream, and those that begin later after what is kept.
@@ -81,7 +95,6 @@ mod tests {
     use tokio::sync::broadcast::error::TryRecvError;
 
     use super::*;
-    use crate::api::admin::EventKind;
 
     fn events() -> Events {
         Events::new(Clock::fixed(1_700_000_000_000))
@@ -97,6 +110,8 @@ mod tests {
         tell(&events, bounds::EVENTS_MAX + 5);
         let (kept, _) = events.follow();
         assert_eq!((kept.len(), kept[0].message.as_str()), (bounds::EVENTS_MAX, "5"));
+        let told = u64::try_from(bounds::EVENTS_MAX + 5).unwrap();
+        assert!(events.counts().all(|(kind, count)| count == if kind == EventKind::Back { told } else { 0 }));
         assert!(kept.windows(2).all(|two| two[1].id == two[0].id + 1));
         assert_eq!(kept[0].at, Moment(1_700_000_000_000));
         assert!(kept[0].id < 1 << 53, "JavaScript reads it");

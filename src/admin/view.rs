@@ -59,7 +59,11 @@ fn price(price: &Price) -> admin::Price {
     };
     admin::Price {
         rates: rates(&price.rates),
-        request: price.request.map(UsdEach),
+        request: price.each.request.map(UsdEach),
+        image: price.each.image.map(UsdEach),
+        search: price.each.search.map(UsdEach),
+        characters: price.each.characters.map(UsdPerMillion),
+        audio_minute: price.each.audio_minute.map(UsdEach),
         tiers: price.tiers.iter().map(tier).collect(),
     }
 }
@@ -70,10 +74,13 @@ fn rates(rates: &Rates) -> PriceRates {
         input: token(rates.input),
         cached_input: token(rates.cached_input),
         cache_write: token(rates.cache_write),
+        cache_write_1h: token(rates.cache_write_1h),
         output: token(rates.output),
         reasoning: token(rates.reasoning),
         audio_input: token(rates.audio_input),
-        image: rates.image.map(UsdEach),
+        audio_output: token(rates.audio_output),
+        image_input: token(rates.image_input),
+        image_output: token(rates.image_output),
     }
 }
 

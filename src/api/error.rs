@@ -139,6 +139,9 @@ pub struct Problem {
     pub detail: String,
     /// The stable code.
     pub code: Code,
+    /// The field or parameter that is at fault, where one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub param: Option<String>,
 }
 
 impl Problem {
@@ -152,6 +155,7 @@ impl Problem {
             status,
             detail: failure.message.clone(),
             code: failure.code,
+            param: failure.param.clone(),
         }
     }
 }

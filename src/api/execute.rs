@@ -9,7 +9,7 @@ use super::error::ErrorBody;
 use super::ids::{ConnectionId, Feature, ProviderSlug, RequestId, RouteName};
 use super::money::NanoUsd;
 use super::outcome::Outcome;
-use super::usage::Tokens;
+use super::tokens::Tokens;
 use super::{Capability, Code, Failure};
 
 /// The model of a request that leaves the choice to its feature's route, where no route or model has this name.

@@ -11,6 +11,8 @@ pub mod ids;
 pub mod moment;
 pub mod money;
 pub mod outcome;
+pub mod records;
+pub mod tokens;
 pub mod usage;
 
 pub use capability::{Capabilities, Capability};
@@ -21,4 +23,6 @@ pub use ids::{
 pub use moment::Moment;
 pub use money::{NanoUsd, PicoUsd};
 pub use outcome::Outcome;
-pub use usage::{Operation, Tokens, UsageRecord};
+pub use records::{RecordOrder, RecordPage};
+pub use tokens::Tokens;
+pub use usage::{CostSource, Operation, UsageRecord};

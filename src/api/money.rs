@@ -24,6 +24,13 @@ impl PicoUsd {
         Self(self.0.saturating_add(other.0))
     }
 
+    /// The share of the price that belongs to `part` of `whole`, rounded half up.
+    #[must_use]
+    pub fn share(self, part: u64, whole: u64) -> Self {
+        let whole = u128::from(whole.max(1));
+        Self(self.0.saturating_mul(u128::from(part)).saturating_add(whole / 2) / whole)
+    }
+
     /// Rounded once, half up, to nano-dollars.
     pub fn to_nano(self) -> NanoUsd {
         NanoUsd(u64::try_from((self.0.saturating_add(500)) / 1_000).unwrap_or(u64::MAX))

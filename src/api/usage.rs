@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::capability::Capability;
 use super::ids::{AppName, ConnectionId, Feature, ProviderSlug, RequestId};
+use super::moment::Moment;
 use super::money::NanoUsd;
 use super::outcome::Outcome;
+use super::tokens::Tokens;
 
 /// What kind of work a call asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
@@ -91,46 +93,27 @@ impl FromStr for Operation {
     }
 }
 
-/// What a call used. `None` is unknown, and never 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Tokens {
-    /// Tokens of the request; cached and cache-writing ones included.
-    #[serde(rename = "input_tokens")]
-    pub input: Option<u64>,
-    /// Tokens of the reply, reasoning included.
-    #[serde(rename = "output_tokens")]
-    pub output: Option<u64>,
-    /// Of the input, what the provider read from its cache.
-    #[serde(rename = "cached_tokens")]
-    pub cached: Option<u64>,
-    /// Of the output, what the model spent on reasoning.
-    #[serde(rename = "reasoning_tokens")]
-    pub reasoning: Option<u64>,
-}
-
-impl Tokens {
-    /// What is known now, with what a later frame said put over it: the last figure that is there wins.
-    #[must_use]
-    pub fn updated_by(self, later: Self) -> Self {
-        Self {
-            input: later.input.or(self.input),
-            output: later.output.or(self.output),
-            cached: later.cached.or(self.cached),
-            reasoning: later.reasoning.or(self.reasoning),
-        }
-    }
+/// Whose figure a cost is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CostSource {
+    /// The provider's own: it is never computed anew.
+    Provider,
+    /// Computed from the configuration's prices.
+    Prices,
 }
 
 /// The record of one attempt, or of a request that had none. A request that passed access and parsing has exactly one
 /// with `final`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct UsageRecord {
     /// Time-ordered and unique: the records of a request differ in their lowest bits.
     pub id: RecordId,
     /// The request that the attempt belongs to.
     pub request_id: RequestId,
     /// When the attempt began, in milliseconds since 1970 (RFC 3339 in JSON).
-    #[serde(rename = "at", serialize_with = "rfc3339")]
+    #[serde(rename = "at", with = "rfc3339")]
+    #[schema(value_type = Moment)]
     pub at_ms: i64,
     /// Whether this is the request's last word.
     #[serde(rename = "final")]
@@ -145,6 +128,8 @@ pub struct UsageRecord {
     pub connection: Option<ConnectionId>,
     /// The model as the app asked for it: a route's name, or a model.
     pub model: String,
+    /// The model's id as the provider was asked for it; none where no attempt was made.
+    pub model_sent: Option<String>,
     /// The model that the provider says it used, else the one asked of it.
     pub model_served: Option<String>,
     /// What kind of call it was.
@@ -160,9 +145,14 @@ pub struct UsageRecord {
     pub tokens: Tokens,
     /// What it cost; none is unknown.
     #[serde(rename = "cost_usd")]
+    #[schema(value_type = Option<f64>)]
     pub cost: Option<NanoUsd>,
-    /// Whether tokens are an estimate of Bursar's, or a part of a reply that was cut.
+    /// Whose figure that is; none where there is no cost, or where nobody noted it (before format 2 of records).
+    pub cost_source: Option<CostSource>,
+    /// Whether a figure of the tokens is an estimate of Bursar's, or as much as had been counted when a reply was cut.
     pub estimated: bool,
+    /// Whether there was more of the reply than was read: it was cut, or the app left.
+    pub partial: bool,
     /// Milliseconds to the first content of a stream, or to a reply's head.
     pub ttft_ms: Option<u64>,
     /// Milliseconds from the attempt's begin to its end.
@@ -171,8 +161,19 @@ pub struct UsageRecord {
     pub error: Option<String>,
 }
 
-fn rfc3339<S: Serializer>(at_ms: &i64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&timestamp(*at_ms))
+/// Milliseconds since 1970, written as a [`Moment`] is.
+mod rfc3339 {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{Moment, timestamp};
+
+    pub(super) fn serialize<S: Serializer>(at_ms: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&timestamp(*at_ms))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+        Moment::deserialize(deserializer).map(|at| at.0)
+    }
 }
 
 /// A time in milliseconds since 1970, as RFC 3339 in UTC with milliseconds.
@@ -350,6 +351,10 @@ impl FromStr for RecordId {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
+        let plain = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !plain {
+            return Err(());
+        }
         u128::from_str_radix(text, 16).map(Self).map_err(drop)
     }
 }
@@ -360,19 +365,27 @@ impl Serialize for RecordId {
     }
 }
 
+impl<'de> Deserialize<'de> for RecordId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|()| serde::de::Error::custom("not a record's id: 32 hexadecimal digits"))
+    }
+}
+
+impl utoipa::PartialSchema for RecordId {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .pattern(Some("^[0-9a-f]{32}$"))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for RecordId {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_later_figure_wins_and_nothing_is_forgotten() {
-        let first = Tokens { input: Some(5), output: Some(1), ..Tokens::default() };
-        let later = Tokens { output: Some(0), cached: Some(2), ..Tokens::default() };
-        assert_eq!(
-            first.updated_by(later),
-            Tokens { input: Some(5), output: Some(0), cached: Some(2), reasoning: None }
-        );
-    }
 
     #[test]
     fn times_are_rfc_3339() {

@@ -93,7 +93,7 @@ enum Command {
     #[command(subcommand)]
     Credentials(credentials::Credentials),
     Health(health::Health),
-    Usage(usage::Usage),
+    Usage(Box<usage::Usage>),
     Explain(explain::Explain),
     Events(events::Events),
     Check(check::Check),

@@ -45,7 +45,7 @@ pub use limit::GroupLimits;
 
 pub use crate::api::admin::Limits;
 pub use model::Model;
-pub use price::{Price, Rates, Tier};
+pub use price::{Each, Price, Rates, Tier};
 pub use problem::{Problem, Report};
 pub use provider::{OnTimeout, Provider};
 pub use rate_limit::{Counted, Figure, RateLimitHeader, ResetFormat};

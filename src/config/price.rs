@@ -12,10 +12,10 @@ use crate::api::money::MoneyError;
 pub struct Price {
     /// The rates of an ordinary request.
     pub rates: Rates,
-    /// USD for each request, whatever its tokens.
-    pub request: Option<PicoUsd>,
     /// Rates of requests with a long input, rising by [`Tier::above_input_tokens`].
     pub tiers: Vec<Tier>,
+    /// What is not billed by the token.
+    pub each: Each,
 }
 
 impl Price {
@@ -38,58 +38,105 @@ pub struct Tier {
     pub rates: Rates,
 }
 
-/// The price of a token, by what it is (TOML: USD per million), and of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Rates {
+macro_rules! amounts {
+    ($(#[$of:meta])* $name:ident, $keys:ident: $($(#[$doc:meta])* $field:ident by $parse:path),* $(,)?) => {
+        $(#[$of])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        pub struct $name { $($(#[$doc])* pub $field: Option<PicoUsd>),* }
+
+        const $keys: &[&str] = &[$(stringify!($field)),*];
+
+        impl $name {
+            fn read(fields: &Fields<'_>) -> Self {
+                Self { $($field: amount(fields, stringify!($field), $parse)),* }
+            }
+
+        }
+    };
+}
+
+amounts! {
+    /// The price of a token, by what it is. TOML: USD per million.
+    Rates, RATES:
     /// An input token.
-    pub input: Option<PicoUsd>,
+    input by PicoUsd::per_million,
     /// An input token that the provider had cached; none: as `input`.
-    pub cached_input: Option<PicoUsd>,
+    cached_input by PicoUsd::per_million,
     /// An input token that is written to the provider's cache; none: as `input`.
-    pub cache_write: Option<PicoUsd>,
+    cache_write by PicoUsd::per_million,
+    /// One that is kept there for an hour; none: unknown.
+    cache_write_1h by PicoUsd::per_million,
     /// An output token.
-    pub output: Option<PicoUsd>,
+    output by PicoUsd::per_million,
     /// A token of reasoning; none: as `output`.
-    pub reasoning: Option<PicoUsd>,
+    reasoning by PicoUsd::per_million,
     /// An input token of sound; none: as `input`.
-    pub audio_input: Option<PicoUsd>,
-    /// One produced image.
-    pub image: Option<PicoUsd>,
+    audio_input by PicoUsd::per_million,
+    /// An output token of sound; none: as `output`.
+    audio_output by PicoUsd::per_million,
+    /// An input token of a picture; none: as `input`.
+    image_input by PicoUsd::per_million,
+    /// An output token of a picture; none: as `output`.
+    image_output by PicoUsd::per_million,
+}
+
+amounts! {
+    /// The price of what is not billed by the token. Where only such prices are given, tokens are not billed.
+    Each, EACH:
+    /// USD for each request, whatever its tokens.
+    request by PicoUsd::each,
+    /// USD for each image made.
+    image by PicoUsd::each,
+    /// USD for each search of the web that the provider made; none: unknown.
+    search by PicoUsd::each,
+    /// USD per million characters read aloud.
+    characters by PicoUsd::per_million,
+    /// USD for each minute of sound written down.
+    audio_minute by PicoUsd::each,
 }
 
 impl Rates {
     /// These, with what they leave open taken from `below`.
-    pub(super) fn over(self, below: Self) -> Self {
+    fn over(self, below: Self) -> Self {
         Self {
             input: self.input.or(below.input),
             cached_input: self.cached_input.or(below.cached_input),
             cache_write: self.cache_write.or(below.cache_write),
+            cache_write_1h: self.cache_write_1h.or(below.cache_write_1h),
             output: self.output.or(below.output),
             reasoning: self.reasoning.or(below.reasoning),
             audio_input: self.audio_input.or(below.audio_input),
-            image: self.image.or(below.image),
+            audio_output: self.audio_output.or(below.audio_output),
+            image_input: self.image_input.or(below.image_input),
+            image_output: self.image_output.or(below.image_output),
         }
     }
 }
 
-const RATES: &[&str] = &["input", "cached_input", "cache_write", "output", "reasoning", "audio_input", "image"];
-
 impl Price {
     /// Reads a table of prices.
     pub(super) fn read(at: &Cursor<'_>) -> Option<Self> {
-        let fields = at.fields(&[RATES, &["request", "tiers"]].concat())?;
-        let rates = Rates::read(&fields);
-        let mut tiers: Vec<Tier> = Vec::new();
-        for item in fields.items("tiers") {
-            let below = tiers.last().map_or(rates, |tier| tier.rates);
-            let Some(tier) = Tier::read(&item, below) else { continue };
-            if tiers.last().is_some_and(|last| last.above_input_tokens >= tier.above_input_tokens) {
-                item.error("must begin above the tier before it: order tiers by above_input_tokens");
-            }
-            tiers.push(tier);
+        let fields = at.fields(&[RATES, EACH, &["tiers"]].concat())?;
+        let (rates, each) = (Rates::read(&fields), Each::read(&fields));
+        let tiers = tiers(&fields, rates);
+        if at.keys().is_empty() {
+            at.warning("names no price, so that each cost is unknown: write such as { input = 0.40, output = 1.60 }");
         }
-        Some(Self { rates, request: amount(&fields, "request", PicoUsd::each), tiers })
+        Some(Self { rates, tiers, each })
     }
+}
+
+fn tiers(fields: &Fields<'_>, rates: Rates) -> Vec<Tier> {
+    let mut tiers: Vec<Tier> = Vec::new();
+    for item in fields.items("tiers") {
+        let below = tiers.last().map_or(rates, |tier| tier.rates);
+        let Some(tier) = Tier::read(&item, below) else { continue };
+        if tiers.last().is_some_and(|last| last.above_input_tokens >= tier.above_input_tokens) {
+            item.error("must begin above the tier before it: order tiers by above_input_tokens");
+        }
+        tiers.push(tier);
+    }
+    tiers
 }
 
 impl Tier {
@@ -97,22 +144,10 @@ impl Tier {
         let fields = at.fields(&[RATES, &["above_input_tokens"]].concat())?;
         let above_input_tokens =
             fields.require("above_input_tokens", "above_input_tokens = 200_000")?.number(1..=u64::MAX)?;
-        Some(Self { above_input_tokens, rates: Rates::read(&fields).over(below) })
-    }
-}
-
-impl Rates {
-    fn read(fields: &Fields<'_>) -> Self {
-        let per_million = |key| amount(fields, key, PicoUsd::per_million);
-        Self {
-            input: per_million("input"),
-            cached_input: per_million("cached_input"),
-            cache_write: per_million("cache_write"),
-            output: per_million("output"),
-            reasoning: per_million("reasoning"),
-            audio_input: per_million("audio_input"),
-            image: amount(fields, "image", PicoUsd::each),
+        if at.keys().len() == 1 {
+            at.error("names no rate that holds above so many tokens: write such as input = 2.50");
         }
+        Some(Self { above_input_tokens, rates: Rates::read(&fields).over(below) })
     }
 }
 

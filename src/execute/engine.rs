@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use super::trace::Traces;
+use super::trace_context::TraceContext;
 use crate::api::admin::{Event, EventKind};
 use crate::api::{Moment, RequestId, UsageRecord};
 use crate::clock::{Clock, Now};
@@ -88,7 +89,7 @@ impl Engine {
     }
 
     /// One line a record in the log: ids, names, times, and never a word of a prompt or a reply.
-    pub(super) fn log(&self, record: &UsageRecord) {
+    pub(super) fn log(&self, record: &UsageRecord, trace: Option<&TraceContext>) {
         tracing::info!(
             target: "bursar::request",
             id = %record.request_id,
@@ -101,6 +102,7 @@ impl Engine {
             ms = record.duration_ms,
             last = record.is_final,
             error = record.error,
+            trace = trace.map(TraceContext::trace_id),
         );
     }
 }

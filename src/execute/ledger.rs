@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::running::Running;
 use super::trace::{Passed, Trace};
+use super::trace_context::TraceContext;
 use super::{Engine, Failed, failure, wire};
 use crate::adapter::{Hints, ProviderError, Seen};
 use crate::api::usage::RecordId;
@@ -36,6 +37,8 @@ pub struct Labels {
     pub operation: Operation,
     /// Whether the reply is streamed.
     pub stream: bool,
+    /// The trace that the app says the request belongs to.
+    pub trace: Option<TraceContext>,
 }
 
 /// An attempt in short, for replies.
@@ -123,7 +126,7 @@ impl Ledger {
 
     /// What the attempt that runs, or the last one, used and cost.
     pub fn used(&self) -> (Tokens, Option<NanoUsd>) {
-        self.running.as_ref().map_or(self.used, |running| (running.seen.tokens, running.cost()))
+        self.running.as_ref().map_or(self.used, |running| (running.seen.tokens, running.cost().map(|(cost, _)| cost)))
     }
 
     /// Whether no other provider than that of the last attempt was tried.
@@ -258,7 +261,7 @@ impl Ledger {
             attempt.ms = millis(took);
             attempt.error = error.map(str::to_owned);
         }
-        self.used = (running.seen.tokens, running.cost());
+        self.used = (running.seen.tokens, running.cost().map(|(cost, _)| cost));
         self.last = Some(self.record(Some(&running), outcome, took, error));
         running.give_back(outcome, now, &self.engine.admission, &self.labels.feature);
     }
@@ -326,7 +329,7 @@ impl Ledger {
     fn flush(&mut self, is_final: bool) {
         if let Some(mut record) = self.last.take() {
             record.is_final = is_final;
-            self.engine.log(&record);
+            self.engine.log(&record, self.labels.trace.as_ref());
             if is_final && self.engine.durable_each.load(Ordering::Relaxed) {
                 self.receipt = Some(self.engine.recorder.record_durable(record));
             } else {
@@ -339,6 +342,8 @@ impl Ledger {
         let number = u128::try_from(self.attempts.len()).unwrap_or(u128::MAX);
         let connection = running.map(|running| running.candidate.connection.id.clone());
         let tokens = running.map_or(Tokens::default(), |running| running.seen.tokens);
+        let cost = running.and_then(Running::cost);
+        let partial = running.is_some() && matches!(outcome, Outcome::Cut | Outcome::ClientGone);
         UsageRecord {
             id: RecordId(self.labels.request_id.as_u128().saturating_add(number)),
             request_id: self.labels.request_id,
@@ -349,15 +354,18 @@ impl Ledger {
             provider: connection.as_ref().map(|id| id.provider.clone()),
             connection,
             model: self.labels.model.clone(),
+            model_sent: running.map(|running| running.candidate.model.to_string()),
             model_served: running.map(Running::model),
             operation: self.labels.operation,
             stream: self.labels.stream,
             outcome,
             status: running.and_then(|running| running.status),
             tokens,
-            cost: running.and_then(Running::cost),
+            cost: cost.map(|(cost, _)| cost),
+            cost_source: cost.map(|(_, source)| source),
             // Of a reply that was not read to its end, the figures are as far as it came.
-            estimated: tokens != Tokens::default() && matches!(outcome, Outcome::Cut | Outcome::ClientGone),
+            estimated: partial && !tokens.is_unknown(),
+            partial,
             ttft_ms: running.and_then(|running| running.ttft).map(millis),
             duration_ms: millis(took),
             error: error.map(str::to_owned),

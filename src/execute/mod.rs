@@ -12,6 +12,7 @@ mod relay;
 mod running;
 mod tap;
 mod trace;
+mod trace_context;
 mod wire;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use ledger::{Attempted, Labels, Ledger};
 pub use probe::{Probe, probe};
 pub use relay::Relay;
 pub use trace::{Passed, PassedOver, Trace, Traces};
+pub use trace_context::TraceContext;
 
 use crate::api::{Capabilities, Code, ConnectionName, Failure, Outcome, ProviderSlug};
 use crate::bounds;
@@ -266,6 +268,7 @@ fn labels(call: &Call) -> Labels {
         model: call.said.scan.model.clone(),
         operation: call.operation,
         stream: call.said.scan.stream,
+        trace: TraceContext::read(&call.headers),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::adapter::{Hints, Seen};
-use crate::api::{Feature, NanoUsd, Outcome, Tokens};
+use crate::api::{CostSource, Feature, NanoUsd, Outcome, Tokens};
 use crate::clock::Now;
 use crate::config::Counted;
 use crate::connection::admission::{Admission, Figure, Permit};
@@ -44,10 +44,13 @@ impl Running {
         self.seen.model.clone().unwrap_or_else(|| self.candidate.model.to_string())
     }
 
-    /// The provider's own figure wins.
-    pub(super) fn cost(&self) -> Option<NanoUsd> {
-        let price = self.candidate.facts.as_ref().and_then(|facts| facts.price.as_ref());
-        self.seen.cost.or_else(|| price::cost(price?, &self.seen.tokens))
+    /// What it cost, and who says so. The provider's own figure wins.
+    pub(super) fn cost(&self) -> Option<(NanoUsd, CostSource)> {
+        if let Some(cost) = self.seen.cost {
+            return Some((cost, CostSource::Provider));
+        }
+        let price = self.candidate.facts.as_ref()?.price.as_ref()?;
+        price::cost(price, &self.seen.tokens).ok().map(|cost| (cost, CostSource::Prices))
     }
 
     /// Lowers what is left of the connection's own quotas to what its provider says, where that is less.

@@ -174,6 +174,7 @@ mod tests {
             model: "fast".into(),
             operation: Operation::Chat,
             stream: false,
+            trace: None,
         };
         Trace {
             labels: Arc::new(labels),

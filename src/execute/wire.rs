@@ -5,6 +5,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use zeroize::Zeroizing;
 
+use super::trace_context::TraceContext;
 use super::{Call, Said};
 use crate::adapter::body::{self, BodyError, Scan};
 use crate::adapter::{Asked, Dialect, ProviderError, Refusal, hub, ingress};
@@ -67,6 +68,9 @@ pub(super) fn request(call: &Call, candidate: &Candidate, asked: &Asked, vault: 
         if let Some(value) = call.headers.get(*name) {
             headers.insert(HeaderName::from_static(name), value.clone());
         }
+    }
+    if let Some(trace) = TraceContext::read(&call.headers) {
+        trace.put_on(&mut headers);
     }
     let json = HeaderValue::from_static("application/json");
     headers.insert(CONTENT_TYPE, call.said.form.clone().unwrap_or(json));

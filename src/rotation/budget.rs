@@ -36,6 +36,12 @@ impl RetryBudget {
         there
     }
 
+    /// Retries that could be taken out now.
+    pub fn left(&self, now: Instant) -> u64 {
+        let hundredths = self.at(now).seconds.iter().sum::<i64>() + bounds::RETRIES_FREE * 100;
+        u64::try_from(hundredths / 100).unwrap_or_default()
+    }
+
     fn at(&self, now: Instant) -> std::sync::MutexGuard<'_, Window> {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         window.turn(now);
@@ -103,7 +109,9 @@ mod tests {
         let (budget, began) = (RetryBudget::default(), Instant::now());
         (0..1_000).for_each(|_| budget.request(began));
         let free = usize::try_from(bounds::RETRIES_FREE).unwrap();
+        assert_eq!(budget.left(began), 200 + free as u64);
         assert_eq!(taken(&budget, 1_000, began), 200 + free);
+        assert_eq!(budget.left(began), 0);
         assert!(!budget.take(began + Duration::from_secs(bounds::RETRY_WINDOW_S as u64 - 1)));
         assert_eq!(taken(&budget, 1_000, began + Duration::from_secs(bounds::RETRY_WINDOW_S as u64)), free);
     }

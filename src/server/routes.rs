@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
-use super::admin::{self, connections, events, explain, openapi, providers, store};
+use super::admin::{self, connections, events, explain, metrics, openapi, providers, store, usage};
 use super::admitted::{Admitted, Caller};
 use super::dialect::Surface;
 use super::listen::Plane;
@@ -74,6 +74,7 @@ pub static ROUTES: &[Route] = routes! {
     GET "/v1beta/models" Access::App(Role::Client) => models::list;
     GET "/v1beta/models/{*id}" Access::App(Role::Client) => models::one;
     GET "/v1/bursar/requests/{id}" Access::App(Role::Client) => explain::own;
+    GET "/v1/bursar/usage" Access::App(Role::Client) => usage::own;
     GET "/admin/v1/status" Access::Operator(Role::Viewer) => admin::status;
     POST "/admin/v1/reload" Access::Operator(Role::Admin) => admin::reload;
     GET "/admin/v1/config/plan" Access::Operator(Role::Viewer) => admin::plan;
@@ -90,7 +91,8 @@ pub static ROUTES: &[Route] = routes! {
     POST "/admin/v1/connections/{id}/test" Access::Operator(Role::Admin) => connections::test;
     GET "/admin/v1/health" Access::Operator(Role::Viewer) => admin::health;
     POST "/admin/v1/health/check" Access::Operator(Role::Admin) => admin::check;
-    GET "/admin/v1/usage" Access::Operator(Role::Viewer) => admin::usage;
+    GET "/admin/v1/usage" Access::Operator(Role::Viewer) => usage::report;
+    GET "/admin/v1/usage/records" Access::Operator(Role::Viewer) => usage::records;
     GET "/admin/v1/requests/{id}" Access::Operator(Role::Viewer) => explain::show;
     POST "/admin/v1/explain" Access::Operator(Role::Admin) => explain::dry_run;
     GET "/admin/v1/events" Access::Operator(Role::Viewer) => events::watch;
@@ -99,6 +101,7 @@ pub static ROUTES: &[Route] = routes! {
     POST "/admin/v1/store/backup" Access::Operator(Role::Admin) => store::backup;
     GET "/admin/v1/keys" Access::Operator(Role::Viewer) => store::keys;
     POST "/admin/v1/keys/rotate" Access::Operator(Role::Admin) => store::rotate;
+    GET "/metrics" Access::Operator(Role::Viewer) => metrics::scrape;
     GET "/admin/v1/openapi.json" Access::Operator(Role::Viewer) => openapi::document;
 };
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::api::{Operation, Outcome};
+use crate::api::{CostSource, NanoUsd, Operation, Outcome, RequestId, Tokens};
 
 pub(in crate::store) const DAY_MS: i64 = 86_400_000;
 /// Noon of a day.
@@ -35,6 +35,7 @@ pub(in crate::store) fn sample(at_ms: i64, seed: u64) -> UsageRecord {
         provider: Some("openai".parse().unwrap()),
         connection: Some(connection.parse().unwrap()),
         model: "fast".into(),
+        model_sent: Some("gpt-4.1-mini".into()),
         model_served: Some("gpt-4.1-mini-2025-04-14".into()),
         operation: Operation::Chat,
         stream: pick(6, 2) == 0,
@@ -45,9 +46,12 @@ pub(in crate::store) fn sample(at_ms: i64, seed: u64) -> UsageRecord {
             output: ok.then(|| pick(8, 800)),
             cached: ok.then_some(0),
             reasoning: None,
+            ..Tokens::default()
         },
         cost: ok.then(|| NanoUsd(pick(7, 4_000) * 400 + pick(8, 800) * 1_600)),
+        cost_source: ok.then_some(CostSource::Prices),
         estimated: false,
+        partial: false,
         ttft_ms: ok.then(|| 200 + pick(9, 900)),
         duration_ms: 300 + pick(10, 5_000),
         error: (!ok).then(|| "Rate limit reached for gpt-4.1-mini in organization org-acme".into()),
@@ -114,9 +118,10 @@ fn any_record() -> impl Strategy<Value = UsageRecord> {
     let slug = "[a-z0-9][a-z0-9._-]{0,20}";
     let names = (slug, slug, proptest::option::of((slug, slug)), ".{0,60}", proptest::option::of(".{0,60}"));
     let kind = (0..3_usize, 0..Outcome::ALL.len(), any::<Option<u16>>(), proptest::option::of(".{0,120}"));
-    let numbers = proptest::array::uniform6(any::<Option<u64>>());
+    let numbers = proptest::array::uniform2(any::<Option<u64>>());
+    let numbers = (numbers, proptest::array::uniform14(proptest::option::weighted(0.3, any::<u64>())));
     let ids = (any::<u128>(), any::<u128>(), any::<i64>(), any::<u64>());
-    (names, kind, numbers, ids, any::<(bool, bool, bool)>()).prop_map(|(names, kind, numbers, ids, flags)| {
+    (names, kind, numbers, ids, any::<(bool, bool, bool, bool)>()).prop_map(|(names, kind, numbers, ids, flags)| {
         let connection = names.2.map(|(provider, name)| format!("{provider}:{name}").parse().unwrap());
         UsageRecord {
             id: RecordId(ids.0),
@@ -128,15 +133,18 @@ fn any_record() -> impl Strategy<Value = UsageRecord> {
             provider: connection.as_ref().map(|id: &crate::api::ConnectionId| id.provider.clone()),
             connection,
             model: names.3,
+            model_sent: names.4.clone(),
             model_served: names.4,
             operation: [Operation::Chat, Operation::Embeddings, Operation::Models][kind.0],
             stream: flags.1,
             outcome: Outcome::ALL[kind.1],
             status: kind.2,
-            tokens: Tokens { input: numbers[0], output: numbers[1], cached: numbers[2], reasoning: numbers[3] },
-            cost: numbers[4].map(NanoUsd),
+            tokens: Tokens::of_figures(numbers.1),
+            cost: numbers.0[0].map(NanoUsd),
+            cost_source: [None, Some(CostSource::Provider), Some(CostSource::Prices)][kind.0],
             estimated: flags.2,
-            ttft_ms: numbers[5],
+            partial: flags.3,
+            ttft_ms: numbers.0[1],
             duration_ms: ids.3,
             error: kind.3,
         }
@@ -150,8 +158,8 @@ proptest! {
     }
 
     #[test]
-    fn a_body_that_is_not_a_block_is_an_error_and_no_panic(body: Vec<u8>) {
-        if let Ok(block) = Block::from_body(1, &body) {
+    fn a_body_that_is_not_a_block_is_an_error_and_no_panic(body: Vec<u8>, format in 1..=2_u8) {
+        if let Ok(block) = Block::from_body(format, &body) {
             let _ = block.unpack();
         }
     }

@@ -7,31 +7,23 @@ use std::path::{Path, PathBuf};
 
 use super::database::Entry;
 use super::disk::Disk;
+use super::page::{self, Ask};
 use super::segment::{self, Segment};
 use super::segments::Segments;
 use super::{Notices, OpenError, StoreError};
 use crate::api::usage::RecordId;
-use crate::api::{RequestId, UsageRecord};
+use crate::api::{RecordPage, RequestId, UsageRecord};
 use crate::bounds;
 
 /// How far the time in a record's id may be from the begin of its attempt, for the id to choose the segment: a request
 /// does not last longer.
-const ID_SKEW_MS: i64 = 3_600_000;
+pub(super) const ID_SKEW_MS: i64 = 3_600_000;
 /// How far the ids of a request's records are from the request's: they are counted up from it.
 const ATTEMPTS_MAX: u128 = 2 * bounds::ATTEMPTS_MAX as u128;
 
 /// The records of usage. All calls block.
 pub struct Usage {
     segments: Segments,
-}
-
-/// Records, newest first.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Page {
-    /// The records.
-    pub records: Vec<UsageRecord>,
-    /// Where to go on for older ones; none at the end.
-    pub next: Option<RecordId>,
 }
 
 impl Usage {
@@ -82,32 +74,13 @@ impl Usage {
         Ok(())
     }
 
-    /// The newest records that pass a filter, at most `limit`, older than `after`. A page may hold fewer, and even
-    /// none, and still have a `next`: the search through one is bounded.
+    /// Records that pass a filter, in the order that is asked for. A page may hold fewer than its limit, and even none,
+    /// and still have a `next`: the search through one is bounded.
     ///
     /// # Errors
     /// When a segment cannot be read. One that is damaged is set aside and left out.
-    pub fn page(
-        &self,
-        after: Option<RecordId>,
-        limit: usize,
-        filter: impl Fn(&UsageRecord) -> bool,
-    ) -> Result<Page, StoreError> {
-        let mut search = Search {
-            before: after,
-            limit: limit.clamp(1, bounds::USAGE_PAGE_MAX),
-            blocks_left: bounds::USAGE_PAGE_BLOCKS_MAX,
-            page: Vec::new(),
-            filter,
-        };
-        // Segments sort as ids do: those of later days hold nothing older.
-        let last = after.map_or(i64::MAX, |id| segment::day_of(id_ms(id)));
-        for name in self.segments.names(0..=last).into_iter().rev() {
-            if let Some(ControlFlow::Break(next)) = self.segments.look(name, |segment| search.run(segment))? {
-                return Ok(Page { records: search.page, next: Some(next) });
-            }
-        }
-        Ok(Page { records: search.page, next: None })
+    pub fn page(&self, ask: Ask, filter: impl Fn(&UsageRecord) -> bool) -> Result<RecordPage<UsageRecord>, StoreError> {
+        page::page(&self.segments, ask, filter)
     }
 
     /// The records of one request, in the order of its attempts.
@@ -170,7 +143,7 @@ fn day_of(record: &UsageRecord) -> i64 {
     segment::day_of(if near { by_id } else { record.at_ms })
 }
 
-fn id_ms(id: RecordId) -> i64 {
+pub(super) fn id_ms(id: RecordId) -> i64 {
     i64::try_from(id.0 >> 80).unwrap_or(i64::MAX)
 }
 
@@ -188,45 +161,6 @@ fn scan_one(
         }
     }
     Ok(ControlFlow::Continue(()))
-}
-
-/// A search for the newest records, through one segment after the other.
-struct Search<F> {
-    before: Option<RecordId>,
-    limit: usize,
-    blocks_left: usize,
-    page: Vec<UsageRecord>,
-    filter: F,
-}
-
-impl<F: Fn(&UsageRecord) -> bool> Search<F> {
-    /// Searches a segment. Blocks overlap in ids, so records are merged: one is next only when no block that is still
-    /// unread can hold a newer one. Breaks with the place to go on.
-    fn run(&mut self, segment: &Segment) -> Result<ControlFlow<RecordId>, StoreError> {
-        let before = self.before;
-        let wanted = |id: RecordId| before.is_none_or(|before| id < before);
-        let mut blocks = segment.blocks(|first, _| wanted(first));
-        blocks.sort_by_key(|&(_, block)| block.last_id);
-        let mut merged: BTreeMap<RecordId, UsageRecord> = BTreeMap::new();
-        loop {
-            let unread = blocks.last().map(|&(_, block)| block.last_id);
-            while let Some(newest) =
-                merged.last_entry().filter(|newest| unread.is_none_or(|unread| *newest.key() > unread))
-            {
-                let record = newest.remove();
-                self.before = Some(record.id);
-                if (self.filter)(&record) {
-                    self.page.push(record);
-                }
-                if let Some(last) = self.before.filter(|_| self.page.len() >= self.limit || self.blocks_left == 0) {
-                    return Ok(ControlFlow::Break(last));
-                }
-            }
-            let Some((first, _)) = blocks.pop() else { return Ok(ControlFlow::Continue(())) };
-            self.blocks_left = self.blocks_left.saturating_sub(1);
-            merged.extend(segment.read(first)?.into_iter().filter(|one| wanted(one.id)).map(|one| (one.id, one)));
-        }
-    }
 }
 
 impl fmt::Debug for Usage {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::super::block::tests::{DAY_MS, NOON_MS, sample, sample_records};
 use super::super::disk;
 use super::*;
+use crate::api::RecordOrder;
 
 struct Fixture {
     usage: Usage,
@@ -44,13 +45,17 @@ impl Fixture {
 
     /// All pages of a size, one after the other.
     fn paged(&self, limit: usize, filter: impl Fn(&UsageRecord) -> bool) -> Vec<RecordId> {
-        let (mut all, mut after) = (Vec::new(), None);
+        self.asked(Ask { limit, ..Ask::default() }, filter)
+    }
+
+    fn asked(&self, mut ask: Ask, filter: impl Fn(&UsageRecord) -> bool) -> Vec<RecordId> {
+        let mut all = Vec::new();
         loop {
-            let page = self.usage.page(after, limit, &filter).unwrap();
-            assert!(page.records.len() <= limit);
+            let page = self.usage.page(ask, &filter).unwrap();
+            assert!(page.records.len() <= ask.limit);
             all.extend(page.records.iter().map(|record| record.id));
-            after = page.next;
-            if after.is_none() {
+            ask.after = page.next;
+            if ask.after.is_none() {
                 return all;
             }
         }
@@ -100,6 +105,47 @@ fn pages_are_newest_first_and_leave_nothing_out_at_any_size() {
     let mut expected: Vec<_> = records.iter().filter(|record| streamed(record)).map(|record| record.id).collect();
     expected.sort_by(|one, other| other.cmp(one));
     assert_eq!(fixture.paged(10, streamed), expected);
+}
+
+#[test]
+fn pages_go_either_way_and_keep_to_their_time() {
+    let fixture = usage();
+    let records = overlapping();
+    records.chunks(37).for_each(|chunk| fixture.usage.append(chunk).unwrap());
+    let mut oldest_first = ids(&records);
+    oldest_first.sort();
+    let (from_ms, to_ms) = (NOON_MS - DAY_MS / 2, NOON_MS + DAY_MS / 3);
+    let within = |record: &&UsageRecord| (from_ms..to_ms).contains(&record.at_ms);
+    let mut some: Vec<_> = records.iter().filter(within).map(|record| record.id).collect();
+    some.sort();
+    assert!(some.len() > 100 && some.len() < 900, "{}", some.len());
+    for limit in [3, 100, 1_000] {
+        let oldest = Ask { order: RecordOrder::Oldest, limit, ..Ask::default() };
+        assert_eq!(fixture.asked(oldest, |_| true), oldest_first, "{limit} a page");
+        assert_eq!(fixture.asked(Ask { from_ms, to_ms, ..oldest }, |_| true), some, "{limit} a page");
+        let mut newest = fixture.asked(Ask { from_ms, to_ms, order: RecordOrder::Newest, ..oldest }, |_| true);
+        newest.reverse();
+        assert_eq!(newest, some, "{limit} a page");
+    }
+}
+
+/// A long call begins while one part of a day is written, and is recorded in the next one.
+#[test]
+fn a_record_that_comes_late_into_another_part_of_its_day_is_on_its_page() {
+    let fixture = usage_with(10_000);
+    let mut records = sample_records(1_500);
+    let late: Vec<_> = [20, 270, 800].map(|at| records.remove(at)).to_vec();
+    records.chunks(250).for_each(|chunk| fixture.usage.append(chunk).unwrap());
+    fixture.usage.append(&late).unwrap();
+    assert!(fixture.segments().len() > 1);
+    let mut all = ids(&[records, late].concat());
+    all.sort();
+    for limit in [7, 300] {
+        assert_eq!(fixture.asked(Ask { order: RecordOrder::Oldest, limit, ..Ask::default() }, |_| true), all);
+        let mut newest = fixture.paged(limit, |_| true);
+        newest.reverse();
+        assert_eq!(newest, all);
+    }
 }
 
 #[test]
@@ -198,7 +244,7 @@ fn a_hundred_thousand_records_are_small_on_disk() {
     let begun = Instant::now();
     let segments = Segments::open(&fixture.dir.path().join("usage"), disk, Notices::default(), u64::MAX).unwrap();
     let again = Fixture { usage: Usage { segments }, dir: fixture.dir };
-    again.usage.page(None, 1, |_| true).unwrap();
+    again.usage.page(Ask { limit: 1, ..Ask::default() }, |_| true).unwrap();
     let opened = begun.elapsed();
     let begun = Instant::now();
     assert_eq!(again.scanned(0, i64::MAX).len(), records.len());

@@ -1,15 +1,17 @@
 //! The accounts: every attempt's record on its way to the store, and the questions that are asked of them.
 //!
 //! [`Recorder`] takes records from the workers without ever blocking, [`Writer`] brings them to the store in blocks on a
-//! thread of its own, and [`totals`] adds them up. What must stay true: a worker never waits for the disk; and a record
+//! thread of its own, and [`totals`] adds them up; what it sees there the [`Meter`] sums up for whoever scrapes. What must stay true: a worker never waits for the disk; and a record
 //! that has to be dropped is counted.
 
 mod histogram;
+pub mod meter;
 mod query;
 mod recorder;
 mod tally;
 mod writer;
 
+pub use meter::Meter;
 pub use query::{Query, totals};
 pub use recorder::{NotDurable, Receipt, Recorder, recorder};
 pub use writer::Writer;

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+use super::meter::Meter;
 use super::writer::Writer;
 use crate::api::UsageRecord;
 use crate::bounds;
@@ -35,6 +36,8 @@ pub(super) struct Shared {
     pub(super) lost: AtomicU64,
     /// Records that the writer has taken and not yet written.
     pub(super) held: AtomicUsize,
+    /// Running sums of all records that the writer has seen.
+    pub(super) meter: Meter,
 }
 
 /// Records that wait for the writer. They are numbered from 0 in the order in which they came.
@@ -94,6 +97,11 @@ impl Recorder {
     /// Records that are not yet stored.
     pub fn queued(&self) -> usize {
         self.0.queue().records.len() + self.0.held.load(Ordering::Relaxed)
+    }
+
+    /// Running sums of what was recorded, up to the last few hundred milliseconds.
+    pub fn meter(&self) -> &Meter {
+        &self.0.meter
     }
 
     /// Tells the writer to store what there is and to end. Records that come later are dropped and counted.

@@ -123,6 +123,6 @@ impl Sums {
 }
 
 /// Whether a provider may charge an attempt that ended so: it answered, began to, or may have worked unseen.
-fn may_cost(outcome: Outcome) -> bool {
+pub(super) fn may_cost(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Ok | Outcome::Cut | Outcome::ClientGone | Outcome::Timeout)
 }

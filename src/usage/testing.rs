@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::api::usage::RecordId;
-use crate::api::{NanoUsd, Operation, Outcome, RequestId, Tokens, UsageRecord};
+use crate::api::{CostSource, NanoUsd, Operation, Outcome, RequestId, Tokens, UsageRecord};
 use crate::credential::MasterKey;
 use crate::store::Store;
 
@@ -67,14 +67,17 @@ pub(super) fn record(n: u64) -> UsageRecord {
         provider: Some("openai".parse().unwrap()),
         connection: Some("openai:main".parse().unwrap()),
         model: "fast".into(),
+        model_sent: Some("gpt-4.1-mini".into()),
         model_served: Some("gpt-4.1-mini".into()),
         operation: Operation::Chat,
         stream: false,
         outcome: Outcome::Ok,
         status: Some(200),
-        tokens: Tokens { input: Some(10), output: Some(5), cached: None, reasoning: None },
+        tokens: Tokens { input: Some(10), output: Some(5), ..Tokens::default() },
         cost: Some(NanoUsd(12_000)),
+        cost_source: Some(CostSource::Prices),
         estimated: false,
+        partial: false,
         ttft_ms: Some(100),
         duration_ms: n,
         error: None,

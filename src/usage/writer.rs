@@ -22,6 +22,8 @@ pub struct Writer {
     store: Arc<Store>,
     /// Whether it was said that the store takes nothing.
     complained: bool,
+    /// The number of the first record that the meter has not seen.
+    unmetered: u64,
 }
 
 /// Records on their way to the store, and the number of the first one after them.
@@ -32,7 +34,7 @@ struct Batch {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, store: Arc<Store>) -> Self {
-        Self { shared, store, complained: false }
+        Self { shared, store, complained: false, unmetered: 0 }
     }
 
     /// Stores records until the recorder is closed and the queue is empty. Blocks; the caller gives it a thread.
@@ -48,8 +50,8 @@ impl Writer {
     }
 
     /// Waits until there is something to store; none once the recorder is closed and all is stored.
-    fn next_batch(&self) -> Option<Batch> {
-        let shared = &self.shared;
+    fn next_batch(&mut self) -> Option<Batch> {
+        let shared = Arc::clone(&self.shared);
         let mut queue = shared.queue();
         loop {
             // Those who wait for no record that is still here wait for nothing.
@@ -75,7 +77,18 @@ impl Writer {
         let records: Vec<_> = queue.records.drain(..count).collect();
         queue.front += count as u64;
         shared.held.store(count, Ordering::Relaxed);
-        Some(Batch { records, end: queue.front })
+        let (begin, end) = (queue.front - count as u64, queue.front);
+        drop(queue);
+        self.meter(begin, records.iter());
+        Some(Batch { records, end })
+    }
+
+    /// Shows records, of which the first has this number, to the meter: each once.
+    fn meter<'r>(&mut self, begin: u64, records: impl ExactSizeIterator<Item = &'r UsageRecord>) {
+        let end = begin + records.len() as u64;
+        let seen = usize::try_from(self.unmetered.saturating_sub(begin)).unwrap_or(usize::MAX);
+        self.shared.meter.add(records.skip(seen));
+        self.unmetered = self.unmetered.max(end);
     }
 
     fn store(&mut self, batch: &Batch) -> Result<(), StoreError> {
@@ -101,9 +114,12 @@ impl Writer {
         queue.answer_all(Err(NotDurable::Held));
     }
 
-    /// Waits before the next try; tells whether the recorder was closed.
-    fn pause(&self) -> bool {
-        let queue = self.shared.queue();
+    /// Waits before the next try; tells whether the recorder was closed. What waits is metered meanwhile: a full disk
+    /// shall not hide what happens.
+    fn pause(&mut self) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let queue = shared.queue();
+        self.meter(queue.front, queue.records.iter());
         let waited = self.shared.wake.wait_timeout_while(queue, bounds::USAGE_RETRY_PAUSE, |queue| !queue.closing);
         waited.unwrap_or_else(PoisonError::into_inner).0.closing
     }

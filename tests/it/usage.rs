@@ -48,7 +48,13 @@ async fn tokens_and_cost_are_right_to_the_digit() {
     fake.script([openai::chat("ok")]);
     assert_eq!(bursar.call(Call::chat("one/not-listed")).await.status, 200);
     let records = bursar.stop().await.records();
-    let expected = Tokens { input: Some(1_234_567), output: Some(89), cached: Some(567), reasoning: Some(80) };
+    let expected = Tokens {
+        input: Some(1_234_567),
+        output: Some(89),
+        cached: Some(567),
+        reasoning: Some(80),
+        ..Tokens::default()
+    };
     assert_eq!(records[0].tokens, expected);
     // (1,234,567 − 567) · 150 + 567 · 75 + 89 · 600 nano-dollars per thousand.
     assert_eq!(records[0].cost, Some(NanoUsd(185_195_925)));

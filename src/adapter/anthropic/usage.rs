@@ -14,7 +14,9 @@ impl Usage {
             output_tokens: later.output_tokens.or(self.output_tokens),
             cache_creation_input_tokens: later.cache_creation_input_tokens.or(self.cache_creation_input_tokens),
             cache_read_input_tokens: later.cache_read_input_tokens.or(self.cache_read_input_tokens),
+            cache_creation: later.cache_creation.or(self.cache_creation),
             output_tokens_details: later.output_tokens_details.or(self.output_tokens_details),
+            server_tool_use: later.server_tool_use.or(self.server_tool_use),
         }
     }
 
@@ -32,6 +34,10 @@ impl Usage {
             output: self.output_tokens,
             cached: self.cache_read_input_tokens,
             reasoning: self.output_tokens_details.and_then(|details| details.thinking_tokens),
+            cache_write: self.cache_creation_input_tokens,
+            cache_write_1h: self.cache_creation.and_then(|written| written.ephemeral_1h_input_tokens),
+            searches: self.server_tool_use.and_then(|tools| tools.web_search_requests),
+            ..Tokens::default()
         }
     }
 }

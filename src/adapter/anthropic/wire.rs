@@ -218,7 +218,21 @@ pub(super) struct Usage {
     pub output_tokens: Option<u64>,
     pub cache_creation_input_tokens: Option<u64>,
     pub cache_read_input_tokens: Option<u64>,
+    pub cache_creation: Option<CacheCreation>,
     pub output_tokens_details: Option<OutputDetails>,
+    pub server_tool_use: Option<ServerToolUse>,
+}
+
+/// Of what was written to the cache, how long it is kept: the hour costs more.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(super) struct CacheCreation {
+    pub ephemeral_1h_input_tokens: Option<u64>,
+}
+
+/// What tools at Anthropic were used for, billed by the piece.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(super) struct ServerToolUse {
+    pub web_search_requests: Option<u64>,
 }
 
 /// Not in the reference, but in newer replies.

@@ -14,6 +14,7 @@ mod answer;
 mod arguments;
 mod embed;
 mod error;
+mod modality;
 mod parts;
 mod reply;
 mod request;

@@ -29,7 +29,17 @@ pub(super) fn tokens(usage: &UsageMetadata) -> Option<Tokens> {
         Some(candidates) => Some(candidates.saturating_add(thoughts)),
         None => from_total,
     };
-    Some(Tokens { input, output, cached: usage.cached_content_token_count, reasoning: usage.thoughts_token_count })
+    Some(Tokens {
+        input,
+        output,
+        cached: usage.cached_content_token_count,
+        reasoning: usage.thoughts_token_count,
+        audio_input: usage.prompt_tokens_details.audio,
+        audio_output: usage.candidates_tokens_details.audio,
+        image_input: usage.prompt_tokens_details.image,
+        image_output: usage.candidates_tokens_details.image,
+        ..Tokens::default()
+    })
 }
 
 /// What a reply with neither text nor calls says it used: there a count of candidates that is missing is zero.

@@ -11,6 +11,8 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
+use super::modality::Modalities;
+
 /// The body of `generateContent` and `streamGenerateContent`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -303,6 +305,10 @@ pub(super) struct UsageMetadata {
     pub tool_use_prompt_token_count: Option<u64>,
     pub cached_content_token_count: Option<u64>,
     pub total_token_count: Option<u64>,
+    #[serde(default)]
+    pub prompt_tokens_details: Modalities,
+    #[serde(default)]
+    pub candidates_tokens_details: Modalities,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -73,6 +73,18 @@ pub struct Price {
     /// USD for each request, whatever its tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<UsdEach>,
+    /// USD for each image made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<UsdEach>,
+    /// USD for each search of the web that the provider made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<UsdEach>,
+    /// USD per million characters read aloud.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub characters: Option<UsdPerMillion>,
+    /// USD for each minute of sound written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_minute: Option<UsdEach>,
     /// Rates of requests with a long input, rising.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tiers: Vec<PriceTier>,
@@ -89,6 +101,9 @@ pub struct PriceRates {
     /// Input that is written to the provider's cache; absent: as `input`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write: Option<UsdPerMillion>,
+    /// Input that is kept in the cache for an hour; absent: unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<UsdPerMillion>,
     /// Output.
     pub output: Option<UsdPerMillion>,
     /// Reasoning; absent: as `output`.
@@ -97,9 +112,15 @@ pub struct PriceRates {
     /// Sound in; absent: as `input`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audio_input: Option<UsdPerMillion>,
-    /// USD for one produced image.
+    /// Sound out; absent: as `output`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<UsdEach>,
+    pub audio_output: Option<UsdPerMillion>,
+    /// Pictures in; absent: as `input`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_input: Option<UsdPerMillion>,
+    /// Pictures out; absent: as `output`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_output: Option<UsdPerMillion>,
 }
 
 /// Rates that hold for the whole of a request whose input is longer than so many tokens.

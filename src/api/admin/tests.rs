@@ -57,13 +57,14 @@ fn prices_are_shown_per_million_tokens() {
     let rates = PriceRates {
         input: Some(UsdPerMillion(PicoUsd(400_000))),
         output: Some(UsdPerMillion(PicoUsd(1_600_000))),
-        image: Some(UsdEach(PicoUsd::each("0.04").unwrap())),
         ..PriceRates::default()
     };
-    let price = Price { rates, request: None, tiers: vec![PriceTier { above_input_tokens: 200_000, rates }] };
+    let image = Some(UsdEach(PicoUsd::each("0.04").unwrap()));
+    let price =
+        Price { rates, image, tiers: vec![PriceTier { above_input_tokens: 200_000, rates }], ..Price::default() };
     let json = serde_json::to_string(&price).unwrap();
-    let shown = r#""input":0.4,"output":1.6,"image":0.04"#;
-    assert_eq!(json, format!(r#"{{{shown},"tiers":[{{"above_input_tokens":200000,{shown}}}]}}"#));
+    let shown = r#""input":0.4,"output":1.6"#;
+    assert_eq!(json, format!(r#"{{{shown},"image":0.04,"tiers":[{{"above_input_tokens":200000,{shown}}}]}}"#));
     assert_eq!(serde_json::from_str::<Price>(&json).unwrap(), price);
     assert_eq!(NanoUsd(0).to_string(), "0.00");
 }

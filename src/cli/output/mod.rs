@@ -3,6 +3,9 @@
 //! Answers go to standard output in the format that was asked for; remarks go to standard error, so that a pipe holds
 //! answers alone. A pipe that is closed early is no error.
 
+mod course;
+mod progress;
+mod sink;
 mod table;
 mod time;
 
@@ -12,8 +15,10 @@ use anstyle::Style;
 use clap::ValueEnum;
 use serde::Serialize;
 
-pub(in crate::cli) use table::{Cell, Table, Tone, printable};
-pub(in crate::cli) use time::{ago, ahead, span};
+pub(in crate::cli) use progress::Progress;
+pub(in crate::cli) use sink::{Sink, Written};
+pub(in crate::cli) use table::{Cell, Table, Tone, csv_line, printable};
+pub(in crate::cli) use time::{ago, ahead, minutes, seconds, span};
 
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -34,6 +39,10 @@ pub(in crate::cli) struct Output {
     pub(in crate::cli) format: Format,
     /// Whether standard output is a terminal that wants colours.
     colour: bool,
+    /// The columns of the terminal that standard output is; none where it is none.
+    width: Option<usize>,
+    /// Whether that takes more characters than ASCII's.
+    unicode: bool,
     /// The time that "ago" counts from, in milliseconds since 1970.
     pub(in crate::cli) now_ms: i64,
 }
@@ -43,16 +52,33 @@ impl Output {
     pub(in crate::cli) fn new(format: Format, now_ms: i64) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Self { format, colour: wanted && io::stdout().is_terminal(), now_ms }
+        let width = io::stdout().is_terminal().then(columns);
+        Self { format, colour: wanted && width.is_some(), width, unicode: speaks_unicode(), now_ms }
+    }
+
+    /// The columns of the terminal that standard output is; none where it is none.
+    pub(in crate::cli) fn width(&self) -> Option<usize> {
+        self.width
+    }
+
+    /// A row of values as one line of small bars, in so many cells.
+    pub(in crate::cli) fn course(&self, values: &[u64], cells: usize) -> String {
+        course::draw(values, cells, self.unicode)
     }
 
     /// Prints rows: the API's object for programs that read JSON, else the table.
     pub(in crate::cli) fn rows(&self, object: &impl Serialize, table: impl FnOnce() -> Table) {
-        self.print(&match self.format {
-            Format::Json => json(object),
-            Format::Table => table().to_text(self.colour),
-            Format::Csv => table().to_csv(),
-        });
+        match self.format {
+            Format::Json => self.print(&json(object)),
+            Format::Csv => self.print(&table().to_csv()),
+            Format::Table => {
+                let (table, left_out) = table().fitted(self.width);
+                self.print(&table.to_text(self.colour));
+                if !left_out.is_empty() {
+                    self.remark(&format!("left out for want of room: {}", left_out.join(", ")));
+                }
+            }
+        }
     }
 
     /// Prints one object, in text as a name and a value a line.
@@ -110,6 +136,20 @@ pub(in crate::cli) fn complain(message: &str) {
 pub(in crate::cli) fn ask(question: &str) {
     let mut err = io::stderr().lock();
     let _ = write!(err, "{question}").and_then(|()| err.flush());
+}
+
+/// The columns of the terminal that standard output is.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).map(|size| usize::from(size.ws_col));
+    // A terminal that does not know its width is an old one.
+    size.ok().filter(|columns| *columns > 0).unwrap_or(80)
+}
+
+/// Whether the locale says that more than ASCII is understood.
+fn speaks_unicode() -> bool {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default().to_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
 }
 
 fn json(object: &impl Serialize) -> String {

@@ -94,13 +94,43 @@ pub(in crate::cli) struct Table {
     columns: Vec<String>,
     rows: Vec<Vec<Cell>>,
     empty: String,
+    /// Columns that may be left out for want of room, the first one first.
+    optional: Vec<String>,
 }
 
 impl Table {
     /// A table without rows yet. `empty` says what to do where none come.
     pub(in crate::cli) fn new<S: ToString>(columns: impl IntoIterator<Item = S>, empty: impl Into<String>) -> Self {
         let columns = columns.into_iter().map(|name| name.to_string()).collect();
-        Self { columns, rows: Vec::new(), empty: empty.into() }
+        Self { columns, rows: Vec::new(), empty: empty.into(), optional: Vec::new() }
+    }
+
+    /// Names columns that may be left out where a terminal is too narrow, the first one first.
+    #[must_use]
+    pub(in crate::cli) fn optional(mut self, columns: impl IntoIterator<Item = &'static str>) -> Self {
+        self.optional = columns.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// The table without as many of its optional columns as it takes to fit, and the titles of those. Where there is no
+    /// width, all stay.
+    pub(in crate::cli) fn fitted(mut self, width: Option<usize>) -> (Self, Vec<String>) {
+        let mut left_out = Vec::new();
+        for name in std::mem::take(&mut self.optional) {
+            if width.is_none_or(|width| self.rows.is_empty() || self.width() <= width) {
+                break;
+            }
+            if let Some(place) = self.columns.iter().position(|column| *column == name) {
+                left_out.push(title(&self.columns.remove(place)));
+                self.rows.iter_mut().filter(|row| place < row.len()).for_each(|row| drop(row.remove(place)));
+            }
+        }
+        (self, left_out)
+    }
+
+    /// How many columns of a terminal the longest line takes.
+    pub(in crate::cli) fn width(&self) -> usize {
+        self.to_text(false).lines().map(|line| line.chars().count()).max().unwrap_or_default()
     }
 
     /// Adds a row, with a cell a column.
@@ -113,7 +143,7 @@ impl Table {
         if self.rows.is_empty() {
             return format!("{}\n", self.empty);
         }
-        let titles = self.columns.iter().map(|name| name.replace('_', " ").to_uppercase().into()).collect();
+        let titles = self.columns.iter().map(|name| title(name).into()).collect();
         let body = self.rows.iter().map(|row| row.iter().map(inside).collect());
         let mut table = arrange(std::iter::once(titles).chain(body));
         for (place, column) in table.column_iter_mut().enumerate() {
@@ -143,6 +173,18 @@ impl Table {
         }
         text
     }
+}
+
+/// A column's name, as people read it.
+fn title(name: &str) -> String {
+    name.replace('_', " ").to_uppercase()
+}
+
+/// One line of CSV.
+pub(in crate::cli) fn csv_line<'a>(fields: impl Iterator<Item = &'a str>) -> String {
+    let mut text = String::new();
+    push_csv(&mut text, fields);
+    text
 }
 
 /// A cell's text, with marks where its colour begins and ends.
@@ -249,6 +291,19 @@ mod tests {
         openai:main,7,
         "gemini:a, b ""c""",1200,2026-01-01
         "#);
+    }
+
+    #[test]
+    fn a_narrow_terminal_loses_columns_in_the_order_that_was_said() {
+        let wide = || table().optional(["last_used", "in_flight"]);
+        let fits = wide().width();
+        assert_eq!(wide().fitted(Some(fits)), (Table { optional: vec![], ..table() }, vec![]));
+        assert_eq!(wide().fitted(None).1, Vec::<String>::new());
+        let (narrow, left_out) = wide().fitted(Some(fits - 1));
+        assert_eq!(left_out, ["LAST USED"]);
+        assert!(narrow.to_text(false).starts_with("CONNECTION       IN FLIGHT\nopenai:main              7\n"));
+        let (narrower, left_out) = wide().fitted(Some(3));
+        assert_eq!((narrower.columns.len(), left_out.len()), (1, 2), "what is not optional stays");
     }
 
     #[test]

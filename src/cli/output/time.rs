@@ -26,6 +26,16 @@ pub(in crate::cli) fn span(seconds: i64) -> String {
     }
 }
 
+/// A time of the API's, to the minute: `2026-01-31 23:59`.
+pub(in crate::cli) fn minutes(at: &str) -> String {
+    at.get(..16).map_or_else(|| at.to_owned(), |at| at.replace('T', " "))
+}
+
+/// A time of the API's, to the second: `2026-01-31 23:59:59`.
+pub(in crate::cli) fn seconds(at: &str) -> String {
+    at.get(..19).map_or_else(|| at.to_owned(), |at| at.replace('T', " "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -70,7 +70,7 @@ limits = { requests_per_minute = 1 }
     assert!(model.capabilities.unwrap().has(Capability::Vision));
     let price = model.price.as_ref().unwrap();
     assert_eq!(price.rates.input, Some(PicoUsd(400_000)));
-    assert_eq!((price.rates.cached_input, price.request), (None, Some(PicoUsd(1_000_000_000))));
+    assert_eq!((price.rates.cached_input, price.each.request), (None, Some(PicoUsd(1_000_000_000))));
     assert_eq!(price.rates_for(4_096).input, Some(PicoUsd(400_000)));
     assert_eq!(price.rates_for(4_097).input, Some(PicoUsd(800_000)));
     assert_eq!(price.rates_for(4_097).output, Some(PicoUsd(1_000_000)), "what a tier leaves out is as below it");
@@ -271,10 +271,11 @@ fn settings_given_as_json_keep_the_rules_of_the_file() {
 
 #[test]
 fn tiers_rise() {
-    let text = "[providers.openai.models.x]\nprice = { tiers = [{ above_input_tokens = 2 }, { above_input_tokens = 1 }, { }] }";
+    let text = "[providers.openai.models.x]\nprice = { tiers = [{ above_input_tokens = 2 }, { above_input_tokens = 1, input = 1 }, { }] }";
     assert_eq!(
         errors(text),
         [
+            "providers.toml:2: providers.openai.models.x.price.tiers[0]: names no rate that holds above so many tokens: write such as input = 2.50",
             "providers.toml:2: providers.openai.models.x.price.tiers[1]: must begin above the tier before it: order tiers by above_input_tokens",
             "providers.toml:2: providers.openai.models.x.price.tiers[2]: above_input_tokens is missing: write above_input_tokens = 200_000",
         ]

@@ -5,9 +5,11 @@
 pub(super) mod connections;
 pub(super) mod events;
 pub(super) mod explain;
+pub(super) mod metrics;
 pub(super) mod openapi;
 pub(super) mod providers;
 pub(super) mod store;
+pub(super) mod usage;
 
 use std::sync::Arc;
 
@@ -24,7 +26,6 @@ use crate::adapter::text::sanitise;
 use crate::admin::{self, Admin};
 use crate::api::admin::{CheckReport, HealthList, Plan, Reload, Status};
 use crate::api::error::Problem;
-use crate::api::usage::UsageReport;
 use crate::api::{Code, Failure, IdError};
 use crate::bounds;
 
@@ -73,32 +74,6 @@ pub(super) async fn health(admitted: Admitted) -> Reply {
 )]
 pub(super) async fn check(admitted: Admitted) -> Reply {
     answer(Ok(admin::check_all(&admitted.context.worker).await))
-}
-
-/// `GET /admin/v1/usage`: what was used over a time, by groups.
-#[utoipa::path(
-    get, path = "/admin/v1/usage", tag = "usage",
-    params(
-        ("from" = Option<String>, Query, description = "RFC 3339, a date, or so long ago: `-24h`, which is the default"),
-        ("to" = Option<String>, Query, description = "likewise; now if absent"),
-        ("by" = Option<String>, Query, description = "what to group by, with commas between: connection, provider, model, feature, app, outcome"),
-        ("step" = Option<String>, Query, description = "none, minute, hour or day"),
-        ("connection" = Option<String>, Query, description = "only this one; as with the other filters, more than once for any of several"),
-        ("provider" = Option<String>, Query),
-        ("model" = Option<String>, Query),
-        ("feature" = Option<String>, Query),
-        ("app" = Option<String>, Query),
-        ("outcome" = Option<String>, Query),
-    ),
-    responses((status = 200, body = UsageReport), (status = "4XX", body = Problem))
-)]
-pub(super) async fn usage(admitted: Admitted) -> Reply {
-    let query = admitted.request.uri().query().unwrap_or_default().to_owned();
-    let asked = off(&admitted, move |admin| {
-        let pairs: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
-        admin.usage(pairs.iter().map(|(key, value)| (key.as_ref(), value.as_ref())))
-    });
-    answer(asked.await)
 }
 
 /// What a handler found, as a reply.

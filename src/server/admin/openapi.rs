@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use http::StatusCode;
 use utoipa::OpenApi;
 
-use super::{connections, events, explain, providers, store};
+use super::{connections, events, explain, providers, store, usage};
 use crate::server::admitted::Admitted;
 use crate::server::reply::{self, Reply};
 
@@ -23,7 +23,8 @@ use crate::server::reply::{self, Reply};
         super::plan,
         super::health,
         super::check,
-        super::usage,
+        usage::report,
+        usage::records,
         providers::list,
         providers::show,
         providers::change,

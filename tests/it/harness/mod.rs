@@ -19,9 +19,9 @@ mod setup;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bursar::api::{RequestId, UsageRecord};
+use bursar::api::{RecordOrder, RequestId, UsageRecord};
 use bursar::credential::MasterKey;
-use bursar::store::Store;
+use bursar::store::{RecordAsk, Store};
 use tempfile::TempDir;
 
 pub use client::{Call, Link, Reply, Streamed};
@@ -82,17 +82,16 @@ impl Remains {
 
 /// All records of usage in a store, oldest first.
 pub fn records_of(store: &Store) -> Vec<UsageRecord> {
-    let (mut all, mut after) = (Vec::new(), None);
+    let mut ask = RecordAsk { order: RecordOrder::Oldest, ..RecordAsk::default() };
+    let mut all = Vec::new();
     loop {
-        let page = store.usage().page(after, 1_000, |_| true).expect("records are read");
+        let page = store.usage().page(ask, |_| true).expect("records are read");
         all.extend(page.records);
-        after = page.next;
-        if after.is_none() {
-            break;
+        ask.after = page.next;
+        if ask.after.is_none() {
+            return all;
         }
     }
-    all.reverse();
-    all
 }
 
 /// A directory that nobody else uses.
