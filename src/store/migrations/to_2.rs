@@ -86,9 +86,10 @@ fn add_key(
     Ok(next)
 }
 
-/// The two databases are read over by whoever opens the store, and are gone after that.
-fn after_up(_: &Place<'_>) -> io::Result<()> {
-    Ok(())
+/// The two databases are read over by whoever opens the store, and are gone after that. What stands here is what a step
+/// down left that was cut off.
+fn after_up(place: &Place<'_>) -> io::Result<()> {
+    files::remove_directory(&place.dir.join("volatile.old"))
 }
 
 fn open_second(place: &Place<'_>) -> Result<State, OpenError> {
@@ -144,6 +145,12 @@ fn into_one_of_two(
 
 fn after_down(place: &Place<'_>) -> io::Result<()> {
     files::remove_file(&place.paths.changes)?;
-    files::remove_directory(&place.dir.join("volatile"))?;
+    let (volatile, old) = (place.dir.join("volatile"), place.dir.join("volatile.old"));
+    if volatile.exists() {
+        // Half removed it would look damaged.
+        files::remove_directory(&old)?;
+        files::rename(&volatile, &old)?;
+    }
+    files::remove_directory(&old)?;
     files::sync_directory(place.dir)
 }
