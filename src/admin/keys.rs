@@ -87,10 +87,16 @@ pub fn load_all(keys: &Keys) -> Result<Vec<MasterKey>, KeyError> {
     }
 }
 
-/// Where the key is that is to take the place of the one in force.
+/// Where the key is that is to take the place of the one in force: a credential for a credential, a file for a file. A
+/// file that took a credential's place would not be looked at.
 fn next(keys: &Keys) -> Keys {
-    let credential = if keys.credential.is_empty() { String::new() } else { format!("{}-next", keys.credential) };
-    Keys { credential, file: keys.file.as_deref().map(|file| beside(file, "next")) }
+    let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let is_there = |directory: PathBuf| !keys.credential.is_empty() && directory.join(&keys.credential).exists();
+    if directory.is_some_and(is_there) {
+        Keys { credential: format!("{}-next", keys.credential), file: None }
+    } else {
+        Keys { credential: String::new(), file: keys.file.as_deref().map(|file| beside(file, "next")) }
+    }
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -5,19 +5,16 @@ use std::io::{self, BufReader, BufWriter, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use serde_json::json;
 
 use super::passphrase::Sealed;
 use super::{asked, offline};
 use crate::api::Moment;
-use crate::api::admin::{BackupRequest, SecretText, Stretched};
 use crate::cli::exit::{Exit, Failed, Outcome};
 use crate::cli::output::Output;
 use crate::cli::{Global, runtime};
-use crate::credential::{BackupKey, BackupLock};
+use crate::credential::BackupKey;
 use crate::store::{self, BackupError, Counts, Inspected};
 
 /// Write everything that is stored into one sealed file, while the daemon goes on
@@ -53,11 +50,11 @@ impl Backup {
         if self.file.symlink_metadata().is_ok() {
             return Err(Failed::data(format!("{} is there already, and is kept", self.file.display())));
         }
-        let key = self.sealed.fresh()?;
+        let (key, request) = self.sealed.fresh()?;
         let fresh = Fresh::create(&self.file)?;
         let through = runtime()?.block_on(async {
             let mut to = BufWriter::new(&fresh.file);
-            let answer = global.admin()?.download("/admin/v1/store/backup", &request(&key), &mut to).await;
+            let answer = global.admin()?.download("/admin/v1/store/backup", &request, &mut to).await;
             let answer = asked(answer)?;
             to.flush().map_err(|error| unwritten(&fresh.path, &error))?;
             Ok::<_, Failed>(answer)
@@ -99,17 +96,6 @@ impl Restore {
         out.done(&json!({ "backup": shown(&self.file, &restored.backup), "kept": kept }), &said);
         Ok(Exit::Ok)
     }
-}
-
-/// How a daemon is asked for a backup. Where there is a passphrase, it stays here.
-fn request(key: &BackupKey) -> BackupRequest {
-    let stretched = match key.lock() {
-        BackupLock::Passphrase { salt, memory_kib, passes } => {
-            Some(Stretched { salt: STANDARD.encode(salt), memory_kib, passes })
-        }
-        BackupLock::Key(_) => None,
-    };
-    BackupRequest { key: SecretText::new(STANDARD.encode(key.root())), stretched }
 }
 
 fn told(counts: &Counts) -> String {

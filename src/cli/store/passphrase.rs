@@ -4,12 +4,15 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use zeroize::Zeroizing;
 
+use crate::api::admin::{BackupRequest, SecretText, Stretched};
 use crate::bounds;
 use crate::cli::exit::Failed;
-use crate::credential::{BackupKey, BackupLock, MasterKey};
+use crate::credential::{BackupKey, BackupKeyError, BackupLock, MasterKey};
 
 /// What a backup is sealed with: without either, a passphrase that is asked for, or read from standard input.
 #[derive(Debug, Args)]
@@ -23,13 +26,24 @@ pub(super) struct Sealed {
 }
 
 impl Sealed {
-    /// The key of a new backup.
-    pub(super) fn fresh(&self) -> Result<BackupKey, Failed> {
-        let key = match &self.key_file {
-            Some(file) => BackupKey::from_key(&key(file)?),
-            None => BackupKey::from_passphrase(&self.passphrase(true)?),
+    /// The key of a new backup, and how a daemon is asked to use it. A passphrase stays here.
+    pub(super) fn fresh(&self) -> Result<(BackupKey, BackupRequest), Failed> {
+        let failed = |error: BackupKeyError| Failed::data(error.to_string());
+        if let Some(file) = &self.key_file {
+            let given = key(file)?;
+            let text = Zeroizing::new(given.to_text().trim_end().to_owned());
+            let request = BackupRequest { key: SecretText::new(text), stretched: None };
+            return Ok((BackupKey::from_key(&given).map_err(failed)?, request));
+        }
+        let key = BackupKey::from_passphrase(&self.passphrase(true)?).map_err(failed)?;
+        let stretched = match key.lock() {
+            BackupLock::Passphrase { salt, memory_kib, passes } => {
+                Some(Stretched { salt: STANDARD.encode(salt), memory_kib, passes })
+            }
+            BackupLock::Key(_) => None,
         };
-        key.map_err(|error| Failed::data(error.to_string()))
+        let text = Zeroizing::new(STANDARD.encode(key.root()));
+        Ok((key, BackupRequest { key: SecretText::new(text), stretched }))
     }
 
     /// The key of a backup that is there.
