@@ -170,11 +170,6 @@ impl ChangeLog {
     pub(super) fn give_up(&mut self) {
         self.failed = true;
     }
-
-    /// Bytes of the file, and of the changes in it.
-    pub(super) fn bytes(&self) -> (u64, u64) {
-        (self.end, self.end - self.snapshot_end)
-    }
 }
 
 fn frame_bytes(place: &mut LogPlace, cipher: &Cipher, frame: Frame) -> Result<Vec<u8>, StoreError> {

@@ -12,6 +12,7 @@ use super::steps::passed;
 
 /// What was done to files, told after it was done: tests end the process, or the power, between any two.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(test), allow(dead_code, reason = "only tests look at them"))]
 pub(super) enum Step<'a> {
     /// A file's bytes are durable.
     Synced(&'a Path),

@@ -86,11 +86,6 @@ impl State {
         locked(&self.head).contents
     }
 
-    /// Bytes of the log of changes, and of those since its snapshot.
-    pub(super) fn log_bytes(&self) -> (u64, u64) {
-        locked(&self.head).log.bytes()
-    }
-
     pub(super) fn paths(&self) -> &Paths {
         &self.paths
     }
