@@ -6,7 +6,7 @@ const LOST: &str = "it is damaged";
 
 /// What a state amounts to after so many changes, in one of two histories.
 fn after(generation: u64, history: u128) -> Contents {
-    Contents { generation, records: 3, sum: generation.into() | history << 64 }
+    Contents { generation, records: 3, sum: u128::from(generation) | (history << 64) }
 }
 
 /// Nothing, or what it would be after each of a few changes in either history.

@@ -153,7 +153,7 @@ impl Making<'_> {
         let contents = healing::create(&paths, &keyring, &wrapped, generation, self.records)?;
         crate::store::state::write_manifest(&paths, &vault, contents)?;
         layout::mark(&paths, layout::CURRENT)?;
-        Ok(files::settle(self.dir).map_err(BackupError::io("sync the restored store"))?)
+        files::settle(self.dir).map_err(BackupError::io("sync the restored store"))
     }
 }
 
