@@ -3,6 +3,7 @@
 //! Everything here may block: on the store, on files, on the name service. It runs on threads that may wait, never on a
 //! worker. A change is durable, and the snapshot that holds it published, before the call returns.
 
+mod confirm;
 mod connections;
 mod control;
 mod counters;

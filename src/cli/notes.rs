@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::client::Client;
 use super::exit::{Exit, Failed, Outcome};
-use super::output::{Format, Output};
+use super::output::Output;
 use crate::api::admin::Object;
 use crate::bounds;
 
@@ -31,7 +31,7 @@ impl Notes {
             (None, None) => client.get(path).await?,
         };
         // It is JSON, whatever the form of other answers.
-        Output { format: Format::Json, ..*out }.done(&kept, "");
+        out.as_json().done(&kept, "");
         Ok(Exit::Ok)
     }
 }
