@@ -50,7 +50,7 @@ const ORDERS: [(&str, &str); 4] =
     [("round_robin", "one/m"), ("least_in_flight", "idle"), ("lowest_latency", "quick"), ("sticky", "warm")];
 
 fn main() {
-    let houses = SIZES.map(|size| house(size));
+    let houses = SIZES.map(house);
     let mut held = true;
     println!("{:>16} {}", "ns a choice", SIZES.map(|size| format!("{size:>8}")).concat());
     for (order, model) in ORDERS {
