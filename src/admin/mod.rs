@@ -3,27 +3,32 @@
 //! Everything here may block: on the store, on files, on the name service. It runs on threads that may wait, never on a
 //! worker. A change is durable, and the snapshot that holds it published, before the call returns.
 
+mod budgets;
 mod connections;
 mod control;
 mod counters;
-mod difference;
 mod explain;
 mod facts;
 mod failure;
 mod metrics;
 mod models;
+mod notes;
 mod probe;
 mod providers;
+mod reload;
 mod secrets;
 mod status;
+mod stored;
 mod usage;
 mod view;
 
 pub use connections::ConnectionFilter;
-pub use control::{Admin, Paths, Reloaded, StartError};
+pub use control::{Admin, Paths, StartError};
 pub use metrics::Form as MetricsForm;
 pub use models::Listing;
 pub use probe::{Doubt, check_all, check_provider, fetch_models, put_secret, test};
+pub use providers::NotesChange;
+pub use reload::Reloaded;
 pub use status::Process;
 pub use usage::time;
 

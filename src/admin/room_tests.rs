@@ -94,7 +94,7 @@ impl Room {
         let call = self.call(&app, wait);
         let began = call.began;
         tokio::spawn(async move {
-            let how = match execute(&worker, call).await {
+            let how = match execute(&worker, Box::new(call)).await {
                 Ok(answer) => Ok(answer.connection.to_string()),
                 Err(unanswered) => match unanswered.refused {
                     Refused::Bursar(failure) => Err(failure.retry_after_s.expect("when to come again")),
@@ -112,7 +112,7 @@ impl Room {
         let headers = headers.into_iter().collect();
         let call = Call { pin: Some(id.parse().unwrap()), headers, ..self.call("telling", Some(Duration::ZERO)) };
         let worker = Arc::clone(&self.worker);
-        tokio::spawn(async move { execute(&worker, call).await.is_ok() })
+        tokio::spawn(async move { execute(&worker, Box::new(call)).await.is_ok() })
     }
 
     fn done(&self) -> Vec<Done> {

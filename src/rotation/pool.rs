@@ -113,6 +113,11 @@ pub enum Skip {
     TooLarge,
     /// The request is pinned to another connection.
     NotPinned,
+    /// A budget of the app's, the feature's or the connection's has nothing left for it.
+    Budget {
+        /// There is nothing before then.
+        until: Instant,
+    },
 }
 
 impl Skip {
@@ -127,7 +132,9 @@ impl Skip {
     /// When it is over by itself, so that waiting for it makes sense.
     pub fn returns(self) -> Option<Instant> {
         match self {
-            Self::OutOfRoom { until } | Self::Cooling { until } | Self::Open { until } => Some(until),
+            Self::OutOfRoom { until } | Self::Cooling { until } | Self::Open { until } | Self::Budget { until } => {
+                Some(until)
+            }
             _ => None,
         }
     }

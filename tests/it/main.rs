@@ -12,6 +12,8 @@
 
 mod anthropic;
 mod basics;
+mod budgets;
+mod configuration;
 mod corpora;
 mod demo;
 mod dialects;
@@ -22,13 +24,16 @@ mod failures;
 mod fake;
 mod fake_tests;
 mod faults;
+mod full_disk;
 mod harness;
 mod health;
+mod import;
 mod layers;
 mod life;
 mod limits;
 mod meanings;
 mod mended;
+mod metering;
 mod metrics;
 mod model_lists;
 mod operators;
