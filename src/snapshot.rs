@@ -14,7 +14,7 @@ use crate::api::{ConnectionId, LimitGroup};
 use crate::config::{self, Catalogue, Limits};
 use crate::connection::admission::Admission;
 use crate::connection::health::Registry;
-use crate::connection::{Connection, ManagedBy, Quotas};
+use crate::connection::{Budgets, Connection, ManagedBy, Quotas};
 use crate::credential::SealedSecret;
 use crate::provider::{Provider, ProviderError};
 use crate::rotation::{Memory, Selection};
@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub connections: BTreeMap<ConnectionId, Arc<Connection>>,
     /// What there is to choose from.
     pub selection: Selection,
+    /// What may be spent.
+    pub budgets: Budgets,
 }
 
 /// A declared connection's secret: sealed, or the reason why it could not be had.
@@ -46,6 +48,8 @@ pub struct Parts<'a> {
     pub secrets: &'a HashMap<ConnectionId, DeclaredSecret>,
     /// Who may do what.
     pub access: Access,
+    /// The budgets that are declared.
+    pub budgets: &'a [config::Budget],
     /// The store's connections.
     pub stored: &'a BTreeMap<ConnectionId, StoredConnection>,
     /// The operators' switches of providers.
@@ -76,7 +80,8 @@ impl Snapshot {
         let selection = Selection::new(providers, &connections, &parts.catalogue, parts.memory);
         let connections = connections.into_iter().map(|connection| (connection.id.clone(), connection)).collect();
         parts.memory.sweep();
-        Ok(Self { generation, catalogue: parts.catalogue, access: parts.access, connections, selection })
+        let budgets = Budgets::new(&parts.admission.purses, &parts.admission.leases, parts.budgets);
+        Ok(Self { generation, catalogue: parts.catalogue, access: parts.access, connections, selection, budgets })
     }
 }
 

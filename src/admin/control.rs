@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 use tokio::sync::watch;
 
+use super::budgets;
 use super::counters;
 use super::reload::Reloaded;
 use super::secrets::Secrets;
@@ -115,9 +116,11 @@ impl Admin {
         let vault = store.vault();
         let (access, unknown) = access(&daemon.value);
         let warnings = daemon.warnings.iter().chain(&catalogue.warnings).map(ToString::to_string);
-        let notes: Vec<String> = warnings.chain(unknown).collect();
+        let dangling = budgets::dangling(&daemon.value.budgets, &catalogue.value);
+        let notes: Vec<String> = warnings.chain(unknown).chain(dangling).collect();
         say(&notes);
         let durable_each = AtomicBool::new(daemon.value.usage.durability == Durability::Each);
+        recorder.retain(daemon.value.usage.retention);
         let value = Arc::new(catalogue.value);
         let mut draft = Draft::begin(&store)?;
         let secrets = Secrets::resolve(&value, &vault, &draft.stored.connection_switches);
@@ -253,6 +256,7 @@ pub(super) fn build(declared: &Declared, stored: &Stored, outlives: Outlives<'_>
         catalogue: Arc::clone(&declared.catalogue),
         secrets: &declared.secrets.sealed,
         access: declared.access.clone(),
+        budgets: &declared.daemon.budgets,
         stored: &stored.connections,
         provider_switches: &stored.provider_switches,
         connection_switches: &stored.connection_switches,

@@ -3,6 +3,7 @@
 //! Everything here may block: on the store, on files, on the name service. It runs on threads that may wait, never on a
 //! worker. A change is durable, and the snapshot that holds it published, before the call returns.
 
+mod budgets;
 mod confirm;
 mod connections;
 mod control;
@@ -47,5 +48,7 @@ pub async fn off_the_worker<T: Send + 'static>(
 
 #[cfg(test)]
 mod room_tests;
+#[cfg(test)]
+mod sweep_tests;
 #[cfg(test)]
 mod tests;

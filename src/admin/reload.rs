@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::budgets;
 use super::control::{Admin, Declared, access, build, kept, say};
 use super::secrets::Secrets;
 use super::stored::Draft;
@@ -189,13 +190,20 @@ impl Admin {
             later.map(|table| format!("{table} has changed, and takes effect when the daemon is started again"));
         let (access, unknown) = access(&read.daemon.value);
         let notes = warnings.iter().map(ToString::to_string).chain(unknown).chain(later);
-        let notes = notes.chain(kept(&draft.stored, catalogue)).collect();
+        let dangling = budgets::dangling(&read.daemon.value.budgets, catalogue);
+        let notes = notes.chain(dangling).chain(kept(&draft.stored, catalogue)).collect();
         let daemon = read.daemon.value;
         let generation = declared.generation + 1;
         let next = Declared {
             generation,
             secrets,
-            daemon: Daemon { access: daemon.access, apps: daemon.apps, usage: daemon.usage, ..declared.daemon.clone() },
+            daemon: Daemon {
+                access: daemon.access,
+                apps: daemon.apps,
+                usage: daemon.usage,
+                budgets: daemon.budgets,
+                ..declared.daemon.clone()
+            },
             daemon_sources: read.daemon.sources,
             catalogue: Arc::new(read.catalogue.value),
             catalogue_sources: read.catalogue.sources,
@@ -227,6 +235,7 @@ impl Admin {
         }
         self.publish(snapshot);
         self.engine.durable_each.store(next.daemon.usage.durability == Durability::Each, Ordering::Relaxed);
+        self.engine.recorder.retain(next.daemon.usage.retention);
         *declared = next;
         if reloaded.changed {
             say(&declared.notes);

@@ -43,6 +43,7 @@ impl Admin {
             connections: ConnectionCounts { total: count(snapshot.connections.len()), usable: count(usable) },
             usage: UsageStatus { queued: count(self.engine.recorder.queued()), lost: self.engine.recorder.lost() },
             unexplained: self.engine.traces.lost(),
+            budgets: self.budgets().budgets,
             warnings: self.store.notices().into_iter().chain(self.notes()).collect(),
             last_reload: last.as_ref().map(view::reload),
         }

@@ -36,13 +36,13 @@ secret = { file = "/nonexistent/secret" }
 "#;
 
 /// A house of its own for each test.
-struct House {
+pub(super) struct House {
     dir: tempfile::TempDir,
-    admin: Arc<Admin>,
+    pub(super) admin: Arc<Admin>,
 }
 
 impl House {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("providers.toml"), PROVIDERS).unwrap();
         let at = |name: &str| dir.path().join(name).display().to_string();
@@ -94,7 +94,7 @@ fn id(text: &str) -> ConnectionId {
     text.parse().unwrap()
 }
 
-fn create(text: &str) -> CreateConnection {
+pub(super) fn create(text: &str) -> CreateConnection {
     let id = id(text);
     CreateConnection::new(id.provider, id.name)
 }

@@ -14,6 +14,7 @@ mod execute;
 mod exit;
 mod explain;
 mod health;
+mod import;
 mod keys;
 mod locate;
 mod notes;
@@ -98,6 +99,7 @@ enum Command {
     Health(health::Health),
     Usage(Box<usage::Usage>),
     Explain(explain::Explain),
+    Import(import::Import),
     Events(events::Events),
     Check(check::Check),
     Doctor(doctor::Doctor),
@@ -154,6 +156,7 @@ async fn ask(command: Command, global: &Global, out: &Output) -> Outcome {
         Command::Health(health) => health.run(client, out).await,
         Command::Usage(usage) => usage.run(client, out).await,
         Command::Explain(explain) => explain.run(client, out).await,
+        Command::Import(import) => import.run(client, global, out).await,
         Command::Events(events) => events.run(client, out).await,
         Command::Serve(_)
         | Command::Demo(_)

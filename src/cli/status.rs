@@ -3,7 +3,9 @@
 use super::client::Client;
 use super::exit::{Exit, Failed, Outcome};
 use super::output::{Cell, Format, Output, Table, Tone, span};
-use crate::api::admin::{Change, ChangeAction, ClientCounts, ConfigProblem, Orphan, Reload, Status};
+use crate::api::admin::{
+    BudgetFigure, BudgetStatus, Change, ChangeAction, ClientCounts, ConfigProblem, Orphan, Reload, Status,
+};
 
 /// Shows what the daemon is doing.
 pub(super) async fn status(client: &Client, out: &Output) -> Outcome {
@@ -29,6 +31,9 @@ fn table(status: &Status, now_ms: i64) -> Table {
     row("clients", Cell::text(format!("{open} connected, {in_flight} calls in flight, {waiting} waiting for room")));
     row("connections", connections(status));
     row("usage records", usage(status));
+    for one in &status.budgets {
+        row(&format!("budget {}", one.name), budget(one, now_ms));
+    }
     if status.unexplained > 0 {
         row("unexplained", Cell::text(format!("{} requests were not remembered", status.unexplained)).tone(Tone::Warn));
     }
@@ -50,6 +55,23 @@ fn usage(status: &Status) -> Cell {
     let (queued, lost) = (status.usage.queued, status.usage.lost);
     let cell = Cell::text(format!("{queued} waiting, {lost} lost"));
     if lost > 0 { cell.tone(Tone::Bad) } else { cell }
+}
+
+/// What is left of a budget.
+fn budget(one: &BudgetStatus, now_ms: i64) -> Cell {
+    let count = |figure: BudgetFigure, unit: &str| format!("{} of {} {unit}", figure.left, figure.limit);
+    let usd = one.usd.map(|usd| format!("{} of {} USD", usd.left, usd.limit));
+    let tokens = one.tokens.map(|figure| count(figure, "tokens"));
+    let requests = one.requests.map(|figure| count(figure, "requests"));
+    let figures: Vec<String> = [usd, tokens, requests].into_iter().flatten().collect();
+    let back = span(one.resets_at.0.saturating_sub(now_ms) / 1_000);
+    let (of, who, figures) = (&one.of, &one.who, figures.join(", "));
+    let cell = Cell::text(format!("{figures} left to {of} {who} this {}, anew in {back}", one.per));
+    match (one.spent, one.on_exceed.as_str()) {
+        (false, _) => cell,
+        (true, "deny") => cell.tone(Tone::Bad),
+        (true, _) => cell.tone(Tone::Warn),
+    }
 }
 
 fn last(reload: &Reload, now_ms: i64) -> Cell {
@@ -180,6 +202,7 @@ mod tests {
             connections: ConnectionCounts { total: 0, usable: 0 },
             usage: UsageStatus { queued: 0, lost: 0 },
             unexplained: 0,
+            budgets: Vec::new(),
             warnings: vec!["the disk has 40 MB left".into()],
             last_reload: None,
         }

@@ -10,6 +10,7 @@
 //! - Nothing here names a command to run, and nothing is read from the environment but what the caller hands in.
 //! - A watch's event is a hint to read again, never data; a vanished or emptied file is never "no configuration".
 
+mod budget;
 mod catalogue;
 mod connection;
 mod consistency;
@@ -40,6 +41,7 @@ mod watch;
 
 use std::path::Path;
 
+pub use budget::{Budget, Most, OnExceed, Per, Spender};
 pub use catalogue::{Addresses, Catalogue};
 pub use connection::{Connection, Fault, Settings};
 pub use daemon::{Access, App, Daemon, Durability, Keys, Match, Members, Principal, Retention, Server, Socket, Usage};

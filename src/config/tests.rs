@@ -1,5 +1,6 @@
 //! What a writer of configuration meets: values, messages, the shipped files, the files' own troubles.
 
+mod budgets;
 mod catalogue;
 mod consistency;
 mod daemon;

@@ -5,7 +5,6 @@
 mod keys;
 mod leases;
 mod lists;
-mod log;
 mod prober;
 mod secrets;
 mod sockets;
@@ -25,7 +24,6 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use keys::{KeyError, init as init_keys, load as load_key, replace as replace_key};
-pub use log::init as init_log;
 
 use crate::access::Names;
 use crate::admin::{Admin, Paths, Process, Reloaded, StartError};

@@ -47,7 +47,7 @@ pub struct Route {
 
 macro_rules! routes {
     ($($method:ident $path:literal $access:expr => $handler:path;)*) => {
-        &[$(Route { method: Method::$method, path: $path, access: $access, handler: |admitted| $handler(admitted).boxed() }),*]
+        &[$(Route { method: Method::$method, path: $path, access: $access, handler: |admitted| Box::pin($handler(admitted)) }),*]
     };
 }
 
@@ -100,6 +100,7 @@ pub static ROUTES: &[Route] = routes! {
     POST "/admin/v1/connections/{id}/test" Access::Operator(Role::Admin) => connections::test;
     GET "/admin/v1/health" Access::Operator(Role::Viewer) => admin::health;
     POST "/admin/v1/health/check" Access::Operator(Role::Admin) => admin::check;
+    GET "/admin/v1/budgets" Access::Operator(Role::Viewer) => admin::budgets;
     GET "/admin/v1/usage" Access::Operator(Role::Viewer) => usage::report;
     GET "/admin/v1/usage/records" Access::Operator(Role::Viewer) => usage::records;
     GET "/admin/v1/requests/{id}" Access::Operator(Role::Viewer) => explain::show;

@@ -12,7 +12,7 @@
 //! manifest      generation, count and sum of `state`, authenticated: what was acknowledged
 //! state/        connections, switches, lists of models, wrapped keys, and nothing else
 //! volatile/     what changes all day long: cooldowns, parks, rejections, and what has been used of limits
-//! usage/        segments of usage records, a directory for each UTC day or size bound
+//! usage/        segments of usage records, a directory for each UTC day or size bound; and the rollups of each day
 //! ```
 //!
 //! What must stay true:
@@ -27,6 +27,7 @@ mod checks;
 mod connections;
 mod counters;
 mod database;
+mod days;
 mod disk;
 mod facts;
 mod files;
@@ -35,6 +36,7 @@ mod manifest;
 mod models;
 mod page;
 mod record;
+mod rollups;
 mod rows;
 mod segment;
 mod segments;
@@ -55,11 +57,13 @@ pub use changes::Changes;
 pub use checks::{Check, Checks};
 pub use connections::{Connections, StoredConnection};
 pub use counters::{Counters, Lease};
+pub use days::{days_of, first_day_kept, span_of};
 pub(crate) use disk::FreeBytes;
 pub use facts::{CoolingFact, Facts, FactsTable, ModelFact, ParkedFact, RejectedFact, Scope};
 pub use models::{ModelList, ModelLists};
 pub use page::Ask as RecordAsk;
 pub use record::RecordError;
+pub use rollups::{Frame, Head, Lengths, Log, Position, Rollups, Tier, touches};
 pub use switches::{ConnectionSwitch, ConnectionSwitches, ProviderSwitch, ProviderSwitches};
 pub use usage::Usage;
 
@@ -78,6 +82,7 @@ pub struct Store {
     state: State,
     volatile: Volatile,
     usage: Usage,
+    rollups: Rollups,
     notices: Notices,
     dir: PathBuf,
     _lock: Lock,
@@ -235,8 +240,11 @@ impl Store {
         let state = State::open(&state::Paths::of(dir), master, disk.clone())?;
         let notices = Notices::default();
         let volatile = Self::open_volatile(dir, &disk, &notices)?;
-        let usage = Usage::open(&dir.join("usage"), disk, notices.clone())?;
-        Ok(Self { state, volatile, usage, notices, dir: dir.into(), _lock: lock })
+        let of_usage = dir.join("usage");
+        let usage = Usage::open(&of_usage, disk.clone(), notices.clone())?;
+        let rollups = Rollups::open(&of_usage, disk, notices.clone());
+        let rollups = rollups.map_err(|error| OpenError::io(&of_usage, error))?;
+        Ok(Self { state, volatile, usage, rollups, notices, dir: dir.into(), _lock: lock })
     }
 
     fn open_volatile(dir: &Path, disk: &Disk, notices: &Notices) -> Result<Volatile, OpenError> {
@@ -310,6 +318,16 @@ impl Store {
     /// Seals and opens credentials without touching the disk; for request workers. Cheap to clone.
     pub fn vault(&self) -> Vault {
         self.state.vault().clone()
+    }
+
+    /// What the records of usage amount to.
+    pub fn rollups(&self) -> &Rollups {
+        &self.rollups
+    }
+
+    /// Tells operators something about the store, in [`Store::notices`] and in the log.
+    pub fn notice(&self, notice: String) {
+        self.notices.add(notice);
     }
 
     /// Seals a secret for one connection and the one origin that it may be sent to.

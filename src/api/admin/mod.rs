@@ -3,6 +3,7 @@
 //! Replies show secrets as a hint at most. Requests that carry one hold it as [`SecretText`], which neither prints nor
 //! serialises itself. A request with an unknown key is refused: a misspelled limit must not be a limit that is not there.
 
+mod budget;
 mod config;
 mod connection;
 mod event;
@@ -12,6 +13,7 @@ mod quota;
 mod secret;
 mod status;
 
+pub use budget::{BudgetFigure, BudgetList, BudgetStatus, BudgetUsd};
 pub use config::{Change, ChangeAction, ChangeKind, ConfigProblem, KeyChange, Orphan, Plan, Reload, Sync};
 pub use connection::{
     CheckReport, Connection, ConnectionHealth, ConnectionList, ConnectionStatus, CreateConnection, Health, HealthList,

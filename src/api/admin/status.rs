@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Reload;
+use super::budget::BudgetStatus;
 use crate::api::moment::Moment;
 
 /// `GET /admin/v1/status`.
@@ -32,6 +33,9 @@ pub struct Status {
     pub usage: UsageStatus,
     /// Requests since the daemon began whose way could not be remembered for `explain`.
     pub unexplained: u64,
+    /// Budgets, in the order of the configuration.
+    #[serde(default)]
+    pub budgets: Vec<BudgetStatus>,
     /// What an operator should look at.
     pub warnings: Vec<String>,
     /// The last reload; null if there was none yet.

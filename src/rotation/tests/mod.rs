@@ -37,6 +37,7 @@ fn house(connections: usize, lines: &str) -> Snapshot {
         catalogue: Arc::new(loaded.value),
         secrets: &HashMap::new(),
         access: Access::resolve(&config::Access::default(), &[], 0).0,
+        budgets: &[],
         stored: &BTreeMap::new(),
         provider_switches: &BTreeMap::new(),
         connection_switches: &BTreeMap::new(),

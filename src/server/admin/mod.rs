@@ -24,7 +24,7 @@ use super::body;
 use super::reply::{self, Reply};
 use crate::adapter::text::sanitise;
 use crate::admin::{self, Admin};
-use crate::api::admin::{CheckReport, HealthList, Status};
+use crate::api::admin::{BudgetList, CheckReport, HealthList, Status};
 use crate::api::error::Problem;
 use crate::api::{Code, Failure, IdError};
 use crate::bounds;
@@ -55,6 +55,15 @@ pub(super) async fn health(admitted: Admitted) -> Reply {
 )]
 pub(super) async fn check(admitted: Admitted) -> Reply {
     answer(Ok(admin::check_all(&admitted.context.admin, &admitted.context.worker).await))
+}
+
+/// `GET /admin/v1/budgets`: what may be spent, and what is left of it.
+#[utoipa::path(
+    get, path = "/admin/v1/budgets", tag = "usage",
+    responses((status = 200, body = BudgetList), (status = "4XX", body = Problem))
+)]
+pub(super) async fn budgets(admitted: Admitted) -> Reply {
+    answer(Ok(admitted.context.admin.budgets()))
 }
 
 /// What a handler found, as a reply.

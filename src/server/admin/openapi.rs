@@ -24,6 +24,7 @@ use crate::server::reply::{self, Reply};
         config::sync,
         super::health,
         super::check,
+        super::budgets,
         usage::report,
         usage::records,
         providers::list,
