@@ -71,11 +71,6 @@ impl Output {
         course::draw(values, cells, self.unicode)
     }
 
-    /// The same for what is JSON, whatever form other answers have.
-    pub(in crate::cli) fn as_json(self) -> Self {
-        Self { format: Format::Json, ..self }
-    }
-
     /// Prints rows: the API's object for programs that read JSON, else the table.
     pub(in crate::cli) fn rows(&self, object: &impl Serialize, table: impl FnOnce() -> Table) {
         match self.format {
