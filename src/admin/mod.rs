@@ -4,6 +4,7 @@
 //! worker. A change is durable, and the snapshot that holds it published, before the call returns.
 
 mod budgets;
+mod confirm;
 mod connections;
 mod control;
 mod counters;
