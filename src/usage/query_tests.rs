@@ -128,10 +128,10 @@ fn steps_begin_at_full_hours_and_the_end_is_not_included() {
 fn rows_are_bounded_and_the_totals_count_all() {
     let fixture = Fixture::new();
     let records: Vec<_> = (0..bounds::USAGE_ROWS_MAX as u64 + 50)
-        .map(|n| UsageRecord { model_served: Some(format!("model-{n}")), ..record(n) })
+        .map(|n| UsageRecord { app: format!("app-{n}").parse().unwrap(), ..record(n) })
         .collect();
     fixture.append(&records);
-    let report = totals(&fixture.rollups, &query(&[Dimension::Model])).unwrap();
+    let report = totals(&fixture.rollups, &query(&[Dimension::App])).unwrap();
     assert_eq!(report.rows.len(), bounds::USAGE_ROWS_MAX);
     assert!(report.truncated);
     assert_eq!(report.totals.requests, records.len() as u64);

@@ -13,6 +13,7 @@
 mod anthropic;
 mod basics;
 mod budgets;
+mod configuration;
 mod corpora;
 mod demo;
 mod dialects;

@@ -77,7 +77,9 @@ impl Day {
     fn load(&mut self, store: &Rollups, tier: Tier, wanted: impl Fn(Position) -> bool) -> Result<(), StoreError> {
         let choose = |head: &Head| wanted(head.position).then_some(Mask::ALL.0);
         let (day, length) = (self.log.day(), self.log.length(tier));
-        store.read(day, tier, length, choose, |_, bytes| {
+        store.read(day, tier, length, choose, |head, bytes| {
+            // Not before the newest there is; how much after it does not matter.
+            self.newest_ms = self.newest_ms.max(head.last_ms.saturating_add(tier.width_ms() - 1));
             let section = Section::read(bytes, Mask::ALL, &mut self.labels.strings).map_err(|_| malformed())?;
             let sets = section.sets.clone();
             sets.iter().for_each(|&set| self.labels.know(set));
@@ -86,10 +88,8 @@ impl Day {
                 Tier::Hours => Some((Tier::Days, &mut self.days)),
                 Tier::Days => None,
             };
-            let newest_ms = &mut self.newest_ms;
             let read = match waiting {
                 Some((coarser, waiting)) => section.each(|cell| {
-                    *newest_ms = (*newest_ms).max(cell.at_ms + tier.width_ms() - 1);
                     if let Some(&set) = sets.get(cell.set) {
                         cell.add_to(waiting.entry((begin_of(coarser, cell.at_ms), set)).or_default());
                     }
