@@ -46,8 +46,18 @@ pub const CALL_PATH_STEPS_MAX: usize = 64;
 pub const ERROR_TEXT_BYTES_MAX: usize = 512;
 /// Bytes of a configuration file.
 pub const CONFIG_FILE_BYTES_MAX: u64 = MIB as u64;
+/// Fragments of a configuration: one for each provider of a large host, and room.
+pub const CONFIG_FRAGMENTS_MAX: usize = 1_000;
+/// Bytes of a configuration with all its fragments: ten thousand connections, with room for what is said of each.
+pub const CONFIG_BYTES_MAX: u64 = 16 * MIB as u64;
 /// Problems of a configuration that are told at once: nobody reads more.
 pub const CONFIG_PROBLEMS_MAX: usize = 100;
+/// Bytes of what a user interface keeps with a provider or a connection: its choices, and not its data.
+pub const NOTES_BYTES_MAX: usize = 16 * KIB;
+/// Levels of that.
+pub const NOTES_DEPTH_MAX: usize = 16;
+/// Changes of a configuration that are named in one line of the log: status and `bursar reload` name all.
+pub const LOGGED_CHANGES_MAX: usize = 20;
 /// The pause after which changes of a configuration's directory count as one: editors save in several steps.
 pub const CONFIG_SETTLE_INTERVAL: Duration = Duration::from_millis(200);
 /// Bytes of a file of another program that is imported: a table of keys is far smaller.
@@ -291,6 +301,8 @@ pub const STORE_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 pub const STORE_NOTICES_MAX: usize = 100;
 /// Bytes that must be free on the disk before a commit: the database grows by 512 KiB at a time, in a few places.
 pub const DISK_FREE_BYTES_MIN: u64 = 2 * MIB as u64;
+/// Bytes that should be free: a day of much usage, and a backup.
+pub const DISK_FREE_BYTES_WANTED: u64 = 512 * MIB as u64;
 /// Bytes that the reserve file holds back, so that the store opens on a full disk.
 pub const DISK_RESERVE_BYTES: u64 = 4 * MIB as u64;
 /// Bytes of values in one segment of usage, about a million records: it is read whole when it opens.
@@ -376,7 +388,7 @@ const _: () = {
     assert!(CLIENTS_PER_USER_MAX < CLIENTS_MAX, "one user must leave room for others");
     assert!(CONFIG_SETTLE_INTERVAL.as_millis() < CONFIG_POLL_INTERVAL.as_millis(), "a poll must find a settled file");
     assert!(STATE_RECORD_BYTES_MAX as u64 <= STORE_RECORD_BYTES_MAX, "what is written must be read");
-    assert!(SECRET_BYTES_MAX < STATE_RECORD_BYTES_MAX, "a connection holds its secret");
+    assert!(SECRET_BYTES_MAX + NOTES_BYTES_MAX < STATE_RECORD_BYTES_MAX, "a connection holds its secret and its notes");
     assert!(MODEL_LIST_BYTES_MAX + MODEL_LIST_IDS_MAX * 8 < STATE_RECORD_BYTES_MAX, "each id comes with its length");
     assert!(METRIC_NAMES_MAX < METRIC_SERIES_MAX, "each name of one label has room beside another's");
     assert!(USAGE_BLOCK_RECORDS_MAX <= USAGE_QUEUE_MAX, "a block must fit the queue");

@@ -4,9 +4,11 @@
 mod check;
 mod client;
 mod completions;
+mod config;
 mod connections;
 mod credentials;
 mod demo;
+mod doctor;
 mod events;
 mod execute;
 mod exit;
@@ -15,6 +17,7 @@ mod health;
 mod import;
 mod keys;
 mod locate;
+mod notes;
 mod output;
 mod providers;
 mod secret;
@@ -91,12 +94,15 @@ enum Command {
     Connections(connections::Connections),
     #[command(subcommand)]
     Credentials(credentials::Credentials),
+    #[command(subcommand)]
+    Config(config::Config),
     Health(health::Health),
     Usage(Box<usage::Usage>),
     Explain(explain::Explain),
     Import(import::Import),
     Events(events::Events),
     Check(check::Check),
+    Doctor(doctor::Doctor),
     #[command(subcommand)]
     Keys(keys::Keys),
     Completions(completions::Completions),
@@ -130,6 +136,7 @@ fn run(cli: Cli) -> Outcome {
         .map_err(|error| Failed::state(format!("the runtime cannot be started: {error}")))?;
     match command {
         Command::Demo(demo) => runtime.block_on(demo.run(&out)),
+        Command::Doctor(doctor) => runtime.block_on(doctor.run(&global, &out, out.now_ms)),
         command => runtime.block_on(ask(command, &global, &out)),
     }
 }
@@ -145,14 +152,18 @@ async fn ask(command: Command, global: &Global, out: &Output) -> Outcome {
         Command::Providers(providers) => providers.run(client, out).await,
         Command::Connections(connections) => connections.run(client, out).await,
         Command::Credentials(credentials) => credentials.run(client, out).await,
+        Command::Config(config) => config.run(client, out).await,
         Command::Health(health) => health.run(client, out).await,
         Command::Usage(usage) => usage.run(client, out).await,
         Command::Explain(explain) => explain.run(client, out).await,
         Command::Import(import) => import.run(client, global, out).await,
         Command::Events(events) => events.run(client, out).await,
-        Command::Serve(_) | Command::Demo(_) | Command::Check(_) | Command::Keys(_) | Command::Completions(_) => {
-            Ok(exit::Exit::Ok)
-        }
+        Command::Serve(_)
+        | Command::Demo(_)
+        | Command::Doctor(_)
+        | Command::Check(_)
+        | Command::Keys(_)
+        | Command::Completions(_) => Ok(exit::Exit::Ok),
     }
 }
 

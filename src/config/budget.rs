@@ -133,7 +133,7 @@ pub(super) fn read(root: &Fields<'_>) -> Vec<Budget> {
     let mut all = Vec::new();
     for item in items {
         let Some(budget) = Budget::read(&item) else { continue };
-        if let Some(line) = lines.insert(budget.name.clone(), item.line()) {
+        if let Some(line) = lines.insert(budget.name.clone(), item.place().line) {
             item.error(format!(
                 "the budget in line {line} has the name {:?} too: give them names",
                 budget.name.as_str()

@@ -2,8 +2,10 @@
 
 mod budgets;
 mod catalogue;
+mod consistency;
 mod daemon;
 mod files;
+mod fragments;
 mod layers;
 mod messages;
 mod mutations;

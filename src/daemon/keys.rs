@@ -68,6 +68,13 @@ pub enum KeyError {
     NoFile,
 }
 
+impl KeyError {
+    /// Whether the key is there, and not for this user.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Io { error, .. } if error.kind() == io::ErrorKind::PermissionDenied)
+    }
+}
+
 /// Reads the master key: the systemd credential if there is one, else the file.
 ///
 /// # Errors

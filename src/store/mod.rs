@@ -23,6 +23,7 @@
 
 mod block;
 mod changes;
+mod checks;
 mod connections;
 mod counters;
 mod database;
@@ -53,6 +54,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error;
 
 pub use changes::Changes;
+pub use checks::{Check, Checks};
 pub use connections::{Connections, StoredConnection};
 pub use counters::{Counters, Lease};
 pub use days::{days_of, first_day_kept, span_of};
@@ -296,6 +298,11 @@ impl Store {
     /// What has been used of the quotas of a day.
     pub fn counters(&self) -> Counters<'_> {
         Counters::new(&self.volatile)
+    }
+
+    /// How providers' last checks went.
+    pub fn checks(&self) -> Checks<'_> {
+        Checks::new(&self.volatile)
     }
 
     /// What stands against accounts and connections.

@@ -16,7 +16,7 @@
 )]
 
 use std::alloc::System;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::path::Path;
@@ -120,10 +120,10 @@ fn house(connections: usize) -> Snapshot {
         catalogue: Arc::new(loaded.value),
         secrets: &HashMap::new(),
         access: Access::resolve(&config::Access::default(), &[], 0).0,
-        stored: Vec::new(),
-        provider_switches: HashMap::new(),
-        connection_switches: HashMap::new(),
-        model_lists: Vec::new(),
+        stored: &BTreeMap::new(),
+        provider_switches: &BTreeMap::new(),
+        connection_switches: &BTreeMap::new(),
+        model_lists: &[],
         health: &Registry::default(),
         admission: &Admission::default(),
         memory: &Memory::default(),

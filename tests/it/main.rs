@@ -13,6 +13,7 @@
 mod anthropic;
 mod basics;
 mod budgets;
+mod configuration;
 mod corpora;
 mod demo;
 mod dialects;
@@ -41,6 +42,7 @@ mod passing;
 mod presets;
 mod refusals;
 mod reloads;
+mod reprice;
 mod rotation;
 mod sandbox;
 mod secrets;

@@ -191,8 +191,8 @@ fn read_apps(root: &Fields<'_>) -> BTreeMap<AppName, App> {
         let fields = at.fields(&["match", "feature"])?;
         let feature = fields.get("feature").and_then(|feature| feature.parsed());
         let matches = Match::read(&fields.require("match", "match = { user = \"name\" } or { group = \"name\" }")?)?;
-        if let Some(line) = matched.insert(matches.clone(), at.line()) {
-            at.error(format!("matches the same as the app in line {line}"));
+        if let Some(first) = matched.insert(matches.clone(), at.place().clone()) {
+            at.error(format!("matches the same as the app in {}", first.from(at.place())));
         }
         let name: AppName = app_name?;
         Some((name.clone(), App { name, matches, feature }))
