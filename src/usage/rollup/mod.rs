@@ -56,7 +56,7 @@ struct State {
     days: BTreeMap<i64, Day>,
     /// Days whose rollups are not to be believed until they are counted anew: questions read their records.
     stale: BTreeSet<i64>,
-    /// Days that could not be counted anew; there is no use in trying before the next start.
+    /// Days that could not be counted anew; there is no use in trying at once.
     given_up: BTreeSet<i64>,
     /// Whether it was said that rollups cannot be written.
     complained: bool,
