@@ -88,6 +88,13 @@ impl Rollups {
         let mut state = self.state();
         let mut due = bounds::ROLLUP_INTERVAL;
         for &(day, position) in positions {
+            // It may have been closed since it was made ready: what is stored is found again.
+            if !state.days.contains_key(&day)
+                && !state.stale.contains(&day)
+                && let Err(error) = self.open_day(&mut state, day)
+            {
+                self.distrust(&mut state, day, &error);
+            }
             let Some(counting) = state.days.get_mut(&day).filter(|one| one.position() < Some(position)) else {
                 continue;
             };
