@@ -17,6 +17,7 @@ mod notes;
 mod probe;
 mod providers;
 mod reload;
+mod reprice;
 mod secrets;
 mod status;
 mod stored;

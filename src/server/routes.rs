@@ -102,6 +102,7 @@ pub static ROUTES: &[Route] = routes! {
     POST "/admin/v1/health/check" Access::Operator(Role::Admin) => admin::check;
     GET "/admin/v1/budgets" Access::Operator(Role::Viewer) => admin::budgets;
     GET "/admin/v1/usage" Access::Operator(Role::Viewer) => usage::report;
+    POST "/admin/v1/usage/reprice" Access::Operator(Role::Admin) => usage::reprice;
     GET "/admin/v1/usage/records" Access::Operator(Role::Viewer) => usage::records;
     GET "/admin/v1/requests/{id}" Access::Operator(Role::Viewer) => explain::show;
     POST "/admin/v1/explain" Access::Operator(Role::Admin) => explain::dry_run;

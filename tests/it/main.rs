@@ -42,6 +42,7 @@ mod passing;
 mod presets;
 mod refusals;
 mod reloads;
+mod reprice;
 mod rotation;
 mod sandbox;
 mod secrets;

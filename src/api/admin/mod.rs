@@ -10,6 +10,7 @@ mod event;
 mod explain;
 mod provider;
 mod quota;
+mod reprice;
 mod secret;
 mod status;
 
@@ -25,6 +26,7 @@ pub use provider::{
     HealthCheck, Model, PatchProvider, Price, PriceRates, PriceTier, Provider, ProviderList, RemovedProvider,
 };
 pub use quota::Quota;
+pub use reprice::{RepriceRequest, Repriced, RepricedModel};
 pub use secret::SecretText;
 pub use status::{ClientCounts, ConfigStatus, ConnectionCounts, SocketPaths, Status, StoreStatus, UsageStatus};
 

@@ -27,6 +27,7 @@ use crate::server::reply::{self, Reply};
         super::budgets,
         usage::report,
         usage::records,
+        usage::reprice,
         providers::list,
         providers::show,
         providers::change,
