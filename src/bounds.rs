@@ -46,10 +46,26 @@ pub const CALL_PATH_STEPS_MAX: usize = 64;
 pub const ERROR_TEXT_BYTES_MAX: usize = 512;
 /// Bytes of a configuration file.
 pub const CONFIG_FILE_BYTES_MAX: u64 = MIB as u64;
+/// Fragments of a configuration: one for each provider of a large host, and room.
+pub const CONFIG_FRAGMENTS_MAX: usize = 1_000;
+/// Bytes of a configuration with all its fragments: ten thousand connections, with room for what is said of each.
+pub const CONFIG_BYTES_MAX: u64 = 16 * MIB as u64;
 /// Problems of a configuration that are told at once: nobody reads more.
 pub const CONFIG_PROBLEMS_MAX: usize = 100;
+/// Bytes of what a user interface keeps with a provider or a connection: its choices, and not its data.
+pub const NOTES_BYTES_MAX: usize = 16 * KIB;
+/// Levels of that.
+pub const NOTES_DEPTH_MAX: usize = 16;
+/// Changes of a configuration that are named in one line of the log: status and `bursar reload` name all.
+pub const LOGGED_CHANGES_MAX: usize = 20;
 /// The pause after which changes of a configuration's directory count as one: editors save in several steps.
 pub const CONFIG_SETTLE_INTERVAL: Duration = Duration::from_millis(200);
+/// Bytes of a file of another program that is imported: a table of keys is far smaller.
+pub const IMPORT_FILE_BYTES_MAX: u64 = 16 * MIB as u64;
+/// Parts of such a file, those of repeated ones counted again.
+pub const IMPORT_NODES_MAX: usize = 1_000_000;
+/// Levels of such a file.
+pub const IMPORT_DEPTH_MAX: usize = 64;
 /// How often configuration files are looked at even if no change was seen: network file systems tell of none.
 pub const CONFIG_POLL_INTERVAL: Duration = Duration::from_secs(30);
 /// The shortest timeout that can be set: what is shorter fails on any network.
@@ -60,6 +76,8 @@ pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 pub const RETENTION_MIN: Duration = Duration::from_secs(60 * 60);
 /// The longest time for which usage can be kept: longer means forever, and dates must not overflow.
 pub const RETENTION_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// The least room that usage records can be bounded to: the segment that is written, and one more.
+pub const RETENTION_BYTES_MIN: u64 = 2 * USAGE_SEGMENT_BYTES_MAX;
 /// Bytes of a secret.
 pub const SECRET_BYTES_MAX: usize = 16 * KIB;
 /// Records that one key seals under random nonces before it must be replaced: half of what NIST SP 800-38D allows.
@@ -116,6 +134,8 @@ pub const LIMIT_WINDOW_GRAIN: Duration = Duration::from_millis(250);
 pub const LIMIT_DEBT_WINDOWS_MAX: u32 = 60;
 /// Scopes that one attempt counts in: connection and group, each for all models and for its own.
 pub const LIMIT_SCOPES_MAX: usize = 4;
+/// Budgets, in all.
+pub const BUDGETS_MAX: usize = 1_000;
 /// The part of a day's limit that is written down ahead, and that a crash may count too much: one in so many.
 pub const LIMIT_LEASE_PART: u64 = 100;
 /// Requests that are written down ahead at least, as far as that is no great part of the limit.
@@ -138,6 +158,8 @@ pub const OUTPUT_AVERAGES_MAX: usize = 4_096;
 pub const OUTPUT_TOKENS_DEFAULT: u64 = 500;
 /// Bytes of text that a token is taken for.
 pub const TEXT_BYTES_PER_TOKEN: u64 = 4;
+/// Bytes of text that a token may stand for at most: what is larger than a context window even so need not be sent.
+pub const TEXT_BYTES_PER_TOKEN_MOST: u64 = 16;
 /// Tokens that an image, a recording or a document is taken for.
 pub const MEDIA_TOKENS: u64 = 1_500;
 /// Bytes without a space or a quote from which they are taken for an image, a recording or a document in base64.
@@ -297,7 +319,7 @@ pub const STATES_SET_ASIDE_MAX: usize = 3;
 /// Bytes of the database's cache for the state.
 pub const STATE_CACHE_BYTES: u64 = 16 * MIB as u64;
 /// Bytes of the database's cache for each open segment of usage.
-pub const USAGE_CACHE_BYTES: u64 = 32 * MIB as u64;
+pub const USAGE_CACHE_BYTES: u64 = 8 * MIB as u64;
 /// Bytes of the database's cache for what changes all day long: it is read at the start, and then only written.
 pub const VOLATILE_CACHE_BYTES: u64 = MIB as u64;
 /// The time that opening a database may take: a damaged one may hang, and a segment at its bound takes a tenth of this
@@ -307,10 +329,16 @@ pub const STORE_OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 pub const STORE_NOTICES_MAX: usize = 100;
 /// Bytes that must be free on the disk before a commit: the database grows by 512 KiB at a time, in a few places.
 pub const DISK_FREE_BYTES_MIN: u64 = 2 * MIB as u64;
+/// Bytes that should be free: a day of much usage, and a backup.
+pub const DISK_FREE_BYTES_WANTED: u64 = 512 * MIB as u64;
 /// Bytes that the reserve file holds back, so that the store opens on a full disk.
 pub const DISK_RESERVE_BYTES: u64 = 4 * MIB as u64;
 /// Bytes of values in one segment of usage, about a million records: it is read whole when it opens.
 pub const USAGE_SEGMENT_BYTES_MAX: u64 = 64 * MIB as u64;
+/// Blocks in one segment of usage: what is known of each is in memory while the segment is open, some 100 bytes.
+pub const USAGE_SEGMENT_BLOCKS_MAX: usize = 100_000;
+/// Blocks that are changed as one when records are: a second's work of the disk at most.
+pub const USAGE_REWRITE_BLOCKS: usize = 64;
 /// Blocks that one page of records may search through before it is handed out as it is.
 pub const USAGE_PAGE_BLOCKS_MAX: usize = 4_000;
 /// The pause between two tries to write while the disk is full.
@@ -337,6 +365,25 @@ pub const IDENTITY_CACHE_MAX: usize = 10_000;
 /// How long the name service's answer about a user is believed.
 pub const IDENTITY_CACHE_TTL: Duration = Duration::from_secs(10);
 
+/// How long records wait to be taken into the rollups on the disk: what is not yet there is counted anew at a start.
+pub const ROLLUP_INTERVAL: Duration = Duration::from_secs(60);
+/// Records that wait for it at most: a start counts so many in a fraction of a second.
+pub const ROLLUP_RECORDS_MAX: usize = 100_000;
+/// How long after its end an hour's sums are written down: calls that began in it may end until then.
+pub const ROLLUP_HOUR_SLACK: Duration = Duration::from_secs(5 * 60);
+/// How long after its end a day's rollups are complete: a request that began in it has ended by then.
+pub const ROLLUP_DAY_SLACK: Duration = Duration::from_secs(2 * 60 * 60);
+/// Days that are counted at a time: today, the day before, and one that a clock was set to.
+pub const ROLLUP_DAYS_MAX: usize = 3;
+/// Bytes of packed sums in one section of a frame.
+pub const ROLLUP_SECTION_BYTES: usize = 256 * KIB;
+/// Features that an app's usage of a day is told apart by, and models; further ones count as `other`.
+pub const ROLLUP_LABELS_PER_APP_MAX: usize = 200;
+/// Combinations of an app's labels that its usage of a day is told apart by: in further ones feature and model count as
+/// `other`.
+pub const ROLLUP_SETS_PER_APP_MAX: usize = 4_000;
+/// How often old usage is looked for.
+pub const RETENTION_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// Rows of one usage reply.
 pub const USAGE_ROWS_MAX: usize = 10_000;
 /// Names of one label in the metrics; those that come later count as `other`.
@@ -369,8 +416,8 @@ const _: () = {
     assert!(CLIENTS_PER_USER_MAX < CLIENTS_MAX, "one user must leave room for others");
     assert!(CONFIG_SETTLE_INTERVAL.as_millis() < CONFIG_POLL_INTERVAL.as_millis(), "a poll must find a settled file");
     assert!(STATE_RECORD_BYTES_MAX as u64 <= STORE_RECORD_BYTES_MAX, "what is written must be read");
+    assert!(SECRET_BYTES_MAX + NOTES_BYTES_MAX < STATE_RECORD_BYTES_MAX, "a connection holds its secret and its notes");
     assert!(CHANGES_FRAME_BYTES + STATE_RECORD_BYTES_MAX < CHANGES_FRAME_BYTES_MAX / 2, "a frame holds its records");
-    assert!(SECRET_BYTES_MAX < STATE_RECORD_BYTES_MAX, "a connection holds its secret");
     assert!(MODEL_LIST_BYTES_MAX + MODEL_LIST_IDS_MAX * 8 < STATE_RECORD_BYTES_MAX, "each id comes with its length");
     assert!(METRIC_NAMES_MAX < METRIC_SERIES_MAX, "each name of one label has room beside another's");
     assert!(USAGE_BLOCK_RECORDS_MAX <= USAGE_QUEUE_MAX, "a block must fit the queue");

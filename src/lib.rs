@@ -36,7 +36,7 @@
 //! | [`execute`] | THE control flow of a request |
 //! | [`snapshot`] | what is in force, as one immutable value |
 //! | [`access`] | who is calling, which app that is, what it may do |
-//! | [`usage`] | recorder, writer, queries |
+//! | [`usage`] | recorder, writer, rollups by minute, hour and day, queries, running sums for metrics |
 //! | [`rotation`] | which comes next: selection of models, order among connections |
 //! | [`connection`] | a connection and how it has fared |
 //! | [`provider`] | providers, put together with their adapters; what a call costs |
@@ -45,6 +45,7 @@
 //! | [`config`] | TOML, over the presets and prices that are built in → parsed → checked → immutable |
 //! | [`store`] | sled, and the discipline that it needs |
 //! | [`credential`] | secrets, keys, ciphers: bytes in, bytes out |
+//! | [`log`] | the log: lines that nobody waits for |
 //! | [`events`] | what happened, for whoever watches: a bounded ring, and a stream |
 //! | [`api`] | every type that crosses the socket, ids, outcomes, codes |
 //! | [`bounds`], [`clock`] | every bound of the program; wall and monotonic time |
@@ -82,6 +83,7 @@ pub mod credential;
 pub mod daemon;
 pub mod events;
 pub mod execute;
+pub mod log;
 pub mod provider;
 pub mod rotation;
 pub mod server;

@@ -3,7 +3,7 @@
 //! A request takes the snapshot once and sees it to its end. A new one is built completely before it is published;
 //! health is shared between them, so that publishing resets nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -14,7 +14,7 @@ use crate::api::{ConnectionId, LimitGroup};
 use crate::config::{self, Catalogue, Limits};
 use crate::connection::admission::Admission;
 use crate::connection::health::Registry;
-use crate::connection::{Connection, ManagedBy, Quotas};
+use crate::connection::{Budgets, Connection, ManagedBy, Quotas};
 use crate::credential::SealedSecret;
 use crate::provider::{Provider, ProviderError};
 use crate::rotation::{Memory, Selection};
@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub connections: BTreeMap<ConnectionId, Arc<Connection>>,
     /// What there is to choose from.
     pub selection: Selection,
+    /// What may be spent.
+    pub budgets: Budgets,
 }
 
 /// A declared connection's secret: sealed, or the reason why it could not be had.
@@ -46,14 +48,16 @@ pub struct Parts<'a> {
     pub secrets: &'a HashMap<ConnectionId, DeclaredSecret>,
     /// Who may do what.
     pub access: Access,
+    /// The budgets that are declared.
+    pub budgets: &'a [config::Budget],
     /// The store's connections.
-    pub stored: Vec<StoredConnection>,
+    pub stored: &'a BTreeMap<ConnectionId, StoredConnection>,
     /// The operators' switches of providers.
-    pub provider_switches: HashMap<crate::api::ProviderSlug, ProviderSwitch>,
+    pub provider_switches: &'a BTreeMap<crate::api::ProviderSlug, ProviderSwitch>,
     /// The operators' switches of declared connections.
-    pub connection_switches: HashMap<ConnectionId, ConnectionSwitch>,
+    pub connection_switches: &'a BTreeMap<ConnectionId, ConnectionSwitch>,
     /// The models that providers list, as they were last fetched.
-    pub model_lists: Vec<ModelList>,
+    pub model_lists: &'a [ModelList],
     /// How connections have fared.
     pub health: &'a Registry,
     /// What is used of their quotas.
@@ -76,7 +80,8 @@ impl Snapshot {
         let selection = Selection::new(providers, &connections, &parts.catalogue, parts.memory);
         let connections = connections.into_iter().map(|connection| (connection.id.clone(), connection)).collect();
         parts.memory.sweep();
-        Ok(Self { generation, catalogue: parts.catalogue, access: parts.access, connections, selection })
+        let budgets = Budgets::new(&parts.admission.purses, &parts.admission.leases, parts.budgets);
+        Ok(Self { generation, catalogue: parts.catalogue, access: parts.access, connections, selection, budgets })
     }
 }
 
@@ -141,8 +146,8 @@ fn declared<'a>(parts: &'a Parts<'_>) -> impl Iterator<Item = Connection> + 'a {
 /// The store's connections. One whose provider is no longer declared is kept, and cannot be chosen; one that a file
 /// declares too is the file's.
 fn stored<'a>(parts: &'a Parts<'_>, providers: &'a Providers) -> impl Iterator<Item = Connection> + 'a {
-    let in_file = |id: &ConnectionId| parts.catalogue.connections.iter().any(|declared| declared.id == *id);
-    parts.stored.iter().filter(move |stored| !in_file(&stored.id)).map(|stored| {
+    let in_file: HashSet<_> = parts.catalogue.connections.iter().map(|declared| &declared.id).collect();
+    parts.stored.values().filter(move |stored| !in_file.contains(&stored.id)).map(|stored| {
         let provider = providers.get(&stored.id.provider);
         let (settings, health) = (settings(stored), parts.health.of(&stored.id));
         let origin = provider.map(|provider| &provider.origin);

@@ -75,6 +75,10 @@ async fn every_program_of_the_readme_runs() {
     if let Some(modules) = std::env::var_os("BURSAR_TEST_NODE_MODULES") {
         std::os::unix::fs::symlink(modules, dir.path().join("node_modules")).unwrap();
     }
+    // The built program goes by its name there.
+    let own = Path::new(env!("CARGO_BIN_EXE_bursar")).parent().unwrap().to_owned();
+    let usual = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&usual))).unwrap();
     let (mut ran, mut features) = (Vec::new(), Vec::new());
     for (name, text) in files().into_iter().filter(|(name, _)| !name.ends_with(".toml")) {
         let command = match runner(&name) {
@@ -90,19 +94,23 @@ async fn every_program_of_the_readme_runs() {
             .args(&command[1..])
             .arg(&file)
             .env("BURSAR_SOCKET", bursar.place().socket())
+            .env("PATH", &path)
             .current_dir(dir.path())
             .output()
             .unwrap();
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{name}: {}\n{out}\n{err}", output.status);
         let (expected, feature) = match name.as_str() {
-            "translate.py" => ("Good morning", "auto-translation"),
-            "write.mjs" => ("--- sms\nThe shop is closed on Friday.", "multi-channel"),
-            "analyse.py" => ("profit 0.00, risk low, 0 mistakes", "trade-analysis"),
-            _ => ("Say hello", "readme"),
+            "translate.py" => ("Good morning", Some("auto-translation")),
+            "write.mjs" => ("--- sms\nThe shop is closed on Friday.", Some("multi-channel")),
+            "analyse.py" => ("profit 0.00, risk low, 0 mistakes", Some("trade-analysis")),
+            "import.sh" => ("openai:main is added", None),
+            "usage.sh" => ("readme", None),
+            "metrics.sh" => ("bursar_build_info{version=", None),
+            _ => ("Say hello", Some("readme")),
         };
         assert!(out.contains(expected), "{name} says {out:?}, and not {expected:?}");
-        features.push(feature);
+        features.extend(feature);
         ran.push(name);
     }
     let records = bursar.stop().await.records();

@@ -28,6 +28,8 @@ mod fake;
 #[path = "it/harness/mod.rs"]
 #[allow(unused_imports, reason = "it has other users")]
 mod harness;
+#[path = "recorded/kinds.rs"]
+mod kinds;
 #[path = "recorded/other.rs"]
 mod other;
 
@@ -95,7 +97,7 @@ async fn replay(cases: Vec<Case>) -> Vec<String> {
     let answered = calls.join_all().await;
     let bursar = Arc::into_inner(bursar).expect("all calls have ended");
     let records = bursar.stop().await.records();
-    let mut wrong = Vec::new();
+    let (mut wrong, mut figures) = (Vec::new(), 0);
     for (case, reply, others) in &answered {
         let mut differs = |dialect: &str, differences: Vec<String>| {
             if !differences.is_empty() {
@@ -103,6 +105,11 @@ async fn replay(cases: Vec<Case>) -> Vec<String> {
             }
         };
         differs("", compare::differences(&case.expected, &found(case, reply, &records)));
+        if case.operation() != Operation::Models {
+            let (differences, held) = kinds::differences(case, record(case, reply, &records));
+            differs(" in its kinds of tokens", differences);
+            figures += held;
+        }
         for (dialect, reply) in others {
             let mut differences = other::differences(case, *dialect, reply);
             let mut found = Map::new();
@@ -111,6 +118,7 @@ async fn replay(cases: Vec<Case>) -> Vec<String> {
             differs(&format!(" for an app of {dialect:?}"), differences);
         }
     }
+    println!("recorded: {figures} figures of rarer kinds of tokens held against the provider's bytes");
     wrong
 }
 

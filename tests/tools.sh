@@ -10,6 +10,7 @@ nextest=0.9.143
 deny=0.20.2
 python_packages=(
   openai==2.54.0 httpx==0.28.1 anthropic==2.12.0 httpx2==2.16.2 google-genai==3.4.0 langchain-openai==1.7.3
+  prometheus_client==0.26.0
 )
 litellm='litellm[proxy]==1.106.2'
 node_packages=(

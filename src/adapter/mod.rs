@@ -10,6 +10,7 @@ pub mod anthropic;
 pub mod body;
 pub mod classify;
 pub mod gemini;
+pub mod headers;
 pub mod hints;
 pub mod hub;
 pub mod ingress;
@@ -25,7 +26,7 @@ pub mod text;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use thiserror::Error;
 
 use crate::api::{Code, NanoUsd, Operation, Outcome, Tokens};
@@ -61,12 +62,12 @@ pub struct Facts {
     pub dialect: Option<Dialect>,
     /// Where the credential goes.
     pub auth: Auth,
-    /// Headers of the app that are sent on, in lower case.
-    pub forward: &'static [&'static str],
-    /// Headers of the provider that are given back, in lower case.
-    pub give_back: &'static [&'static str],
-    /// The provider's own id of a request, in lower case.
-    pub request_id: &'static str,
+    /// Headers of the app that are sent on.
+    pub forward: &'static [&'static HeaderName],
+    /// Headers of the provider that are given back.
+    pub give_back: &'static [&'static HeaderName],
+    /// The provider's own id of a request.
+    pub request_id: &'static HeaderName,
     /// The kinds of calls that it has.
     pub operations: &'static [Operation],
     /// Headers that every request carries: (header in lower case, value).
@@ -211,6 +212,8 @@ pub struct Seen {
     pub tokens: Tokens,
     /// The provider's own figure of the cost.
     pub cost: Option<NanoUsd>,
+    /// Bytes of text, thoughts and arguments that were in it: what the output is estimated from where nobody counts it.
+    pub written: u64,
     /// The model that the provider says it used.
     pub model: Option<String>,
     /// An error inside a 200.

@@ -4,7 +4,7 @@
 //! accounting"), and is read where OpenAI's is.
 
 use super::openai::OpenAi;
-use super::{Auth, Dialect, Facts, KindFacts};
+use super::{Auth, Dialect, Facts, KindFacts, headers};
 use crate::api::Operation;
 use crate::config::StreamUsage;
 
@@ -20,9 +20,9 @@ pub static OPENROUTER: OpenAi = OpenAi(&Facts {
     },
     dialect: Some(Dialect::OpenAi),
     auth: Auth::Bearer,
-    forward: &["idempotency-key"],
+    forward: &[&headers::IDEMPOTENCY_KEY],
     give_back: &[],
-    request_id: "x-generation-id",
+    request_id: &headers::OPENROUTER_GENERATION_ID,
     operations: &[Operation::Chat, Operation::Embeddings, Operation::Models, Operation::Responses],
     headers: &[],
     setting_headers: &[("referer", "http-referer"), ("title", "x-openrouter-title")],

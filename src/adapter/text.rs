@@ -1,5 +1,7 @@
 //! Provider text on its way to an app, a record or a log: bounded, printable, without anything that looks like a key.
 
+use std::borrow::Cow;
+
 use crate::bounds;
 
 /// What stands where a key stood.
@@ -11,6 +13,16 @@ const KEY_PREFIXES: &[&str] = &["sk-", "sk_", "AIza", "gsk_", "xai-", "pplx-", "
 /// Characters that end a word a key may be.
 fn ends_word(c: char) -> bool {
     c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | ';' | '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>')
+}
+
+/// As [`sanitise`], without a copy where there is nothing to change: of one word, as names are.
+pub fn sanitised(text: &str) -> Cow<'_, str> {
+    let plain = text.len() <= bounds::ERROR_TEXT_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if plain && !text.contains(ends_word) && !looks_like_key(text) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(sanitise(text))
+    }
 }
 
 /// The text with control characters flattened, keys cut out, and no longer than the bound.
@@ -38,12 +50,14 @@ pub fn shows_key(text: &str) -> bool {
     text.split(ends_word).any(looks_like_key)
 }
 
+/// A prefix counts where a word, or a part of one, begins with it, and enough follows.
 fn looks_like_key(word: &str) -> bool {
-    KEY_PREFIXES.iter().any(|prefix| {
-        word.find(prefix).is_some_and(|at| {
-            let rest = word.get(at + prefix.len()..).unwrap_or_default();
-            rest.len() >= 8 && (at == 0 || !word.as_bytes().get(at - 1).is_some_and(u8::is_ascii_alphanumeric))
-        })
+    let mut within = false;
+    word.bytes().enumerate().any(|(at, byte)| {
+        let begins = !std::mem::replace(&mut within, byte.is_ascii_alphanumeric());
+        let rest = word.as_bytes().get(at..).unwrap_or_default();
+        begins
+            && KEY_PREFIXES.iter().any(|prefix| rest.len() >= prefix.len() + 8 && rest.starts_with(prefix.as_bytes()))
     })
 }
 
@@ -72,6 +86,15 @@ mod tests {
         assert_eq!(sanitise("url?key=AIzaSyABCDEFGHIJ failed"), "[redacted] failed");
         assert_eq!(sanitise("got Bearer abcdefgh"), "got Bearer [redacted]");
         assert_eq!(sanitise("task-oriented models desk-12"), "task-oriented models desk-12");
+        assert_eq!(sanitise("risk-sk-abcdefghijk"), "[redacted]");
+    }
+
+    #[test]
+    fn a_name_is_not_copied_unless_it_must_be_changed() {
+        assert!(matches!(sanitised("openai/gpt-4.1-mini"), Cow::Borrowed("openai/gpt-4.1-mini")));
+        for text in ["sk-abcdefghijk", "a b", "a\nb", "é", "x,sk-abcdefghijk", &"x".repeat(10_000)] {
+            assert_eq!(sanitised(text), sanitise(text), "{text}");
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Connections: what operators see of them, and how they change those that the store manages.
 
 use super::control::Admin;
-use super::providers::declared;
-use super::{failure, view};
+use super::providers::{NotesChange, declared};
+use super::stored::Draft;
+use super::{failure, notes, view};
 use crate::api::admin::{
     Connection, ConnectionList, ConnectionStatus, CreateConnection, Event, EventKind, HealthList, HealthState, Limits,
     Object, PatchConnection, SecretText,
@@ -105,7 +106,7 @@ impl Admin {
             limits: limits(create.limits.unwrap_or_default())?,
             limit_group: create.limit_group.map(|group| limit_group(snapshot, group)).transpose()?,
             settings: settings(provider, create.settings.unwrap_or_default())?,
-            ui_metadata: serde_json::Value::Object(create.ui_metadata.unwrap_or_default()).to_string(),
+            ui_metadata: notes::checked("ui_metadata", &create.ui_metadata.unwrap_or_default())?,
             created_ms: now_ms,
             updated_ms: now_ms,
             expires_ms: create.expires_at.map(|at| at.0),
@@ -167,7 +168,7 @@ impl Admin {
             after.settings = settings(declared(snapshot, &after.id.provider)?, given)?;
         }
         if let Some(given) = patch.ui_metadata {
-            after.ui_metadata = serde_json::Value::Object(given).to_string();
+            after.ui_metadata = notes::checked("ui_metadata", &given)?;
         }
         if let Some(at) = patch.expires_at {
             after.expires_ms = at.map(|at| at.0);
@@ -183,16 +184,38 @@ impl Admin {
     pub fn remove_connection(&self, id: &ConnectionId) -> Result<(), Failure> {
         self.change(|store| {
             self.managed_here(id)?;
-            let mut switch = store.provider_switches().get(&id.provider)?;
-            if switch.default_connection.as_ref() == Some(&id.name) {
-                switch.default_connection = None;
-                store.provider_switches().put(&id.provider, &switch)?;
-            }
-            Ok::<_, Failure>(store.connections().remove(id)?)
+            let mut draft = Draft::begin(store)?;
+            draft.remove_connection(id)?;
+            Ok::<_, Failure>(draft.commit()?)
         })?;
         self.health.forget(id);
         self.forget_leases(&self.engine.admission.forget(&Holder::Connection(id.clone())));
         Ok(())
+    }
+
+    /// What a user interface keeps with a connection.
+    ///
+    /// # Errors
+    /// When there is no such connection.
+    pub fn ui_metadata(&self, id: &ConnectionId) -> Result<Object, Failure> {
+        let snapshot = self.engine.snapshot.load();
+        Ok(view::object(&snapshot.connections.get(id).ok_or_else(|| unknown(id))?.ui_metadata))
+    }
+
+    /// Changes what a user interface keeps with a connection, and gives what is kept then. Blocks.
+    ///
+    /// # Errors
+    /// When there is no such connection, a file manages it, the object is not fit to be kept, or the store does not take it.
+    pub fn change_ui_metadata(&self, id: &ConnectionId, change: NotesChange) -> Result<Object, Failure> {
+        self.change(|store| {
+            self.managed_here(id)?;
+            let before = store.connections().get(id)?.ok_or_else(|| unknown(id))?;
+            let kept = change.applied_to(view::object(&before.ui_metadata));
+            let ui_metadata = notes::checked("ui_metadata", &kept)?;
+            let updated_ms = self.engine.clock.wall_ms();
+            store.connections().put(&StoredConnection { ui_metadata, updated_ms, ..before })?;
+            Ok::<_, Failure>(kept)
+        })
     }
 
     /// Puts a sealed secret in place of the old one, and forgives what the provider said of that. Durable and in force

@@ -7,19 +7,19 @@ use super::Admin;
 use crate::api::UsageRecord;
 use crate::bounds;
 use crate::clock::Now;
-use crate::connection::admission::Scope;
+use crate::connection::admission::Leased;
 use crate::snapshot::Snapshot;
 use crate::store::{Lease, Store, StoreError};
 
 impl Admin {
     /// Writes down what is about to be used of daily limits. Where the store takes nothing, calls go on all the same: a
     /// full disk is no reason to refuse what the provider would serve.
-    pub fn write_leases(&self, scopes: &[Arc<Scope>]) {
+    pub fn write_leases(&self, leased: &[Arc<dyn Leased>]) {
         let now = self.engine.clock.both();
-        let leases: Vec<_> = scopes.iter().filter_map(|scope| Some((scope, scope.lease(now)?))).collect();
+        let leases: Vec<_> = leased.iter().filter_map(|one| Some((one, one.lease(now)?))).collect();
         self.put(leases.iter().map(|(_, lease)| lease.clone()).collect());
-        for (scope, lease) in &leases {
-            scope.leased(lease);
+        for (one, lease) in &leases {
+            Arc::clone(one).leased(lease);
         }
     }
 
@@ -27,13 +27,13 @@ impl Admin {
     pub fn begin_leases(&self) {
         let admission = &self.engine.admission;
         admission.leases.begin();
-        self.write_leases(&admission.scopes());
+        self.write_leases(&admission.leased());
     }
 
     /// Writes down what has been used of daily limits, now that nothing more will be.
     pub fn end_leases(&self) {
         let now = self.engine.clock.both();
-        self.put(self.engine.admission.scopes().iter().filter_map(|scope| scope.last_lease(now)).collect());
+        self.put(self.engine.admission.leased().iter().filter_map(|one| one.last_lease(now)).collect());
     }
 
     /// Lets go what is remembered of connections and limit groups that are no more. What comes back
@@ -81,9 +81,10 @@ pub(super) fn restore_minute(store: &Store, snapshot: &Snapshot, now: Now) -> Re
     for (ended, quotas, record) in calls {
         let asked = record.model.split_once('/').map_or(record.model.as_str(), |(_, model)| model);
         let served = record.model_served.as_deref().unwrap_or(asked);
-        let tokens = record.tokens.input.unwrap_or(0).saturating_add(record.tokens.output.unwrap_or(0));
+        let sent = record.model_sent.as_deref().unwrap_or(asked);
+        let tokens = record.tokens.total();
         let ago = std::time::Duration::from_millis(now.wall_ms.abs_diff(ended));
-        quotas.restore(&[asked, served], tokens, now.at.checked_sub(ago).unwrap_or(now.at));
+        quotas.restore(&[sent, asked, served], tokens, now.at.checked_sub(ago).unwrap_or(now.at));
     }
     Ok(())
 }

@@ -5,12 +5,13 @@ use super::failure;
 use super::view::count;
 use crate::api::admin::{DryRun, ExplainAction, ExplainRequest, ExplainSource, ExplainedCandidate, ExplainedRequest};
 use crate::api::execute::AUTO;
-use crate::api::{AppName, Capabilities, Code, Failure, Moment, Operation, Outcome, RequestId, UsageRecord};
+use crate::api::{AppName, Capabilities, Code, Failure, Feature, Moment, Operation, Outcome, RequestId, UsageRecord};
 use crate::bounds;
 use crate::clock::Now;
 use crate::connection::admission::reserve;
+use crate::connection::budget::{Amounts, Budgets, Caller};
 use crate::execute::{Attempted, Passed, PassedOver, Trace};
-use crate::rotation::{Candidates, Skip, Wanted};
+use crate::rotation::{Candidate, Candidates, Skip, Wanted};
 
 impl Admin {
     /// Explains a request that has ended. Blocks.
@@ -84,7 +85,8 @@ impl Admin {
             |error: crate::rotation::SelectionError| Failure::new(Code::UnknownModel, error.to_string()).at("model");
         let walk = snapshot.selection.candidates(wanted).map_err(unknown)?.only_looking();
         let now = self.engine.clock.both();
-        let (would, passed) = look(walk, asked_tokens, now);
+        let budgets = Asking { budgets: &snapshot.budgets, app: asked.app.as_ref(), feature: asked.feature.as_ref() };
+        let (would, passed) = look(walk, budgets, asked_tokens, now);
         let message = verdict(&model, &would, &passed);
         Ok(DryRun {
             at: Moment(self.engine.clock.wall_ms()),
@@ -97,8 +99,25 @@ impl Admin {
     }
 }
 
+/// Whose budgets a request would spend.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    budgets: &'a Budgets,
+    app: Option<&'a AppName>,
+    feature: Option<&'a Feature>,
+}
+
+impl Asking<'_> {
+    /// Why none of it may go to a candidate.
+    fn stopped(self, candidate: &Candidate, tokens: u64, now: Now) -> Option<Skip> {
+        let caller = Caller { app: self.app, feature: self.feature, connection: &candidate.connection.id };
+        let need = Amounts { requests: 1, tokens, nano_usd: 0 };
+        self.budgets.would_stop(caller, need, now).map(|spent| Skip::Budget { until: spent.until })
+    }
+}
+
 /// The walk of a request that is not sent, as far as one that is would come.
-fn look(mut walk: Candidates, tokens: u64, now: Now) -> (Vec<ExplainedCandidate>, Passed) {
+fn look(mut walk: Candidates, asking: Asking<'_>, tokens: u64, now: Now) -> (Vec<ExplainedCandidate>, Passed) {
     let (mut would, mut passed) = (Vec::new(), Passed::default());
     while would.len() < bounds::ATTEMPTS_MAX {
         let next = walk.next(now.at);
@@ -111,6 +130,10 @@ fn look(mut walk: Candidates, tokens: u64, now: Now) -> (Vec<ExplainedCandidate>
                 walk.pass_over(&candidate, Skip::OutOfRoom { until: full.until });
                 continue;
             }
+        }
+        if let Some(why) = asking.stopped(&candidate, tokens, now) {
+            walk.pass_over(&candidate, why);
+            continue;
         }
         walk.tried(&candidate);
         let message =

@@ -68,6 +68,13 @@ pub enum KeyError {
     NoFile,
 }
 
+impl KeyError {
+    /// Whether the key is there, and not for this user.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Io { error, .. } if error.kind() == io::ErrorKind::PermissionDenied)
+    }
+}
+
 /// Reads the master key that is in force, and the one that is to take its place, if there is one: the state tells which
 /// of them it is sealed under. That one is another credential, with `-next` after its name, or another file, with
 /// `.next`.

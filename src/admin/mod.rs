@@ -3,29 +3,35 @@
 //! Everything here may block: on the store, on files, on the name service. It runs on threads that may wait, never on a
 //! worker. A change is durable, and the snapshot that holds it published, before the call returns.
 
+mod budgets;
 mod connections;
 mod control;
 mod counters;
-mod difference;
 mod explain;
 mod facts;
 mod failure;
 pub mod keys;
 mod metrics;
 mod models;
+mod notes;
 mod probe;
 mod providers;
+mod reload;
+mod reprice;
 mod secrets;
 mod status;
 mod storage;
+mod stored;
 mod usage;
 mod view;
 
 pub use connections::ConnectionFilter;
-pub use control::{Admin, Paths, Reloaded, StartError};
+pub use control::{Admin, Paths, StartError};
 pub use metrics::Form as MetricsForm;
 pub use models::Listing;
 pub use probe::{Doubt, check_all, check_provider, fetch_models, put_secret, test};
+pub use providers::NotesChange;
+pub use reload::Reloaded;
 pub use status::Process;
 pub use storage::{backup_key, offline, summary};
 pub use usage::time;
@@ -45,5 +51,7 @@ pub async fn off_the_worker<T: Send + 'static>(
 
 #[cfg(test)]
 mod room_tests;
+#[cfg(test)]
+mod sweep_tests;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use super::{failure, models};
 use crate::api::admin::{CheckReport, Connection, PutSecret, TestResult};
 use crate::api::{Code, ConnectionId, Failure, Outcome, ProviderSlug};
 use crate::bounds;
-use crate::connection::{self, HealthState};
+use crate::connection::{self, HealthState, ManagedBy};
 use crate::execute::{self, Worker};
 use crate::rotation::Candidate;
 
@@ -48,13 +48,34 @@ impl Admin {
     }
 }
 
+impl Admin {
+    /// The connections whose secret a file refers to, and is refused or cannot be had.
+    pub fn secrets_in_doubt(&self) -> Vec<ConnectionId> {
+        let snapshot = self.engine.snapshot.load();
+        let declared = snapshot.connections.values().filter(|one| one.managed_by == ManagedBy::Toml);
+        let doubtful = |one: &&Arc<connection::Connection>| {
+            one.secret_problem.is_some() || one.health.state() == HealthState::Rejected
+        };
+        declared.filter(doubtful).map(|one| one.id.clone()).collect()
+    }
+}
+
 /// Tests one connection.
 ///
 /// # Errors
 /// When there is none, or its provider is no longer declared.
-pub async fn test(worker: &Worker, id: &ConnectionId) -> Result<TestResult, Failure> {
-    let candidate = candidate(worker, id)?;
-    Ok(ask(worker, candidate).await)
+pub async fn test(admin: &Arc<Admin>, worker: &Worker, id: &ConnectionId) -> Result<TestResult, Failure> {
+    let result = ask(worker, candidate(worker, id)?).await;
+    note(admin, std::slice::from_ref(&result)).await;
+    Ok(result)
+}
+
+/// Keeps how tests went. What they found counts, whether or not the store takes it.
+async fn note(admin: &Arc<Admin>, results: &[TestResult]) {
+    let (keeper, results) = (Arc::clone(admin), results.to_vec());
+    if let Err(failure) = super::off_the_worker(move || keeper.note_checks(&results)).await {
+        tracing::warn!(error = %failure.message, "how checks went could not be kept");
+    }
 }
 
 /// Tests the connection of a provider that checks use: the one that a call would go to first, else any that is enabled.
@@ -71,6 +92,7 @@ pub async fn check_provider(admin: &Arc<Admin>, worker: &Worker, slug: &Provider
         Failure::new(Code::Unavailable, message)
     })?;
     let result = ask(worker, Candidate::trial(provider, chosen)).await;
+    note(admin, std::slice::from_ref(&result)).await;
     if result.outcome == Outcome::Ok {
         // The check is about the connection: what the store says of the list does not change what it found.
         if let Err(failure) = models::keep(admin, provider, &result).await {
@@ -86,6 +108,7 @@ pub async fn check_provider(admin: &Arc<Admin>, worker: &Worker, slug: &Provider
 /// When the provider does not give it, or the store does not take it: the reason.
 pub async fn fetch_models(admin: &Arc<Admin>, worker: &Worker, listing: &models::Listing) -> Result<(), String> {
     let result = ask(worker, listing.candidate.clone()).await;
+    note(admin, std::slice::from_ref(&result)).await;
     if result.outcome != Outcome::Ok {
         return Err(result.error.unwrap_or_else(|| result.outcome.to_string()));
     }
@@ -93,7 +116,7 @@ pub async fn fetch_models(admin: &Arc<Admin>, worker: &Worker, listing: &models:
 }
 
 /// Tests every enabled connection of every enabled provider, a few at a time.
-pub async fn check_all(worker: &Worker) -> CheckReport {
+pub async fn check_all(admin: &Arc<Admin>, worker: &Worker) -> CheckReport {
     let snapshot = worker.engine.snapshot.load_full();
     let candidates: Vec<_> = snapshot
         .connections
@@ -104,7 +127,9 @@ pub async fn check_all(worker: &Worker) -> CheckReport {
         .map(|(provider, one)| Candidate::trial(provider, one))
         .collect();
     let tests = stream::iter(candidates).map(|candidate| ask(worker, candidate));
-    CheckReport { results: tests.buffered(bounds::PROBES_AT_ONCE_MAX).collect().await }
+    let results: Vec<TestResult> = tests.buffered(bounds::PROBES_AT_ONCE_MAX).collect().await;
+    note(admin, &results).await;
+    CheckReport { results }
 }
 
 /// Puts a new secret in place of the old one. If a test is asked for and fails, the old one stays.

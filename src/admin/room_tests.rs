@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::*;
 use crate::adapter::Dialect;
 use crate::api::{Capabilities, Operation};
+use crate::bounds;
 use crate::clock::Clock;
 use crate::config::Environment;
 use crate::credential::MasterKey;
@@ -68,14 +69,12 @@ impl Room {
         Self { worker, done: Arc::default(), begin: Instant::now(), _dir: dir, _stop: stop }
     }
 
-    fn ask(&self, app: &str, wait: Option<Duration>) -> tokio::task::JoinHandle<()> {
-        let (worker, done, begin, app) = (Arc::clone(&self.worker), Arc::clone(&self.done), self.begin, app.to_owned());
+    fn call(&self, app: &str, wait: Option<Duration>) -> Call {
         let body = r#"{"model": "sandbox/echo", "max_tokens": 5, "messages": [{"role": "user", "content": "hello"}]}"#;
         let said = Said::json(Dialect::OpenAi, Operation::Chat, Manner::default(), Bytes::from_static(body.as_bytes()));
-        let began = Instant::now();
-        let call = Call {
-            id: worker.engine.next_id(),
-            began,
+        Call {
+            id: self.worker.engine.next_id(),
+            began: Instant::now(),
             body_took: Duration::ZERO,
             app: app.parse().unwrap(),
             feature: "test".parse().unwrap(),
@@ -87,9 +86,15 @@ impl Room {
             fallback: true,
             timeout: None,
             wait,
-        };
+        }
+    }
+
+    fn ask(&self, app: &str, wait: Option<Duration>) -> tokio::task::JoinHandle<()> {
+        let (worker, done, begin, app) = (Arc::clone(&self.worker), Arc::clone(&self.done), self.begin, app.to_owned());
+        let call = self.call(&app, wait);
+        let began = call.began;
         tokio::spawn(async move {
-            let how = match execute(&worker, call).await {
+            let how = match execute(&worker, Box::new(call)).await {
                 Ok(answer) => Ok(answer.connection.to_string()),
                 Err(unanswered) => match unanswered.refused {
                     Refused::Bursar(failure) => Err(failure.retry_after_s.expect("when to come again")),
@@ -99,6 +104,15 @@ impl Room {
             let (began, ended) = (began - begin, begin.elapsed());
             done.lock().unwrap().push(Done { app, began, ended, how });
         })
+    }
+
+    /// A call to one connection, which does what the sandbox is told to.
+    fn told(&self, id: &str, what: &'static str) -> tokio::task::JoinHandle<bool> {
+        let headers = [(HeaderName::from_static("x-bursar-sandbox"), HeaderValue::from_static(what))];
+        let headers = headers.into_iter().collect();
+        let call = Call { pin: Some(id.parse().unwrap()), headers, ..self.call("telling", Some(Duration::ZERO)) };
+        let worker = Arc::clone(&self.worker);
+        tokio::spawn(async move { execute(&worker, Box::new(call)).await.is_ok() })
     }
 
     fn done(&self) -> Vec<Done> {
@@ -139,13 +153,21 @@ async fn two_connections_of_60_a_minute_under_10_requests_a_second() {
         assert!(arrived.windows(61).all(|some| some[60] - some[0] >= 60 * S), "more than 60 in a minute");
         assert!(arrived.len() >= 285, "{}: room was left unused", arrived.len());
     }
-    let waited = |one: &Done| one.ended - one.began;
-    assert!(done.iter().filter(|one| one.how.is_ok()).all(|one| waited(one) <= 2 * S + LATENCY), "it waited too long");
-    for one in done.iter().filter(|one| one.how.is_err()) {
-        let full = |arrived: &Vec<Duration>| {
-            arrived.iter().filter(|at| **at <= one.ended && **at + TAKEN >= one.ended).count() >= 60
+    // Those that have a place at a moment, in both.
+    let taken = |moment: Duration| {
+        let of = |arrived: &Vec<Duration>| {
+            arrived.iter().filter(|at| **at <= moment && **at + TAKEN >= moment).count() >= 60
         };
-        assert!(arrived.iter().all(full), "refused while there was room: {one:?}");
+        arrived.iter().all(of)
+    };
+    for one in done.iter().filter(|one| one.how.is_ok()) {
+        let waited = one.ended - one.began - LATENCY;
+        assert!(waited <= 2 * S, "it waited too long: {one:?}");
+        let still = one.began + waited.saturating_sub(10 * MS);
+        assert!(waited <= 10 * MS || taken(still), "it waited while there was room: {one:?}");
+    }
+    for one in done.iter().filter(|one| one.how.is_err()) {
+        assert!(taken(one.ended), "refused while there was room: {one:?}");
         let next = arrived.iter().flatten().filter(|at| **at > one.ended).min();
         let Some((next, after)) = next.zip(one.how.as_ref().err()) else { continue };
         let (after, left) = (Duration::from_secs(*after), *next - one.ended);
@@ -219,4 +241,44 @@ async fn nobody_is_forgotten_where_a_call_needs_room_in_several_places() {
     let pairs: Vec<_> = (1..=20).flat_map(|second| [second, second]).collect();
     assert_eq!(ended, pairs, "two at a time, without a pause");
     assert_eq!(room.worker.engine.admission.waiting.count(), 0);
+}
+
+/// The first connection fails; the second's breaker is open, and its one probe takes 900 ms.
+async fn probed() -> (Room, tokio::task::JoinHandle<bool>) {
+    let first = connection("a", "concurrent = 9", Duration::ZERO).replace("latency_ms = 0", "status = 503");
+    let room = Room::new(&[first, connection("b", "concurrent = 9", Duration::ZERO) + "priority = 9\n"].concat());
+    // Each is tried twice.
+    for _ in 0..3 {
+        assert!(!room.told("sandbox:b", "status=500").await.unwrap());
+    }
+    sleep(bounds::BREAKER_OPEN).await;
+    let probe = room.told("sandbox:b", "latency-ms=900");
+    sleep(MS).await;
+    (room, probe)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_probe_wakes_all_who_wait_for_it() {
+    let (room, probe) = probed().await;
+    let began = Instant::now();
+    let asked: Vec<_> = (0..5).map(|_| room.ask("one", Some(60 * S))).collect();
+    futures_util::future::join_all(asked).await;
+    assert!(probe.await.unwrap());
+    assert_eq!(room.done().iter().map(|one| one.how.clone()).collect::<Vec<_>>(), vec![Ok(String::from("b")); 5]);
+    let took = began.elapsed();
+    assert!((899 * MS..910 * MS).contains(&took), "{took:?}: the probe took so long, and no longer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_is_broken_off_makes_way_for_another() {
+    let (room, probe) = probed().await;
+    let began = Instant::now();
+    let asked: Vec<_> = (0..5).map(|_| room.ask("one", Some(60 * S))).collect();
+    sleep(500 * MS).await;
+    assert!(room.done().is_empty());
+    probe.abort();
+    futures_util::future::join_all(asked).await;
+    assert!(room.done().iter().all(|one| one.how.is_ok()));
+    let took = began.elapsed();
+    assert!((500 * MS..510 * MS).contains(&took), "{took:?}");
 }

@@ -3,10 +3,7 @@
 use super::control::Admin;
 use super::view::{self, count};
 use crate::api::Moment;
-use crate::api::admin::{
-    ClientCounts, ConfigStatus, ConnectionCounts, Plan, Reload, SocketPaths, Status, StoreStatus, UsageStatus,
-};
-use crate::config::Report;
+use crate::api::admin::{ClientCounts, ConfigStatus, ConnectionCounts, SocketPaths, Status, StoreStatus, UsageStatus};
 
 /// What only the running process knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,21 +43,9 @@ impl Admin {
             connections: ConnectionCounts { total: count(snapshot.connections.len()), usable: count(usable) },
             usage: UsageStatus { queued: count(self.engine.recorder.queued()), lost: self.engine.recorder.lost() },
             unexplained: self.engine.traces.lost(),
+            budgets: self.budgets().budgets,
             warnings: self.store.notices().into_iter().chain(self.notes()).collect(),
             last_reload: last.as_ref().map(view::reload),
-        }
-    }
-
-    /// Reads the files again, and says what came of it. Blocks.
-    pub fn reload_now(&self) -> Reload {
-        view::reload(&self.reload())
-    }
-
-    /// What a reload would do. Blocks.
-    pub fn plan(&self) -> Plan {
-        match self.read_again() {
-            Ok((changes, warnings)) => view::plan(changes, &Report { errors: Vec::new(), warnings }),
-            Err(report) => view::plan(Vec::new(), &report),
         }
     }
 }

@@ -3,7 +3,7 @@ use std::path::Path;
 use super::*;
 use crate::api::admin::{
     ChangeAction, ChangeKind, ConnectionStatus, CreateConnection, EventKind, HealthState, Limits, ManagedBy, Object,
-    PatchConnection, PatchProvider, PutSecret, SecretText,
+    PatchConnection, PatchProvider, PutSecret, SecretText, Sync,
 };
 use crate::api::{ConnectionId, Outcome};
 use crate::clock::Clock;
@@ -14,6 +14,11 @@ use crate::store::Store;
 use crate::upstream::Upstream;
 use crate::usage::recorder;
 use std::sync::Arc;
+
+mod large;
+mod notes;
+mod secrets;
+mod sync;
 
 const PROVIDERS: &str = r#"
 [providers.sandbox]
@@ -31,13 +36,13 @@ secret = { file = "/nonexistent/secret" }
 "#;
 
 /// A house of its own for each test.
-struct House {
+pub(super) struct House {
     dir: tempfile::TempDir,
-    admin: Arc<Admin>,
+    pub(super) admin: Arc<Admin>,
 }
 
 impl House {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("providers.toml"), PROVIDERS).unwrap();
         let at = |name: &str| dir.path().join(name).display().to_string();
@@ -64,6 +69,11 @@ impl House {
         Worker { engine: Arc::clone(&self.admin.engine), upstream: Upstream::new() }
     }
 
+    /// Writes the file of providers anew.
+    fn write(&self, text: &str) {
+        std::fs::write(self.dir.path().join("providers.toml"), text).unwrap();
+    }
+
     fn add(&self, id: &str, secret: Option<&str>) {
         let secret = secret.map(|secret| SecretText::new(secret.to_owned()));
         self.admin.add_connection(CreateConnection { secret, ..create(id) }).unwrap();
@@ -84,7 +94,7 @@ fn id(text: &str) -> ConnectionId {
     text.parse().unwrap()
 }
 
-fn create(text: &str) -> CreateConnection {
+pub(super) fn create(text: &str) -> CreateConnection {
     let id = id(text);
     CreateConnection::new(id.provider, id.name)
 }
@@ -210,7 +220,7 @@ async fn a_secret_that_fails_its_test_leaves_the_old_one_in_force() {
     assert_eq!((kept.secret.hint.as_deref(), kept.health.state), (Some("…1111"), HealthState::Ok));
     assert_eq!(kept.health.errors, 0, "the old secret is not held to blame");
 
-    assert_eq!(test(&house.worker(), &main).await.unwrap().outcome, Outcome::Credential);
+    assert_eq!(test(&house.admin, &house.worker(), &main).await.unwrap().outcome, Outcome::Credential);
     assert_eq!(house.admin.connection(&main).unwrap().health.state, HealthState::Rejected);
     let taken = put_secret(&house.admin, &house.worker(), &main, put(false)).await.unwrap();
     assert_eq!((taken.secret.hint.as_deref(), taken.health.state), (Some("…2222"), HealthState::Ok));
@@ -223,12 +233,23 @@ async fn a_check_of_all_takes_what_is_enabled() {
     house.add("sandbox:off", None);
     let off = PatchConnection { status: Some(ConnectionStatus::Disabled), ..PatchConnection::default() };
     house.admin.change_connection(&id("sandbox:off"), off).unwrap();
-    let report = check_all(&house.worker()).await;
+    let sandbox: crate::api::ProviderSlug = "sandbox".parse().unwrap();
+    assert_eq!(house.admin.provider(&sandbox).unwrap().last_health_check, None);
+    let report = check_all(&house.admin, &house.worker()).await;
     let shown: Vec<_> = report.results.iter().map(|one| (one.connection.to_string(), one.outcome)).collect();
     // A connection that lacks its secret fails without anybody being asked.
     assert_eq!(shown, [("local:declared".into(), Outcome::Credential), ("sandbox:main".into(), Outcome::Ok)]);
     let checked = check_provider(&house.admin, &house.worker(), &"sandbox".parse().unwrap()).await.unwrap();
     assert!(checked.results[0].models.contains(&"echo".to_owned()), "{checked:?}");
+    let house = house.reopened();
+    let last = |slug: &str| house.admin.provider(&slug.parse().unwrap()).unwrap().last_health_check.unwrap();
+    assert_eq!(
+        (last("sandbox").outcome, last("sandbox").error, last("sandbox").at.0),
+        (Outcome::Ok, None, 1_700_000_000_000)
+    );
+    let failed = last("local");
+    assert_eq!((failed.outcome, failed.connection.as_str()), (Outcome::Credential, "declared"));
+    assert!(failed.error.unwrap().contains("/nonexistent/secret"));
     assert_eq!(
         refused(check_provider(&house.admin, &house.worker(), &"openai".parse().unwrap()).await).0,
         Code::Unavailable
@@ -240,8 +261,8 @@ fn a_reload_says_what_changed_and_a_bad_file_changes_nothing() {
     let house = House::new();
     let file = house.dir.path().join("providers.toml");
     std::fs::write(&file, format!("{PROVIDERS}[limit_groups.more]\nlimits = {{ concurrent = 1 }}\n")).unwrap();
-    let plan = house.admin.plan();
-    let reload = house.admin.reload_now();
+    let plan = house.admin.plan(&Sync::default()).unwrap();
+    let reload = house.admin.sync_now(&Sync::default()).unwrap();
     assert_eq!(plan.changes, reload.changes);
     let [change] = &reload.changes[..] else { panic!("{reload:?}") };
     assert_eq!(
@@ -251,7 +272,7 @@ fn a_reload_says_what_changed_and_a_bad_file_changes_nothing() {
 
     std::fs::write(&file, "nonsense").unwrap();
     let before = house.admin.engine.snapshot.load().generation;
-    let refused = house.admin.reload_now();
+    let refused = house.admin.sync_now(&Sync::default()).unwrap();
     assert!(!refused.changed && refused.errors.len() == 1);
     assert_eq!(house.admin.engine.snapshot.load().generation, before);
     let status = house.admin.status(Process { started_ms: 0, workers: 1 }, 3);

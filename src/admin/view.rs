@@ -1,28 +1,41 @@
 //! What is in force, as operators see it.
 
 use crate::api::admin::{
-    self, Change, ConfigProblem, ConnectionHealth, ConnectionStatus, HealthState, ManagedBy, Object, Plan, PriceRates,
-    PriceTier, Quota, Reload, SecretInfo,
+    self, ConfigProblem, ConnectionHealth, ConnectionStatus, HealthCheck, HealthState, ManagedBy, Object, Plan,
+    PriceRates, PriceTier, Quota, Reload, SecretInfo,
 };
 use crate::api::money::{UsdEach, UsdPerMillion};
-use crate::api::{Moment, Operation, PicoUsd};
+use crate::api::{Capability, ConnectionId, Moment, Operation, PicoUsd};
 use crate::clock::{Instant, Now};
-use crate::config::{Model, Price, Problem, Rates, Report};
+use crate::config::{Model, Price, Problem, Rates};
 use crate::connection::admission::{Figure, Holder, Limited};
 use crate::connection::{self, Connection, Stand};
 use crate::provider::Provider;
 use crate::snapshot::Snapshot;
+use crate::store::Check;
 
-/// A provider; what a user interface keeps with it, and the age of its list of models, come from the store.
+/// What the store knows of a provider, and how many connections it has.
+pub(super) struct Kept<'a> {
+    /// What a user interface keeps with it.
+    pub(super) ui_preferences: &'a str,
+    /// The age of its list of models.
+    pub(super) models_fetched_at: Option<Moment>,
+    /// How its last check went.
+    pub(super) last_check: Option<&'a Check>,
+    /// How many connections there are, disabled ones included.
+    pub(super) connections: usize,
+    /// How many requests went to it; none where nobody counted.
+    pub(super) usage_count: Option<u64>,
+}
+
+/// A provider.
 pub(super) fn provider(
     snapshot: &Snapshot,
     provider: &Provider,
-    ui_preferences: &str,
-    models_fetched_at: Option<Moment>,
+    Kept { ui_preferences, models_fetched_at, last_check, connections, usage_count }: Kept<'_>,
 ) -> admin::Provider {
     let fetched = provider.fetched.iter().map(|id| model(id, &Model::default()));
     let facts = provider.adapter.facts();
-    let connections = snapshot.connections.keys().filter(|id| id.provider == provider.slug).count();
     admin::Provider {
         slug: provider.slug.clone(),
         kind: facts.kind.name.into(),
@@ -34,11 +47,33 @@ pub(super) fn provider(
         sandbox: facts.in_process,
         available: snapshot.selection.is_provider_available(&provider.slug),
         base_url: provider.base_url.as_str().trim_end_matches('/').into(),
-        default_connection: provider.default_connection.clone(),
+        // One that a file no longer declares is remembered, should it come back, and is none meanwhile.
+        default_connection: provider
+            .default_connection
+            .clone()
+            .filter(|name| snapshot.connections.contains_key(&ConnectionId::new(provider.slug.clone(), name.clone()))),
         ui_preferences: object(ui_preferences),
+        capabilities: Capability::ALL.iter().copied().filter(|one| can(provider, *one)).collect(),
+        usage_count,
+        last_health_check: last_check.map(check),
         connections: count(connections),
         models_fetched_at,
         models: provider.models.iter().map(|(id, facts)| model(id, facts)).chain(fetched).collect(),
+    }
+}
+
+fn can(provider: &Provider, capability: Capability) -> bool {
+    provider.models.values().any(|model| model.capabilities.is_some_and(|has| has.has(capability)))
+}
+
+fn check(check: &Check) -> HealthCheck {
+    HealthCheck {
+        at: Moment(check.at_ms),
+        connection: check.connection.clone(),
+        outcome: check.outcome,
+        status: check.status,
+        ms: check.ms,
+        error: check.error.clone(),
     }
 }
 
@@ -210,14 +245,20 @@ pub(super) fn reload(reloaded: &super::Reloaded) -> Reload {
         changed: reloaded.changed,
         generation: reloaded.generation,
         changes: reloaded.changes.clone(),
+        orphans: reloaded.orphans.clone(),
         warnings: problems(&reloaded.warnings),
         errors: problems(&reloaded.errors),
     }
 }
 
-/// What a reload would do.
-pub(super) fn plan(changes: Vec<Change>, report: &Report) -> Plan {
-    Plan { changes, warnings: problems(&report.warnings), errors: problems(&report.errors) }
+/// What a sync would do.
+pub(super) fn plan(reloaded: super::Reloaded) -> Plan {
+    Plan {
+        warnings: problems(&reloaded.warnings),
+        errors: problems(&reloaded.errors),
+        changes: reloaded.changes,
+        orphans: reloaded.orphans,
+    }
 }
 
 fn problems(problems: &[Problem]) -> Vec<ConfigProblem> {
@@ -232,7 +273,7 @@ fn problems(problems: &[Problem]) -> Vec<ConfigProblem> {
 }
 
 /// A stored JSON object; empty where there is none.
-fn object(text: &str) -> Object {
+pub(super) fn object(text: &str) -> Object {
     serde_json::from_str(text).unwrap_or_default()
 }
 

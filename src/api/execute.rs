@@ -163,6 +163,9 @@ pub struct ExecuteUsage {
     /// The cost in USD.
     #[schema(value_type = Option<f64>)]
     pub cost_usd: Option<NanoUsd>,
+    /// Whether a figure is an estimate of Bursar's, because the provider did not tell.
+    #[serde(default)]
+    pub estimated: bool,
 }
 
 /// One upstream call.
@@ -296,6 +299,7 @@ mod tests {
             usage: ExecuteUsage {
                 tokens: Tokens { input: Some(3), ..Tokens::default() },
                 cost_usd: Some(NanoUsd(4_400)),
+                estimated: false,
             },
             attempts: vec![Attempt {
                 connection: "openai:main".parse().unwrap(),

@@ -135,6 +135,10 @@ slug!(
     LimitGroup
 );
 slug!(
+    /// The name of a budget: `translator-day`.
+    BudgetName
+);
+slug!(
     /// What an app does with a call, the label that usage is grouped by: `auto-translation`.
     Feature
 );
@@ -230,6 +234,33 @@ impl RequestId {
     pub fn from_u128(id: u128) -> Self {
         Self(id)
     }
+
+    /// A text from which other unique ids are made.
+    pub fn seed(self) -> String {
+        self.shown().as_str().trim_start_matches("req_").to_owned()
+    }
+
+    /// The id as it is shown, without an allocation: every reply and every line of the log has one.
+    pub fn shown(self) -> ShownId {
+        let mut text = *b"req_00000000000000000000000000000000";
+        let mut rest = self.0;
+        for place in text.iter_mut().skip(4).rev() {
+            let digit = (rest & 0xf) as u8;
+            *place = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
+            rest >>= 4;
+        }
+        ShownId(text)
+    }
+}
+
+/// A request's id as text.
+pub struct ShownId([u8; 36]);
+
+impl ShownId {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 impl FromStr for RequestId {
@@ -246,7 +277,7 @@ impl FromStr for RequestId {
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "req_{:032x}", self.0)
+        f.pad(self.shown().as_str())
     }
 }
 

@@ -18,7 +18,7 @@ pub mod usage;
 pub use capability::{Capabilities, Capability};
 pub use error::{Code, ErrorBody, Failure};
 pub use ids::{
-    AppName, ConnectionId, ConnectionName, Feature, IdError, LimitGroup, ProviderSlug, RequestId, RouteName,
+    AppName, BudgetName, ConnectionId, ConnectionName, Feature, IdError, LimitGroup, ProviderSlug, RequestId, RouteName,
 };
 pub use moment::Moment;
 pub use money::{NanoUsd, PicoUsd};

@@ -65,7 +65,7 @@ fn one(file: PathBuf, environment: &Environment) -> Checked {
         Ok(source) => source,
         Err(report) => return Checked { file, report },
     };
-    let catalogue = report(config::check_catalogue(&source, &adapter::kinds()));
+    let catalogue = report(config::load_catalogue(&whole(&file), &adapter::kinds(), None));
     let daemon = report(config::check_daemon(&source, Some(&file), environment));
     let named = file.file_name().is_some_and(|name| name == "bursar.toml");
     let meant = match foreign(&daemon).cmp(&foreign(&catalogue)) {
@@ -74,6 +74,13 @@ fn one(file: PathBuf, environment: &Environment) -> Checked {
         _ => catalogue,
     };
     Checked { report: meant, file }
+}
+
+/// The file that a fragment is read together with: what it refers to may stand there.
+fn whole(file: &Path) -> PathBuf {
+    let whole = file.parent().map(|directory| directory.with_extension("toml"));
+    let is_fragment = |whole: &PathBuf| config::fragments_directory(whole) == file.parent().unwrap_or(file);
+    whole.filter(|whole| is_fragment(whole) && whole.is_file()).unwrap_or_else(|| file.to_path_buf())
 }
 
 /// How many tables of a file are of the other sort.
@@ -150,6 +157,25 @@ mod tests {
     fn a_file_of_either_sort_is_known_by_what_it_says() {
         assert_eq!(checked("a.toml", "[server]\nsocket = \"/a.sock\"\n"), "/a.toml: ok\n");
         assert_eq!(checked("b.toml", "[providers.openai]\nenabled = false\n"), "/b.toml: ok\n");
+    }
+
+    #[test]
+    fn a_file_and_its_fragments_are_checked_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let (main, fragment) = (dir.path().join("providers.toml"), dir.path().join("providers.d/a.toml"));
+        std::fs::create_dir(dir.path().join("providers.d")).unwrap();
+        std::fs::write(&main, "[routes.fast]\ntargets = [\"lan/m\"]\n").unwrap();
+        let lan = "[providers.lan]\nkind = \"openai\"\nbase_url = \"http://10.0.0.7/v1\"\nallow_private = true\n";
+        std::fs::write(&fragment, format!("{lan}[providers.lan.models.m]\n")).unwrap();
+        for file in [&main, &fragment] {
+            assert_eq!(lines(&one(file.clone(), &environment())), format!("{}: ok\n", file.display()));
+        }
+        std::fs::write(&fragment, format!("{lan}[routes.fast]\ntargets = [\"lan/m\"]\n")).unwrap();
+        let said = lines(&one(main.clone(), &environment()));
+        assert!(
+            said.contains("providers.d/a.toml:5: routes.fast: stands in ") && said.contains("providers.toml:1 too"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -172,6 +172,14 @@ impl Client {
         whole(self.send(Method::DELETE, path, None).await?).await.map(drop)
     }
 
+    /// Takes something away, and gives what is said of that.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub(super) async fn take<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        read(self.send(Method::DELETE, path, None).await?).await
+    }
+
     /// Sends an object, and reads a stream of events.
     ///
     /// # Errors

@@ -19,8 +19,20 @@ pub(super) enum Credentials {
     List,
     /// Put a new secret in place of the old one, once the provider takes it
     Rotate(Which),
+    Confirm(Confirm),
     /// Remove a connection and its secret
     Remove(Remove),
+}
+
+/// Let a secret that a file refers to go to where its provider is now
+///
+/// A secret is accepted for the address that its provider has then. When the file gives the provider another address and
+/// the secret is the same, it waits for this command: nobody but an operator says that a key may go elsewhere. A secret
+/// that is changed together with the address needs none.
+#[derive(Debug, Args)]
+pub(super) struct Confirm {
+    #[command(flatten)]
+    which: Which,
 }
 
 /// A connection, by its provider and name.
@@ -96,6 +108,7 @@ impl Credentials {
         match self {
             Self::Set(Set { which, test }) => set(client, out, &which.id()?, test).await,
             Self::List => list(client, out).await,
+            Self::Confirm(Confirm { which }) => confirm(client, out, &which.id()?).await,
             Self::Rotate(which) => rotate(client, out, &which.id()?).await,
             Self::Remove(Remove { which, yes }) => connections::remove(client, out, &which.id()?, yes).await,
         }
@@ -148,6 +161,13 @@ async fn rotate(client: &Client, out: &Output, id: &ConnectionId) -> Outcome {
     let connection: Connection = client.put(&format!("{}/secret", path(id)), &put).await?;
     let was = before.secret.hint.map(|hint| format!(", in place of {hint}")).unwrap_or_default();
     out.done(&connection, &format!("{id} has the new secret{}, which the provider takes{was}", hint(&connection)));
+    Ok(Exit::Ok)
+}
+
+async fn confirm(client: &Client, out: &Output, id: &ConnectionId) -> Outcome {
+    let connection: Connection = client.ask(&format!("{}/confirm", path(id))).await?;
+    out.done(&connection, &format!("the secret of {id} may go to where {} is now", id.provider));
+    remark(out, &connection);
     Ok(Exit::Ok)
 }
 

@@ -81,7 +81,7 @@ fn table(events: &[Event]) -> Table {
     for event in events {
         let tone = match event.kind {
             EventKind::Back | EventKind::Reloaded | EventKind::ListFetched => Tone::Good,
-            EventKind::Cooling | EventKind::Opened => Tone::Warn,
+            EventKind::Cooling | EventKind::Opened | EventKind::Budget => Tone::Warn,
             EventKind::Parked | EventKind::Rejected | EventKind::ReloadFailed => Tone::Bad,
         };
         table.row([

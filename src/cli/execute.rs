@@ -207,6 +207,7 @@ mod tests {
             usage: ExecuteUsage {
                 tokens: Tokens { input: Some(8), output: None, ..Tokens::default() },
                 cost_usd: Some(NanoUsd(4_400)),
+                estimated: false,
             },
             attempts: vec![attempt.clone(), attempt],
             duration_ms: 412,

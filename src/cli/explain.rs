@@ -6,7 +6,7 @@ use super::client::{Client, ClientError};
 use super::exit::{Exit, Outcome};
 use super::output::{Cell, Format, Output, Table, Tone};
 use crate::api::admin::{DryRun, ExplainAction, ExplainRequest, ExplainSource, ExplainedCandidate, ExplainedRequest};
-use crate::api::{Capability, ConnectionId, Feature, RequestId};
+use crate::api::{AppName, Capability, ConnectionId, Feature, RequestId};
 
 /// Show why a request went where it went, or where one would go
 #[derive(Debug, Args)]
@@ -31,6 +31,9 @@ pub(super) struct Explain {
     /// What the call would be for
     #[arg(short, long, conflicts_with = "request")]
     feature: Option<Feature>,
+    /// The app that would ask: its budgets count too
+    #[arg(long, conflicts_with = "request")]
+    app: Option<AppName>,
     /// The only connection that might be used
     #[arg(long, conflicts_with = "request")]
     connection: Option<ConnectionId>,
@@ -59,8 +62,8 @@ impl Explain {
     }
 
     async fn unsent(self, client: &Client, out: &Output) -> Result<(), ClientError> {
-        let Self { model, require, feature, connection, tokens, .. } = self;
-        let asked = ExplainRequest { model, route: None, require, feature, connection, tokens };
+        let Self { model, require, feature, app, connection, tokens, .. } = self;
+        let asked = ExplainRequest { model, route: None, require, app, feature, connection, tokens };
         let run: DryRun = client.post("/admin/v1/explain", &asked).await?;
         let empty = "no connection is set up for it: `bursar credentials set PROVIDER` adds one";
         out.rows(&run, || candidates(&run.candidates, empty));

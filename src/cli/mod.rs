@@ -5,16 +5,20 @@
 mod check;
 mod client;
 mod completions;
+mod config;
 mod connections;
 mod credentials;
 mod demo;
+mod doctor;
 mod events;
 mod execute;
 mod exit;
 mod explain;
 mod health;
+mod import;
 mod keys;
 mod locate;
+mod notes;
 mod output;
 mod providers;
 mod secret;
@@ -92,11 +96,15 @@ enum Command {
     Connections(connections::Connections),
     #[command(subcommand)]
     Credentials(credentials::Credentials),
+    #[command(subcommand)]
+    Config(config::Config),
     Health(health::Health),
     Usage(Box<usage::Usage>),
     Explain(explain::Explain),
+    Import(import::Import),
     Events(events::Events),
     Check(check::Check),
+    Doctor(doctor::Doctor),
     #[command(subcommand)]
     Keys(keys::Keys),
     #[command(subcommand)]
@@ -132,6 +140,7 @@ fn run(cli: Cli) -> Outcome {
     let runtime = runtime()?;
     match command {
         Command::Demo(demo) => runtime.block_on(demo.run(&out)),
+        Command::Doctor(doctor) => runtime.block_on(doctor.run(&global, &out, out.now_ms)),
         command => runtime.block_on(ask(command, &global, &out)),
     }
 }
@@ -155,12 +164,15 @@ async fn ask(command: Command, global: &Global, out: &Output) -> Outcome {
         Command::Providers(providers) => providers.run(client, out).await,
         Command::Connections(connections) => connections.run(client, out).await,
         Command::Credentials(credentials) => credentials.run(client, out).await,
+        Command::Config(config) => config.run(client, out).await,
         Command::Health(health) => health.run(client, out).await,
         Command::Usage(usage) => usage.run(client, out).await,
         Command::Explain(explain) => explain.run(client, out).await,
+        Command::Import(import) => import.run(client, global, out).await,
         Command::Events(events) => events.run(client, out).await,
         Command::Serve(_)
         | Command::Demo(_)
+        | Command::Doctor(_)
         | Command::Check(_)
         | Command::Keys(_)
         | Command::Store(_)

@@ -4,10 +4,13 @@ use clap::{Args, Subcommand};
 
 use super::client::Client;
 use super::exit::{Exit, Failed, Outcome};
+use super::notes::Notes;
 use super::output::{Cell, Output, Table, Tone, ago};
 use super::{health, status};
 use crate::api::ProviderSlug;
-use crate::api::admin::{CheckReport, Model, PatchProvider, Plan, Price, Provider, ProviderList};
+use crate::api::admin::{
+    self, CheckReport, HealthCheck, Model, PatchProvider, Plan, Price, Provider, ProviderList, Reload, RemovedProvider,
+};
 
 /// See and switch providers
 #[derive(Debug, Subcommand)]
@@ -22,7 +25,10 @@ pub(super) enum Providers {
     Disable(Slug),
     /// Ask a provider for its models, with its default connection
     Check(Slug),
-    /// Take in what providers.toml says now
+    /// Choose the connection that goes first among equals, and that checks use
+    Default(Default),
+    Preferences(Preferences),
+    Remove(Remove),
     Sync(Sync),
 }
 
@@ -34,14 +40,97 @@ pub(super) struct Slug {
     slug: ProviderSlug,
 }
 
-/// Take in what providers.toml says now
-///
-/// The daemon notices changes by itself; this does it at once and shows what changed.
+/// Choose the connection that goes first among equals, and that checks use
 #[derive(Debug, Args)]
+pub(super) struct Default {
+    #[command(flatten)]
+    slug: Slug,
+    /// The connection's name, such as main; none for none
+    #[arg(value_name = "NAME|none")]
+    name: String,
+}
+
+/// Show or change what a user interface keeps with a provider
+///
+/// It is a JSON object of at most 16 KiB. What looks like a secret is refused.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    bursar providers preferences openai\n  \
+    bursar providers preferences openai --merge '{\"colour\": \"blue\", \"old\": null}'")]
+pub(super) struct Preferences {
+    #[command(flatten)]
+    slug: Slug,
+    #[command(flatten)]
+    notes: Notes,
+}
+
+/// Remove everything that the store keeps of a provider
+///
+/// Its connections with their secrets, its switches, its list of models. Without --cascade nothing is removed that holds
+/// anything, and what would go is named. A provider that a file declares is taken out there.
+#[derive(Debug, Args)]
+pub(super) struct Remove {
+    #[command(flatten)]
+    slug: Slug,
+    /// Let its connections and their secrets go too
+    #[arg(long)]
+    cascade: bool,
+}
+
+/// Take in what providers.toml and its fragments say now
+///
+/// The daemon notices changes by itself; this does it at once and shows what changed. What the store keeps of providers and
+/// connections that are no longer declared is never lost by an edit: it is kept, used for nothing and named as an orphan,
+/// until it is mapped to a new name or pruned. All of it happens in one step, or nothing does.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    bursar providers sync --dry-run\n  \
+    bursar providers sync --map open-ai=openai     the provider was renamed in the file\n  \
+    bursar providers sync --prune")]
 pub(super) struct Sync {
     /// Only show what would change; ends with 3 if anything would
     #[arg(long)]
     dry_run: bool,
+    /// Remove what the store keeps of things that are no longer declared, secrets too
+    #[arg(long)]
+    prune: bool,
+    /// Move what the store keeps of a provider that was renamed; more than once for more
+    #[arg(long, value_name = "OLD=NEW")]
+    map: Vec<Rename>,
+}
+
+/// A provider's old name and its new one.
+#[derive(Debug, Clone)]
+struct Rename {
+    old: ProviderSlug,
+    new: ProviderSlug,
+}
+
+impl std::str::FromStr for Rename {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (old, new) = text.split_once('=').ok_or("write OLD=NEW, such as open-ai=openai")?;
+        let slug = |text: &str| text.parse().map_err(|error: crate::api::IdError| error.to_string());
+        Ok(Self { old: slug(old)?, new: slug(new)? })
+    }
+}
+
+impl Sync {
+    async fn run(self, client: &Client, out: &Output) -> Outcome {
+        if self.dry_run {
+            let mut query = url::form_urlencoded::Serializer::new(String::from("/admin/v1/config/plan?"));
+            query.append_pair("prune", if self.prune { "true" } else { "false" });
+            for Rename { old, new } in &self.map {
+                query.append_pair("map", &format!("{old}={new}"));
+            }
+            return plan(client, out, &query.finish()).await;
+        }
+        let map = self.map.into_iter().map(|Rename { old, new }| (old, new)).collect();
+        let wanted = admin::Sync { prune: self.prune, map };
+        let reload: Reload = client.post("/admin/v1/config/sync", &wanted).await?;
+        status::reloaded(out, &reload)
+    }
 }
 
 impl Providers {
@@ -55,10 +144,41 @@ impl Providers {
                 let report: CheckReport = client.ask(&format!("{}/check", path(&slug))).await?;
                 health::show_results(out, &report, &report.results)
             }
-            Self::Sync(Sync { dry_run: true }) => plan(client, out).await,
-            Self::Sync(Sync { dry_run: false }) => status::reload(client, out).await,
+            Self::Default(default) => default.run(client, out).await,
+            Self::Preferences(Preferences { slug: Slug { slug }, notes }) => {
+                notes.run(client, out, &format!("{}/ui_preferences", path(&slug))).await
+            }
+            Self::Remove(Remove { slug: Slug { slug }, cascade }) => remove(client, out, &slug, cascade).await,
+            Self::Sync(sync) => sync.run(client, out).await,
         }
     }
+}
+
+impl Default {
+    async fn run(self, client: &Client, out: &Output) -> Outcome {
+        let Self { slug: Slug { slug }, name } = self;
+        let default = match name.as_str() {
+            "none" => None,
+            name => Some(name.parse().map_err(|error: crate::api::IdError| Failed::data(error.to_string()))?),
+        };
+        let patch = PatchProvider { default_connection: Some(default), ..PatchProvider::default() };
+        let provider: Provider = client.patch(&path(&slug), &patch).await?;
+        let said = match &provider.default_connection {
+            Some(name) => format!("{slug}:{name} goes first among equals"),
+            None => format!("{slug} has no default connection"),
+        };
+        out.done(&provider, &said);
+        Ok(Exit::Ok)
+    }
+}
+
+async fn remove(client: &Client, out: &Output, slug: &ProviderSlug, cascade: bool) -> Outcome {
+    let removed: RemovedProvider = client.take(&format!("{}?cascade={cascade}", path(slug))).await?;
+    out.rows(&removed, || status::changes(&removed.removed, "the store kept nothing of it"));
+    if let Some(place) = &removed.declared {
+        out.remark(&format!("{slug} is still declared, in {place}: take it out there, if it is to go as well"));
+    }
+    Ok(Exit::Ok)
 }
 
 fn path(slug: &ProviderSlug) -> String {
@@ -113,6 +233,9 @@ async fn show(client: &Client, out: &Output, slug: &ProviderSlug) -> Outcome {
     row("base URL", Cell::text(&provider.base_url));
     row("connections", Cell::text(provider.connections));
     row("default", Cell::maybe(provider.default_connection.as_ref(), Cell::text));
+    row("capabilities", Cell::text(names(&provider.capabilities)));
+    row("requests", Cell::maybe(provider.usage_count, Cell::text));
+    row("last check", Cell::maybe(provider.last_health_check.as_ref(), |check| last_check(check, out.now_ms)));
     row("list fetched", ago(provider.models_fetched_at, out.now_ms));
     out.pairs(&provider, || pairs);
     if out.format == super::output::Format::Table {
@@ -120,6 +243,16 @@ async fn show(client: &Client, out: &Output, slug: &ProviderSlug) -> Outcome {
         out.rows(&provider.models, || models(&provider.models));
     }
     Ok(Exit::Ok)
+}
+
+/// How the last check went.
+fn last_check(check: &HealthCheck, now_ms: i64) -> Cell {
+    let ago = super::output::span(now_ms.saturating_sub(check.at.0) / 1_000);
+    let said = format!("{ago} ago with {}: {} in {} ms", check.connection, check.outcome, check.ms);
+    match &check.error {
+        None => Cell::text(said).tone(Tone::Good),
+        Some(error) => Cell::text(format!("{said}: {error}")).tone(Tone::Bad),
+    }
 }
 
 /// Words in one cell.
@@ -161,15 +294,17 @@ async fn switch(client: &Client, out: &Output, slug: &ProviderSlug, enabled: boo
     Ok(Exit::Ok)
 }
 
-async fn plan(client: &Client, out: &Output) -> Outcome {
-    let plan: Plan = client.get("/admin/v1/config/plan").await?;
+/// Shows what a sync would do.
+async fn plan(client: &Client, out: &Output, path: &str) -> Outcome {
+    let plan: Plan = client.get(path).await?;
     if plan.errors.is_empty() {
         out.rows(&plan, || status::changes(&plan.changes, "nothing would change"));
+        status::orphans(out, &plan.orphans);
     } else {
         out.rows(&plan, || status::problems(&plan.errors));
     }
     status::warn(out, &plan.warnings);
-    status::refused(&plan.errors, "a reload would take nothing")?;
+    status::refused(&plan.errors, "a sync would take nothing")?;
     Ok(if plan.changes.is_empty() { Exit::Ok } else { Exit::Changes })
 }
 
@@ -206,6 +341,9 @@ mod tests {
             base_url: format!("https://{slug}.example/v1"),
             default_connection: (slug == "openai").then(|| "main".parse().unwrap()),
             ui_preferences: Object::new(),
+            capabilities: vec![crate::api::Capability::Chat],
+            usage_count: None,
+            last_health_check: None,
             connections: 2,
             models_fetched_at: None,
             models: vec![mini],

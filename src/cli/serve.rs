@@ -6,6 +6,7 @@ use super::Global;
 use super::exit::{Exit, Failed, Outcome};
 use super::locate;
 use crate::daemon;
+use crate::log;
 
 /// Run the daemon in the foreground
 ///
@@ -16,7 +17,7 @@ pub(super) struct Serve {}
 
 impl Serve {
     pub(super) fn run(self, global: &Global) -> Outcome {
-        let log = daemon::init_log(global.verbose);
+        let log = log::init(global.verbose);
         let served = daemon::serve(global.config.clone(), global.socket.clone(), locate::environment());
         // What is left of the log comes before the last word.
         drop(log);

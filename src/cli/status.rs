@@ -2,8 +2,10 @@
 
 use super::client::Client;
 use super::exit::{Exit, Failed, Outcome};
-use super::output::{Cell, Output, Table, Tone, span};
-use crate::api::admin::{Change, ChangeAction, ClientCounts, ConfigProblem, Reload, Status};
+use super::output::{Cell, Format, Output, Table, Tone, span};
+use crate::api::admin::{
+    BudgetFigure, BudgetStatus, Change, ChangeAction, ClientCounts, ConfigProblem, Orphan, Reload, Status,
+};
 
 /// Shows what the daemon is doing.
 pub(super) async fn status(client: &Client, out: &Output) -> Outcome {
@@ -29,6 +31,9 @@ fn table(status: &Status, now_ms: i64) -> Table {
     row("clients", Cell::text(format!("{open} connected, {in_flight} calls in flight, {waiting} waiting for room")));
     row("connections", connections(status));
     row("usage records", usage(status));
+    for one in &status.budgets {
+        row(&format!("budget {}", one.name), budget(one, now_ms));
+    }
     if status.unexplained > 0 {
         row("unexplained", Cell::text(format!("{} requests were not remembered", status.unexplained)).tone(Tone::Warn));
     }
@@ -52,6 +57,23 @@ fn usage(status: &Status) -> Cell {
     if lost > 0 { cell.tone(Tone::Bad) } else { cell }
 }
 
+/// What is left of a budget.
+fn budget(one: &BudgetStatus, now_ms: i64) -> Cell {
+    let count = |figure: BudgetFigure, unit: &str| format!("{} of {} {unit}", figure.left, figure.limit);
+    let usd = one.usd.map(|usd| format!("{} of {} USD", usd.left, usd.limit));
+    let tokens = one.tokens.map(|figure| count(figure, "tokens"));
+    let requests = one.requests.map(|figure| count(figure, "requests"));
+    let figures: Vec<String> = [usd, tokens, requests].into_iter().flatten().collect();
+    let back = span(one.resets_at.0.saturating_sub(now_ms) / 1_000);
+    let (of, who, figures) = (&one.of, &one.who, figures.join(", "));
+    let cell = Cell::text(format!("{figures} left to {of} {who} this {}, anew in {back}", one.per));
+    match (one.spent, one.on_exceed.as_str()) {
+        (false, _) => cell,
+        (true, "deny") => cell.tone(Tone::Bad),
+        (true, _) => cell.tone(Tone::Warn),
+    }
+}
+
 fn last(reload: &Reload, now_ms: i64) -> Cell {
     let ago = span(now_ms.saturating_sub(reload.at.0) / 1_000);
     match reload.errors.len() {
@@ -66,32 +88,60 @@ fn last(reload: &Reload, now_ms: i64) -> Cell {
 /// Makes the daemon read its configuration again, and shows what came of it.
 pub(super) async fn reload(client: &Client, out: &Output) -> Outcome {
     let reload: Reload = client.ask("/admin/v1/reload").await?;
+    reloaded(out, &reload)
+}
+
+/// Shows what reading the configuration again came to.
+pub(super) fn reloaded(out: &Output, reload: &Reload) -> Outcome {
     if reload.errors.is_empty() {
-        out.rows(&reload, || changes(&reload.changes, "nothing had changed"));
+        out.rows(reload, || changes(&reload.changes, "nothing had changed"));
+        orphans(out, &reload.orphans);
     } else {
-        out.rows(&reload, || problems(&reload.errors));
+        out.rows(reload, || problems(&reload.errors));
     }
     warn(out, &reload.warnings);
     refused(&reload.errors, "the configuration in force stays as it was")
 }
 
-/// The differences between two configurations.
+/// The differences between two configurations, and what is done in the store.
 pub(super) fn changes(changes: &[Change], empty: &str) -> Table {
-    let mut table = Table::new(["action", "kind", "name"], empty);
+    let mut table = Table::new(["action", "kind", "name", "what"], empty);
     for change in changes {
-        let tone = match change.action {
-            ChangeAction::Added => Tone::Good,
-            ChangeAction::Changed => Tone::Warn,
-            ChangeAction::Removed => Tone::Bad,
+        let keys = || change.keys.iter().map(|one| one.key.as_str()).collect::<Vec<_>>().join(", ");
+        let what = match &change.note {
+            None => keys(),
+            Some(note) if change.keys.is_empty() => note.clone(),
+            Some(note) => format!("{}; {note}", keys()),
         };
         let kind = change.kind.name();
         table.row([
-            Cell::text(change.action.name()).tone(tone),
+            Cell::text(change.action.name()).tone(tone(change.action)),
             Cell::text(kind.replace('_', " ")).raw(kind),
             Cell::text(&change.name),
+            Cell::text(what),
         ]);
     }
     table
+}
+
+/// How good a change is to meet unprepared.
+pub(super) fn tone(action: ChangeAction) -> Tone {
+    match action {
+        ChangeAction::Added => Tone::Good,
+        ChangeAction::Changed | ChangeAction::Moved => Tone::Warn,
+        ChangeAction::Removed | ChangeAction::Pruned => Tone::Bad,
+    }
+}
+
+/// What the store keeps of things that are no longer declared, beside the answer.
+pub(super) fn orphans(out: &Output, orphans: &[Orphan]) {
+    if orphans.is_empty() || out.format != Format::Table {
+        return;
+    }
+    for Orphan { kind, name, keeps } in orphans {
+        out.remark(&format!("orphan: {} {name} is no longer declared; the store keeps {keeps}", kind.name()));
+    }
+    out.remark("`bursar providers sync --map OLD=NEW` moves what a renamed provider had, --prune removes all orphans");
 }
 
 /// What is wrong with configuration files.
@@ -128,7 +178,9 @@ pub(super) fn refused(errors: &[ConfigProblem], meanwhile: &str) -> Outcome {
 mod tests {
     use super::*;
     use crate::api::Moment;
-    use crate::api::admin::{ChangeKind, ConfigStatus, ConnectionCounts, SocketPaths, StoreStatus, UsageStatus};
+    use crate::api::admin::{
+        ChangeKind, ConfigStatus, ConnectionCounts, KeyChange, SocketPaths, StoreStatus, UsageStatus,
+    };
 
     const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -150,6 +202,7 @@ mod tests {
             connections: ConnectionCounts { total: 0, usable: 0 },
             usage: UsageStatus { queued: 0, lost: 0 },
             unexplained: 0,
+            budgets: Vec::new(),
             warnings: vec!["the disk has 40 MB left".into()],
             last_reload: None,
         }
@@ -177,15 +230,23 @@ mod tests {
 
     #[test]
     fn a_reload_shows_its_changes() {
-        let change = |action, kind, name: &str| Change { action, kind, name: name.into() };
+        let key = |key: &str| KeyChange { key: key.into(), was: None, now: None, file: None, line: None };
+        let mut openai = Change::new(ChangeKind::Provider, "openai", ChangeAction::Changed);
+        openai.keys = vec![key("base_url"), key("models.m.price.input")];
+        let mut moved = Change::new(ChangeKind::Connection, "old:main", ChangeAction::Moved);
+        moved.note = Some("to new:main, with its secret".into());
         let all = [
-            change(ChangeAction::Added, ChangeKind::Route, "fast"),
-            change(ChangeAction::Removed, ChangeKind::LimitGroup, "org-acme"),
+            openai,
+            Change::new(ChangeKind::Route, "fast", ChangeAction::Added),
+            Change::new(ChangeKind::LimitGroup, "org-acme", ChangeAction::Removed),
+            moved,
         ];
         insta::assert_snapshot!(changes(&all, "").to_text(false), @r"
-        ACTION   KIND         NAME
+        ACTION   KIND         NAME      WHAT
+        changed  provider     openai    base_url, models.m.price.input
         added    route        fast
         removed  limit group  org-acme
+        moved    connection   old:main  to new:main, with its secret
         ");
         assert_eq!(changes(&[], "nothing had changed").to_text(false), "nothing had changed\n");
     }

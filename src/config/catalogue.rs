@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::connection::{self, Connection};
+use super::consistency;
+use super::document::Place;
 use super::kind::KindFacts;
 use super::layers::Shipped;
 use super::limit::GroupLimits;
@@ -33,6 +35,18 @@ pub struct Catalogue {
     pub rotation: Rotation,
     /// The routes of features' requests that name no model.
     pub features: BTreeMap<Feature, RouteName>,
+    /// Where each provider's address stands: what is found out about it later is told with its place.
+    pub addresses: Addresses,
+}
+
+/// Where each provider's address stands, or the provider itself. Moving a line changes nothing, so all are equal.
+#[derive(Debug, Clone, Default)]
+pub struct Addresses(pub BTreeMap<ProviderSlug, Place>);
+
+impl PartialEq for Addresses {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// Reads a whole catalogue, in which what is shipped under these names lies under the file's.
@@ -62,16 +76,29 @@ pub(super) fn read(root: &Cursor<'_>, kinds: &[&KindFacts], shipped: &Shipped) -
     let routes = route::read_all(&fields, &around);
     let features = rotation::read_features(&fields, &routes, &fields.entries("routes"));
     let limit_groups = read_groups(&groups, &providers);
-    Some(Catalogue { limit_groups, connections, routes, default_timeouts, rotation, features, providers })
+    let addresses = addresses(&tables, &providers);
+    let catalogue =
+        Catalogue { limit_groups, connections, routes, default_timeouts, rotation, features, providers, addresses };
+    consistency::check(&fields, &catalogue, kinds);
+    Some(catalogue)
+}
+
+fn addresses(tables: &[(&str, Cursor<'_>)], providers: &BTreeMap<ProviderSlug, Provider>) -> Addresses {
+    let place = |(name, at): &(&str, Cursor<'_>)| {
+        let slug = name.parse().ok().filter(|slug| providers.contains_key(slug))?;
+        Some((slug, at.place_of("base_url").unwrap_or(at.place()).clone()))
+    };
+    Addresses(tables.iter().filter_map(place).collect())
 }
 
 fn read_connections(fields: &Fields<'_>, around: &connection::Surroundings<'_>) -> Vec<Connection> {
     let mut connections: Vec<Connection> = Vec::new();
-    let mut lines = BTreeMap::new();
+    let mut places = BTreeMap::new();
     for at in fields.items("connections") {
         let Some(connection) = Connection::read(&at, around) else { continue };
-        if let Some(line) = lines.insert(connection.id.clone(), at.line()) {
-            at.error(format!("{} is declared twice, first in line {line}: give one another name", connection.id));
+        if let Some(first) = places.insert(connection.id.clone(), at.place()) {
+            let first = first.from(at.place());
+            at.error(format!("{} is declared twice, first in {first}: give one another name", connection.id));
         }
         connections.push(connection);
     }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::budget::Budget;
 use crate::api::{AppName, Feature};
 
 /// Everything that `bursar.toml` says, with the defaults for what it leaves open. Every path is whole.
@@ -26,11 +27,13 @@ pub struct Daemon {
     pub apps: BTreeMap<AppName, App>,
     /// `[usage]`.
     pub usage: Usage,
+    /// `[[budgets]]`.
+    pub budgets: Vec<Budget>,
 }
 
 impl Daemon {
-    /// The tables that differ in `new` and cannot change while the daemon runs. `[access]`, `[apps]` and `[usage]`
-    /// can.
+    /// The tables that differ in `new` and cannot change while the daemon runs. `[access]`, `[apps]`, `[usage]`
+    /// and `[[budgets]]` can.
     pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
         [
             ("[server]", self.server != new.server),
@@ -171,6 +174,8 @@ pub struct Retention {
     pub hours: Duration,
     /// Rollups by the day.
     pub days: Duration,
+    /// Bytes of disk that all single records may take; the oldest go first. None: as many as there are.
+    pub size: Option<u64>,
 }
 
 impl Default for Usage {
@@ -183,6 +188,6 @@ impl Default for Retention {
     fn default() -> Self {
         const DAY_S: u64 = 24 * 60 * 60;
         let days = |count: u64| Duration::from_secs(count * DAY_S);
-        Self { records: days(30), minutes: days(7), hours: days(400), days: days(3_650) }
+        Self { records: days(30), minutes: days(7), hours: days(400), days: days(3_650), size: None }
     }
 }

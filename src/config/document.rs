@@ -4,6 +4,7 @@
 //! problem still leads to the line that somebody wrote.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,15 +13,31 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::problem::{Problem, Problems};
-use super::secret;
 use super::source::Source;
+use super::{secret, walk};
 
 /// Where something stands.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) file: Arc<Path>,
-    pub(super) line: u32,
-    pub(super) column: u32,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: Arc<Path>,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column in characters, from 1.
+    pub column: u32,
+}
+
+impl Place {
+    /// How it is said in a message about another place: the line alone where both are in one file.
+    pub(super) fn from(&self, other: &Self) -> String {
+        if self.file == other.file { format!("line {}", self.line) } else { self.to_string() }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
 }
 
 /// A value and its place.
@@ -42,6 +59,53 @@ pub(super) enum Value {
     Time(String),
     List(Vec<Node>),
     Table(Table),
+}
+
+impl Node {
+    /// Whether both say the same, wherever they stand.
+    pub(super) fn says(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.says(b)),
+            (Value::Table(a), Value::Table(b)) => {
+                a.0.len() == b.0.len()
+                    && a.0.iter().zip(&b.0).all(|((a_key, a), (b_key, b))| a_key == b_key && a.node.says(&b.node))
+            }
+            (Value::Text(a), Value::Text(b))
+            | (Value::Decimal(a), Value::Decimal(b))
+            | (Value::Time(a), Value::Time(b)) => a == b,
+            (Value::Integer(a, a_radix), Value::Integer(b, b_radix)) => (a, a_radix) == (b, b_radix),
+            (Value::Flag(a), Value::Flag(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// As TOML writes it, on one line.
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Value::Text(text) => write!(f, "{}", toml::Value::from(text.as_str())),
+            Value::Integer(digits, 16) => write!(f, "0x{digits}"),
+            Value::Integer(digits, 8) => write!(f, "0o{digits}"),
+            Value::Integer(digits, 2) => write!(f, "0b{digits}"),
+            Value::Integer(text, _) | Value::Decimal(text) | Value::Time(text) => f.write_str(text),
+            Value::Flag(flag) => write!(f, "{flag}"),
+            Value::List(items) => {
+                f.write_str("[")?;
+                for (index, item) in items.iter().enumerate() {
+                    write!(f, "{}{item}", if index == 0 { "" } else { ", " })?;
+                }
+                f.write_str("]")
+            }
+            Value::Table(table) => {
+                f.write_str("{")?;
+                for (index, (key, entry)) in table.0.iter().enumerate() {
+                    write!(f, "{} {} = {}", if index == 0 { "" } else { "," }, walk::quoted_key(key), entry.node)?;
+                }
+                f.write_str(if table.0.is_empty() { "}" } else { " }" })
+            }
+        }
+    }
 }
 
 impl Value {

@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::document::{self, Node, Table, Value};
-use super::problem::Problems;
+use super::problem::{Problem, Problems};
 use super::source::Source;
+use super::{fragments, walk};
 
 /// The shipped `providers.toml`.
 pub(super) const BUILT_IN: &str = include_str!("../../config/providers.toml");
@@ -37,15 +38,27 @@ pub(super) struct Shipped {
     pub(super) presets: BTreeSet<String>,
 }
 
+/// What a set of files says, put together and laid over the presets that it names and the built-in providers.
+pub(super) fn whole(sources: &[Source], problems: &Problems) -> (Node, Shipped) {
+    let parsed = sources.iter().map(|source| document::parse(source, problems));
+    let user = fragments::merged(parsed, problems);
+    over_built_in(user.unwrap_or_else(|| document::parse(&nothing(), problems)), problems)
+}
+
+fn nothing() -> Source {
+    Source::from_text(Path::new("providers.toml"), String::new())
+}
+
 /// The user's document over the presets that it names and the built-in providers.
-pub(super) fn over_built_in(mut user: Node, problems: &Problems) -> (Node, Shipped) {
+fn over_built_in(mut user: Node, problems: &Problems) -> (Node, Shipped) {
     let mut base = shipped(BUILT_IN_NAME, BUILT_IN, problems);
     base.0.retain(|key, _| key == "providers");
     let presets = entry(&shipped(PRESETS_NAME, PRESETS, problems), "presets");
     let names = |table: &Table| table.0.keys().cloned().collect();
     let shipped = Shipped { providers: names(&entry(&base, "providers")), presets: names(&presets) };
     if let Value::Table(over) = &mut user.value {
-        over_presets(over, &presets);
+        over_presets(over, &presets, problems);
+        warn_of_overridden(&entry(&base, "providers"), over, problems);
         lay(base, over, LEVELS);
     }
     (user, shipped)
@@ -68,14 +81,48 @@ fn entry(table: &Table, key: &str) -> Table {
 }
 
 /// Lays each provider that names a preset over that. A preset that is not there is told of where the key is read.
-fn over_presets(user: &mut Table, presets: &Table) {
+fn over_presets(user: &mut Table, presets: &Table, problems: &Problems) {
     let Some(Value::Table(providers)) = user.0.get_mut("providers").map(|entry| &mut entry.node.value) else { return };
-    for entry in providers.0.values_mut() {
+    for (slug, entry) in &mut providers.0 {
         let Value::Table(provider) = &mut entry.node.value else { continue };
         let Some(Value::Text(name)) = provider.0.get("preset").map(|entry| &entry.node.value) else { continue };
         if presets.0.contains_key(name) {
             let preset = self::entry(presets, name);
+            overridden(slug, provider, &preset, &format!("the preset {name}"), problems);
             lay(preset, provider, PROVIDER_LEVELS);
+        }
+    }
+}
+
+/// What says where and how a provider is called. Whoever overrides that should know.
+const SHAPE: &[&str] =
+    &["kind", "base_url", "auth", "paths", "operations", "needs_secret", "settings", "drop", "rename", "stream_usage"];
+
+/// Tells of what a user's file says otherwise than a built-in provider.
+fn warn_of_overridden(built_in: &Table, user: &Table, problems: &Problems) {
+    let Some(Value::Table(providers)) = user.0.get("providers").map(|entry| &entry.node.value) else { return };
+    for (slug, there) in &providers.0 {
+        if let Value::Table(provider) = &there.node.value
+            && built_in.0.contains_key(slug)
+            && !drops_built_in(provider)
+        {
+            overridden(slug, provider, &entry(built_in, slug), "the built-in provider", problems);
+        }
+    }
+}
+
+/// Tells of each key of a provider that takes the place of another one of `base`. A host of the operator's own has an
+/// address of its own, and that is no news.
+fn overridden(slug: &str, provider: &Table, base: &Table, what: &str, problems: &Problems) {
+    let is_private =
+        |of: &Table| of.0.get("allow_private").is_some_and(|entry| matches!(entry.node.value, Value::Flag(true)));
+    let own_host = is_private(provider) || is_private(base);
+    for &key in SHAPE.iter().filter(|&&key| !(own_host && key == "base_url")) {
+        let (Some(over), Some(under)) = (provider.0.get(key), base.0.get(key)) else { continue };
+        if !over.node.says(&under.node) {
+            let path = format!("providers.{}.{key}", walk::quoted_key(slug));
+            let message = format!("takes the place of what {what} says: {}", under.node);
+            problems.warning(Problem::at(&over.key_place, &path, message));
         }
     }
 }

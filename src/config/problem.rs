@@ -36,7 +36,7 @@ impl Problem {
     }
 
     /// A problem in one place.
-    pub(super) fn at(place: &Place, key: &str, message: impl Into<String>) -> Self {
+    pub fn at(place: &Place, key: &str, message: impl Into<String>) -> Self {
         Self {
             file: Arc::clone(&place.file),
             line: Some(place.line),

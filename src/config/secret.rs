@@ -65,12 +65,12 @@ const KEY_WORDS: &[&str] = &[
 ];
 
 /// Whether a text begins and is as long as providers' keys are.
-pub(super) fn looks_like_one(text: &str) -> bool {
+pub fn looks_like_one(text: &str) -> bool {
     text.len() >= KEY_BYTES_MIN && BEGINNINGS.iter().any(|&beginning| text.starts_with(beginning))
 }
 
 /// Whether what stands behind this key is a secret.
-pub(super) fn is_key_for_one(key: &str) -> bool {
+pub fn names_one(key: &str) -> bool {
     let plain = key.to_ascii_lowercase().replace('-', "_");
     KEY_WORDS.contains(&plain.as_str())
 }

@@ -3,13 +3,14 @@
 //! Everything is asked of the *opened* file: what is checked is what is read, whatever happens to the name meanwhile.
 //! Opening never blocks, so a FIFO in a file's place cannot hang a reload.
 
-use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
@@ -47,32 +48,14 @@ impl Fingerprint {
     }
 }
 
-/// The fingerprints last seen, so that a hint without a change leads to nothing.
-#[derive(Debug, Clone, Default)]
-pub struct Seen(BTreeMap<Arc<Path>, Fingerprint>);
-
-impl Seen {
-    /// Whether a file is not as it was when last asked; the first time it is not.
-    pub fn changed(&mut self, source: &Source) -> bool {
-        self.0.insert(Arc::clone(&source.file), source.fingerprint) != Some(source.fingerprint)
-    }
-}
-
 impl Source {
-    /// Reads a file. A missing one is no error here: [`Source::follows`] and the caller know whether it may be missing.
+    /// Reads a file. A missing one is no error here: [`follows`] and the caller know whether it may be missing.
     ///
     /// # Errors
     /// When the file cannot be read, is not a regular file, is larger than [`bounds::CONFIG_FILE_BYTES_MAX`], may be
     /// written by anyone, belongs to a stranger, or is not UTF-8.
     pub fn read(file: &Path) -> Result<Self, Report> {
-        let named: Arc<Path> = file.into();
-        let refuse = |message: String| Report::from(Problem::of_file(&named, message));
-        let Some(opened) = open(file).map_err(refuse)? else {
-            return Ok(Self { file: named, text: String::new(), fingerprint: Fingerprint::Missing });
-        };
-        let bytes = read_bounded(opened).map_err(refuse)?;
-        let text = String::from_utf8(bytes).map_err(|error| Report::from(not_utf8(&named, &error)))?;
-        Ok(Self::from_text(named, text))
+        Self::read_opened(file.into(), open_regular(file))
     }
 
     /// A text that was read elsewhere, such as one to be checked before it is saved.
@@ -80,28 +63,54 @@ impl Source {
         Self { file: file.into(), fingerprint: Fingerprint::of(&text), text }
     }
 
-    /// Whether this reading may take the place of the one before it (none: at start).
-    ///
-    /// An editor truncates before it writes, and a file may vanish by mistake: a running daemon takes neither for the
-    /// wish to have no configuration.
+    /// Reads a file of an open directory.
     ///
     /// # Errors
-    /// When there was something in the file before and now there is nothing.
-    pub fn follows(&self, before: Option<Fingerprint>) -> Result<(), Report> {
-        let message = match (before, self.fingerprint) {
-            (Some(Fingerprint::Content(_)), Fingerprint::Missing) => "the file has vanished; nothing was changed",
-            (Some(Fingerprint::Content(_)), Fingerprint::Empty) => "the file has become empty; nothing was changed",
-            _ => return Ok(()),
+    /// As [`Source::read`].
+    pub(super) fn read_in(directory: BorrowedFd<'_>, name: &OsStr, file: &Path) -> Result<Self, Report> {
+        Self::read_opened(file.into(), open_at(directory, Path::new(name)))
+    }
+
+    fn read_opened(named: Arc<Path>, opened: Result<Option<(File, Stat)>, String>) -> Result<Self, Report> {
+        let refuse = |message: String| Report::from(Problem::of_file(&named, message));
+        let Some((opened, stat)) = opened.map_err(refuse)? else {
+            return Ok(Self { file: named, text: String::new(), fingerprint: Fingerprint::Missing });
         };
-        Err(Problem::of_file(&self.file, message).into())
+        trusted(&stat, rustix::process::geteuid().as_raw()).map_err(refuse)?;
+        let bytes = read_bounded(opened).map_err(refuse)?;
+        let text = String::from_utf8(bytes).map_err(|error| Report::from(not_utf8(&named, &error)))?;
+        Ok(Self::from_text(named, text))
+    }
+
+    /// Whether there was nothing in the file but white space, or no file.
+    pub fn is_blank(&self) -> bool {
+        !matches!(self.fingerprint, Fingerprint::Content(_))
     }
 }
 
-/// Opens a file that can be trusted; none if there is none.
-fn open(file: &Path) -> Result<Option<File>, String> {
-    let Some((opened, stat)) = open_regular(file)? else { return Ok(None) };
-    trusted(&stat, rustix::process::geteuid().as_raw())?;
-    Ok(Some(opened))
+/// Whether what was read may take the place of what was read before (none: at start).
+///
+/// An editor truncates before it writes, and a file may vanish by mistake: a running daemon takes neither for the wish to
+/// have no configuration. `may_go` tells which files are taken away by deleting them, as fragments are.
+///
+/// # Errors
+/// When there was something in a file before and now there is nothing: all such files at once.
+pub(super) fn follows(
+    now: &[Source],
+    before: Option<&[Source]>,
+    may_go: impl Fn(&Source) -> bool,
+) -> Result<(), Report> {
+    let mut report = Report::default();
+    for old in before.unwrap_or_default().iter().filter(|old| !old.is_blank()) {
+        let new = now.iter().find(|new| new.file == old.file).map_or(Fingerprint::Missing, |new| new.fingerprint);
+        let message = match new {
+            Fingerprint::Missing if !may_go(old) => "the file has vanished; nothing was changed",
+            Fingerprint::Empty => "the file has become empty; nothing was changed",
+            _ => continue,
+        };
+        report.errors.push(Problem::of_file(&old.file, message));
+    }
+    if report.errors.is_empty() { Ok(()) } else { Err(report) }
 }
 
 /// Opens a regular file without ever waiting; none if there is none. Whatever else has its name is refused.
@@ -109,9 +118,13 @@ fn open(file: &Path) -> Result<Option<File>, String> {
 /// # Errors
 /// When it cannot be opened or examined, or is no regular file.
 pub fn open_regular(file: &Path) -> Result<Option<(File, Stat)>, String> {
+    open_at(CWD, file)
+}
+
+fn open_at(directory: BorrowedFd<'_>, file: &Path) -> Result<Option<(File, Stat)>, String> {
     // NONBLOCK: a FIFO opens at once, to be refused below. NOCTTY: a terminal must not become ours.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let opened = match rustix::fs::open(file, flags, Mode::empty()) {
+    let opened = match rustix::fs::openat(directory, file, flags, Mode::empty()) {
         Ok(opened) => opened,
         Err(Errno::NOENT) => return Ok(None),
         Err(error) => return Err(format!("cannot be opened: {}", std::io::Error::from(error))),
@@ -139,6 +152,11 @@ fn regular(stat: &Stat) -> Result<(), String> {
 /// Whoever can write the file can send the keys elsewhere; so only root and the daemon's own user may.
 pub(super) fn trusted(stat: &Stat, own_uid: u32) -> Result<(), String> {
     regular(stat)?;
+    guarded(stat, own_uid)
+}
+
+/// Whether only root and the daemon's own user may change a file, or what is in a directory.
+pub(super) fn guarded(stat: &Stat, own_uid: u32) -> Result<(), String> {
     if stat.st_mode & WORLD_WRITABLE != 0 {
         return Err("may be written by everyone, who could send the keys elsewhere: chmod o-w it".into());
     }

@@ -1,8 +1,11 @@
 //! What a writer of configuration meets: values, messages, the shipped files, the files' own troubles.
 
+mod budgets;
 mod catalogue;
+mod consistency;
 mod daemon;
 mod files;
+mod fragments;
 mod layers;
 mod messages;
 mod mutations;

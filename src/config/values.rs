@@ -68,6 +68,26 @@ impl Cursor<'_> {
         Some(read)
     }
 
+    /// A number of bytes.
+    pub(super) fn bytes(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        let read = match self.value() {
+            Value::Text(_) => bytes(self.text()?),
+            Value::Integer(digits, radix) => u64::from_str_radix(digits, *radix).ok(),
+            _ => None,
+        };
+        match read {
+            Some(read) if range.contains(&read) => Some(read),
+            Some(_) => {
+                self.error(format!("must be at least {} MiB", range.start() >> 20));
+                None
+            }
+            None => {
+                self.error("is not a size: write bytes, or text such as \"500MB\", \"20GB\", \"2GiB\"");
+                None
+            }
+        }
+    }
+
     /// A whole path.
     pub(super) fn path(&self) -> Option<PathBuf> {
         let path = PathBuf::from(self.some_text()?);
@@ -182,6 +202,26 @@ fn duration(text: &str) -> Option<Duration> {
     Some(Duration::from_millis(count.parse::<u64>().ok()?.checked_mul(*unit_ms)?))
 }
 
+/// Units of sizes, with their bytes.
+const SIZES: &[(&str, u64)] = &[
+    ("B", 1),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+];
+
+fn bytes(text: &str) -> Option<u64> {
+    let end = text.find(|char: char| !char.is_ascii_digit())?;
+    let (count, unit) = text.split_at_checked(end)?;
+    let (_, bytes) = SIZES.iter().find(|(name, _)| *name == unit.trim_start())?;
+    count.parse::<u64>().ok()?.checked_mul(*bytes)
+}
+
 /// A duration in the largest unit that holds it whole.
 fn shown(duration: Duration) -> String {
     let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -206,5 +246,15 @@ mod tests {
         assert_eq!(shown(Duration::from_secs(86_400)), "1d");
         assert_eq!(shown(Duration::from_millis(1_500)), "1500ms");
         assert_eq!(shown(Duration::ZERO), "0");
+    }
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        for (text, size) in [("500MB", 500_000_000), ("2 GiB", 2 << 30), ("7B", 7), ("1kB", 1_000)] {
+            assert_eq!(bytes(text), Some(size), "{text}");
+        }
+        for text in ["", "GB", "20", "1.5GB", "-1GB", "20 gb", "99999999999TB"] {
+            assert_eq!(bytes(text), None, "{text}");
+        }
     }
 }

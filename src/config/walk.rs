@@ -41,9 +41,25 @@ impl<'a> Cursor<'a> {
         &self.node.value
     }
 
-    /// The line, for problems elsewhere that refer to this.
-    pub(super) fn line(&self) -> u32 {
-        self.key_place.line
+    /// Where its key stands, for problems elsewhere that refer to this.
+    pub(super) fn place(&self) -> &'a Place {
+        self.key_place
+    }
+
+    /// What stands behind a key of the table, if it is one and the key is there. Nothing is told if not.
+    pub(super) fn inner(&self, key: &str) -> Option<Self> {
+        match &self.node.value {
+            Value::Table(table) => self.enter(key, table.0.get(key)?),
+            _ => None,
+        }
+    }
+
+    /// Where a key of the table stands, if it is there.
+    pub(super) fn place_of(&self, key: &str) -> Option<&'a Place> {
+        match &self.node.value {
+            Value::Table(table) => table.0.get(key).map(|entry| &entry.key_place),
+            _ => None,
+        }
     }
 
     /// Tells what is wrong with the value.
@@ -54,6 +70,11 @@ impl<'a> Cursor<'a> {
     /// Tells what is wrong with the key.
     pub(super) fn error_at_key(&self, message: impl Into<String>) {
         self.problems.error(Problem::at(self.key_place, &self.key, message));
+    }
+
+    /// Tells what is odd about the key.
+    pub(super) fn warning_at_key(&self, message: impl Into<String>) {
+        self.problems.warning(Problem::at(self.key_place, &self.key, message));
     }
 
     /// Tells what is odd about the value.
@@ -177,7 +198,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn unknown_key(&self, key: &str, known: &[&str], written_out: &str) {
-        if secret::is_key_for_one(key) {
+        if secret::names_one(key) {
             self.error_at_key(written_out);
         } else {
             self.error_at_key(format!("unknown key{}", suggest::hint(key, known)));
@@ -192,7 +213,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Steps to an entry; none if its key is a secret, which must not get into any path.
-    fn enter(&self, key: &str, entry: &'a Entry) -> Option<Cursor<'a>> {
+    fn enter(&self, key: &str, entry: &'a Entry) -> Option<Self> {
         if secret::looks_like_one(key) {
             self.problems.error(Problem::at(&entry.key_place, &self.key, secret::WRITTEN_OUT));
             return None;
@@ -242,7 +263,7 @@ impl<'a> Fields<'a> {
 }
 
 /// A key as TOML would have it in a dotted path.
-fn quoted_key(key: &str) -> String {
+pub(super) fn quoted_key(key: &str) -> String {
     let bare = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     if bare { key.to_owned() } else { format!("{key:?}") }
 }

@@ -41,7 +41,7 @@ enum Signal {
 }
 
 impl Watcher {
-    /// Watches over files, which need not be there yet. `on_hint` is called from a thread of its own: once at the
+    /// Watches over files, and over the fragments in directories; none of them need be there yet. `on_hint` is called from a thread of its own: once at the
     /// beginning, since a file may have changed before it was watched; when something has changed and settled; and
     /// every [`bounds::CONFIG_POLL_INTERVAL`]. Where the kernel has no watches left, only that last remains.
     ///
@@ -49,19 +49,22 @@ impl Watcher {
     /// When no thread can be had.
     pub fn new(
         files: impl IntoIterator<Item = PathBuf>,
+        directories: impl IntoIterator<Item = PathBuf>,
         on_hint: impl Fn() + Send + 'static,
     ) -> Result<Self, std::io::Error> {
-        Self::with_poll(files, bounds::CONFIG_POLL_INTERVAL, on_hint)
+        Self::with_poll(files, directories, bounds::CONFIG_POLL_INTERVAL, on_hint)
     }
 
     fn with_poll(
         files: impl IntoIterator<Item = PathBuf>,
+        directories: impl IntoIterator<Item = PathBuf>,
         poll: Duration,
         on_hint: impl Fn() + Send + 'static,
     ) -> Result<Self, std::io::Error> {
         let files = files.into_iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?;
+        let directories = directories.into_iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?;
         let (signals, received) = mpsc::channel();
-        let mut watches = Watches::new(files, signals.clone());
+        let mut watches = Watches::new(files, directories, signals.clone());
         watches.arm();
         let thread = std::thread::Builder::new()
             .name("config-watch".into())
@@ -101,6 +104,8 @@ fn run(mut watches: Watches, received: &Receiver<Signal>, poll: Duration, on_hin
 /// The watches of the moment.
 struct Watches {
     files: Vec<PathBuf>,
+    /// Directories of which every file counts.
+    directories: Vec<PathBuf>,
     /// The directories that hold the files, and those that their links lead through.
     holding: BTreeSet<PathBuf>,
     /// The directories with a watch: the holding ones, and those that hold *them*.
@@ -109,13 +114,13 @@ struct Watches {
 }
 
 impl Watches {
-    fn new(files: Vec<PathBuf>, signals: Sender<Signal>) -> Self {
+    fn new(files: Vec<PathBuf>, directories: Vec<PathBuf>, signals: Sender<Signal>) -> Self {
         // Nobody listens any more while the watcher is being dropped.
         let tell = move |result| drop(signal(result).map(|signal| signals.send(signal)));
         let debouncer = new_debouncer(bounds::CONFIG_SETTLE_INTERVAL, None, tell)
             .inspect_err(|error| tracing::warn!(%error, "configuration files are polled, not watched"))
             .ok();
-        Self { files, holding: BTreeSet::new(), armed: BTreeSet::new(), debouncer }
+        Self { files, directories, holding: BTreeSet::new(), armed: BTreeSet::new(), debouncer }
     }
 
     /// Sets all watches anew. A directory that was replaced, even by one with the same inode, is watched again; one that
@@ -126,7 +131,11 @@ impl Watches {
             // The kernel drops the watch of a directory that is gone, and then there is none to take away.
             let _ = debouncer.unwatch(&directory);
         }
-        self.holding = self.files.iter().flat_map(|file| directories(file)).collect();
+        let fragments = self.directories.iter().flat_map(|directory| listed(directory));
+        let fragments: Vec<_> = fragments.collect();
+        self.holding = self.files.iter().chain(&fragments).flat_map(|file| directories(file)).collect();
+        self.holding.extend(self.directories.iter().cloned());
+        self.holding.extend(self.directories.iter().filter_map(|directory| directory.canonicalize().ok()));
         let parents = self.holding.iter().filter_map(|directory| directory.parent());
         let wanted = self.holding.iter().map(PathBuf::as_path).chain(parents).filter_map(nearest);
         for directory in wanted.map(Path::to_path_buf).collect::<BTreeSet<_>>() {
@@ -159,6 +168,12 @@ fn signal(result: DebounceEventResult) -> Option<Signal> {
     let changes = events.into_iter().filter(|event| !matches!(event.kind, EventKind::Access(_)));
     let paths: Vec<PathBuf> = changes.flat_map(|event| event.event.paths).collect();
     (!paths.is_empty()).then_some(Signal::Changed(paths))
+}
+
+/// The files of a directory, as many as a configuration may have.
+fn listed(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).take(bounds::CONFIG_FRAGMENTS_MAX).collect()
 }
 
 /// The directory that holds a file and, link by link, those that hold what it stands for.

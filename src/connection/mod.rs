@@ -1,6 +1,7 @@
 //! Connections: one account or key at a provider, what the operator set for it, and how it has fared.
 
 pub mod admission;
+pub mod budget;
 pub mod day;
 pub mod health;
 pub mod pace;
@@ -12,6 +13,7 @@ use http::HeaderMap;
 use jiff::tz::TimeZone;
 
 pub use admission::Quotas;
+pub use budget::Budgets;
 pub use health::{Account, Against, Ended, Generation, Health, HealthState, News, Stand};
 pub use pace::Pace;
 

@@ -4,8 +4,8 @@
 
 mod leases;
 mod lists;
-mod log;
 mod prober;
+mod secrets;
 mod sockets;
 mod sweeper;
 mod systemd;
@@ -21,8 +21,6 @@ use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-
-pub use log::init as init_log;
 
 use crate::access::Names;
 use crate::admin::keys::{self, KeyError};
@@ -162,6 +160,7 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
     // Requests that run on after a stop may wait for room all the same.
     let keeping = tokio::spawn(Arc::clone(&admin.engine.admission.waiting).keep(killing.clone()));
     let leasing = tokio::spawn(leases::keep(Arc::clone(admin), killing.clone()));
+    let secrets = tokio::spawn(secrets::keep(Arc::clone(admin), stopping.clone()));
     let prober = tokio::spawn(prober::keep(Arc::clone(admin), stopping.clone()));
     let sweeper = tokio::spawn(sweeper::keep(Arc::clone(admin), stopping.clone()));
     let resealing = tokio::task::spawn_blocking({
@@ -197,6 +196,7 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
     admin.engine.events.close();
     let _ = lists.await;
     let _ = prober.await;
+    let _ = secrets.await;
     let _ = sweeper.await;
     for binding in bindings.iter() {
         binding.remove();
@@ -231,7 +231,8 @@ async fn drain(
 /// Watches the configuration's directories. What comes is a hint to read again, never data.
 fn watch_files(admin: &Arc<Admin>) -> (Option<config::Watcher>, watch::Receiver<u64>) {
     let (hint, hints) = watch::channel(0_u64);
-    let watcher = config::Watcher::new(admin.watched(), move || hint.send_modify(|count| *count += 1));
+    let (files, fragments) = admin.watched();
+    let watcher = config::Watcher::new(files, [fragments], move || hint.send_modify(|count| *count += 1));
     match watcher {
         Ok(watcher) => (Some(watcher), hints),
         Err(error) => {
@@ -253,7 +254,17 @@ async fn reload(admin: &Arc<Admin>, why: &'static str, how: fn(&Admin) -> Option
     if !reloaded.errors.is_empty() {
         tracing::error!(why, generation, "the configuration has errors: the old one stays in force");
     } else if reloaded.changed {
-        tracing::info!(why, generation, "the configuration was read again");
+        tracing::info!(why, generation, changes = changes(&reloaded), "the configuration was read again");
+    }
+}
+
+/// What a reload changed, by name, on one line of the log.
+fn changes(reloaded: &Reloaded) -> String {
+    let shown = reloaded.changes.iter().take(bounds::LOGGED_CHANGES_MAX);
+    let shown: Vec<_> = shown.map(|one| format!("{} {} {}", one.action.name(), one.kind.name(), one.name)).collect();
+    match reloaded.changes.len().saturating_sub(shown.len()) {
+        0 => shown.join(", "),
+        more => format!("{}, and {more} more", shown.join(", ")),
     }
 }
 

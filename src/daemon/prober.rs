@@ -9,6 +9,7 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::secrets;
 use crate::admin::{self, Admin, Doubt};
 use crate::api::{ConnectionId, Outcome};
 use crate::bounds;
@@ -33,10 +34,12 @@ pub(super) async fn keep(admin: Arc<Admin>, mut stopping: watch::Receiver<bool>)
 }
 
 /// Probes what is due now, a few at a time.
-async fn round(admin: &Admin, worker: &Worker, pace: &mut Pace) {
+async fn round(admin: &Arc<Admin>, worker: &Worker, pace: &mut Pace) {
+    // There may be a new secret where the refused one was, or one where there was none.
+    secrets::reread(admin, admin.secrets_in_doubt()).await;
     let due = pace.due(&admin.doubtful(), worker.engine.clock.now(), jitter);
     let probes = stream::iter(due).map(|id| async move {
-        let passed = admin::test(worker, &id).await.is_ok_and(|result| result.outcome == Outcome::Ok);
+        let passed = admin::test(admin, worker, &id).await.is_ok_and(|result| result.outcome == Outcome::Ok);
         tracing::info!(connection = %id, passed, "a connection was probed");
     });
     probes.buffer_unordered(bounds::PROBES_AT_ONCE_MAX).collect::<()>().await;

@@ -4,13 +4,21 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::spending::Spending;
 use super::{Call, Worker, attempt};
-use crate::api::{Capability, Operation};
+use crate::api::Operation;
 use crate::bounds;
 use crate::config::Timeouts;
-use crate::connection::admission::{Admission, Blocked, Full, Permit, Waiter, input_tokens, reserve};
+use crate::connection::admission::{Admission, Blocked, Counted, Full, Permit, Waiter, reserve};
+use crate::connection::budget::Charge;
 use crate::rotation::{Candidate, Skip, Skipped, Trouble};
 use crate::snapshot::Snapshot;
+
+/// Room for one attempt.
+pub(super) struct Room {
+    pub(super) permit: Permit,
+    pub(super) charge: Charge,
+}
 
 /// One request's way to room.
 pub(super) struct Admit<'a> {
@@ -19,31 +27,24 @@ pub(super) struct Admit<'a> {
     pub(super) snapshot: &'a Snapshot,
     /// How it fares with the provider that it is at.
     pub(super) trouble: Trouble,
-    /// The tokens that the request is taken for, once that was asked.
-    input: Option<u64>,
+    /// The tokens that the request is taken for.
+    input: u64,
     /// The scopes that had no room in the present walk.
     blocked: Vec<Blocked>,
     /// How long a request may wait for those that had none, and take in all.
     timeouts: Option<Timeouts>,
     waiter: Option<Waiter>,
+    /// What it spends of budgets.
+    pub(super) spending: Spending,
     /// When waiting is over.
     until: Option<Instant>,
 }
 
 impl<'a> Admit<'a> {
-    pub(super) fn new(worker: &'a Worker, call: &'a Call, snapshot: &'a Snapshot) -> Self {
-        let trouble = Trouble::default();
-        Self {
-            worker,
-            call,
-            snapshot,
-            trouble,
-            input: None,
-            blocked: Vec::new(),
-            timeouts: None,
-            waiter: None,
-            until: None,
-        }
+    pub(super) fn new(worker: &'a Worker, call: &'a Call, snapshot: &'a Snapshot, input: u64) -> Self {
+        let (trouble, spending) = (Trouble::default(), Spending::default());
+        let (blocked, timeouts, waiter, until) = (Vec::new(), None, None, None);
+        Self { worker, call, snapshot, trouble, input, blocked, timeouts, waiter, spending, until }
     }
 
     /// Whether a candidate may be tried, for what its provider has been asked for in vain.
@@ -52,15 +53,30 @@ impl<'a> Admit<'a> {
         self.trouble.allows(slug, self.snapshot.selection.retries(slug), self.worker.engine.clock.now())
     }
 
-    /// Reserves room for an attempt.
-    pub(super) fn reserve(&mut self, candidate: &Candidate) -> Result<Permit, Skip> {
+    /// Reserves room for an attempt, in every limit and every budget.
+    pub(super) fn reserve(&mut self, candidate: &Candidate) -> Result<Room, Skip> {
         let scopes = candidate.connection.quotas.of(&candidate.model);
-        if scopes.iter().all(Option::is_none) {
-            return Ok(Permit::unlimited());
+        let budgets = &self.snapshot.budgets;
+        let limited = scopes.iter().any(Option::is_some);
+        if !limited && budgets.is_empty() {
+            return Ok(Room { permit: Permit::unlimited(), charge: Charge::default() });
         }
-        let tokens = self.tokens(candidate);
+        let expected = self.tokens(candidate);
+        let tokens = expected.0.saturating_add(expected.1);
+        let permit = if limited { self.reserve_in(candidate, &scopes, tokens)? } else { Permit::unlimited() };
+        let (engine, now) = (&self.worker.engine, self.worker.engine.clock.both());
+        match self.spending.charge((engine, budgets), (self.call, candidate), expected, now) {
+            Ok(charge) => Ok(Room { permit, charge }),
+            Err(spent) => {
+                permit.unsent();
+                Err(Skip::Budget { until: spent.until })
+            }
+        }
+    }
+
+    fn reserve_in(&mut self, candidate: &Candidate, scopes: &Counted<'_>, tokens: u64) -> Result<Permit, Skip> {
         let turn = self.waiter.as_ref().and_then(Waiter::turn);
-        match reserve(&scopes, tokens, self.worker.engine.clock.both(), turn.as_deref()) {
+        match reserve(scopes, tokens, self.worker.engine.clock.both(), turn.as_deref()) {
             Ok(permit) => {
                 // Who waits behind this one may come now.
                 self.waiter = None;
@@ -83,23 +99,16 @@ impl<'a> Admit<'a> {
         Skip::OutOfRoom { until: full.until }
     }
 
-    /// The tokens that an attempt will take, as far as anybody can tell.
-    fn tokens(&mut self, candidate: &Candidate) -> u64 {
-        let (call, scan) = (self.call, &self.call.said.scan);
-        let input = *self.input.get_or_insert_with(|| match &call.said.form {
-            Some(_) => bounds::MEDIA_TOKENS,
-            None => {
-                let media = [Capability::Vision, Capability::AudioInput, Capability::Pdf];
-                input_tokens(&call.said.body, media.into_iter().any(|one| scan.needs.has(one)))
-            }
-        });
+    /// The tokens that an attempt will take, in and out, as far as anybody can tell.
+    fn tokens(&self, candidate: &Candidate) -> (u64, u64) {
+        let (call, scan, input) = (self.call, &self.call.said.scan, self.input);
         if !matches!(call.operation, Operation::Chat | Operation::Responses) {
-            return input;
+            return (input, 0);
         }
         let of_model = candidate.facts.as_ref().and_then(|facts| facts.max_output_tokens);
         let most = scan.max_output_tokens.into_iter().chain(of_model).min();
         let averages = &self.admission().averages;
-        input.saturating_add(averages.output_tokens(&call.feature, &candidate.model, most))
+        (input, averages.output_tokens(&call.feature, &candidate.model, most))
     }
 
     fn admission(&self) -> &'a Admission {

@@ -289,11 +289,17 @@ enum Kind {
 
 fn media_type(headers: &HeaderMap) -> Kind {
     let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return Kind::Unknown };
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match essence.as_str() {
-        "text/event-stream" => Kind::Events,
-        "" | "application/octet-stream" | "text/plain" => Kind::Unknown,
-        json if json == "application/json" || json.ends_with("+json") || json == "application/x-ndjson" => Kind::Json,
-        _ => Kind::Other,
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    let is = |names: &[&str]| names.iter().any(|name| essence.eq_ignore_ascii_case(name));
+    let suffix = essence.len().checked_sub("+json".len()).and_then(|at| essence.get(at..));
+    if is(&["application/json", "application/x-ndjson"]) || suffix.is_some_and(|end| end.eq_ignore_ascii_case("+json"))
+    {
+        Kind::Json
+    } else if is(&["text/event-stream"]) {
+        Kind::Events
+    } else if is(&["", "application/octet-stream", "text/plain"]) {
+        Kind::Unknown
+    } else {
+        Kind::Other
     }
 }

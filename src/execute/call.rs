@@ -11,7 +11,9 @@ use tokio::time::Instant;
 use crate::adapter::body::{self, BodyError, InPath, Scan};
 use crate::adapter::ingress::{self, Ingress};
 use crate::adapter::{Asked, Dialect, Refusal};
-use crate::api::{AppName, Capabilities, ConnectionId, Feature, Operation, RequestId};
+use crate::api::{AppName, Capabilities, Capability, ConnectionId, Feature, Operation, RequestId};
+use crate::bounds;
+use crate::connection::admission::input_tokens;
 
 /// A call, access and parsing done.
 pub struct Call {
@@ -118,6 +120,15 @@ impl Said {
     pub fn json(dialect: Dialect, operation: Operation, manner: Manner, body: Bytes) -> Result<Self, BodyError> {
         let scan = body::scan(dialect, operation, manner.path.as_ref(), &body)?;
         Ok(Self { dialect, manner, form: None, body, scan, in_openai: OnceLock::new() })
+    }
+
+    /// The tokens that it is taken for, guessed from its size.
+    pub fn input_estimate(&self) -> u64 {
+        if self.form.is_some() {
+            return bounds::MEDIA_TOKENS;
+        }
+        let media = [Capability::Vision, Capability::AudioInput, Capability::Pdf];
+        input_tokens(&self.body, media.into_iter().any(|one| self.scan.needs.has(one)))
     }
 
     /// Reads a form of OpenAI's dialect, whose content type names this boundary.

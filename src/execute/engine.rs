@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 
 use super::trace::Traces;
 use super::trace_context::TraceContext;
+use crate::adapter::text::sanitised;
 use crate::api::admin::{Event, EventKind};
 use crate::api::{Moment, RequestId, UsageRecord};
 use crate::clock::{Clock, Now};
@@ -14,6 +15,7 @@ use crate::connection::admission::Admission;
 use crate::connection::{Connection, Ended, News};
 use crate::credential::Vault;
 use crate::events::Events;
+use crate::log;
 use crate::snapshot::Snapshot;
 use crate::upstream::Upstream;
 use crate::usage::Recorder;
@@ -90,20 +92,27 @@ impl Engine {
 
     /// One line a record in the log: ids, names, times, and never a word of a prompt or a reply.
     pub(super) fn log(&self, record: &UsageRecord, trace: Option<&TraceContext>) {
-        tracing::info!(
-            target: "bursar::request",
-            id = %record.request_id,
-            app = %record.app,
-            feature = %record.feature,
-            connection = record.connection.as_ref().map(tracing::field::display),
-            model = %crate::adapter::text::sanitise(&record.model),
-            outcome = %record.outcome,
-            status = record.status,
-            ms = record.duration_ms,
-            last = record.is_final,
-            error = record.error,
-            trace = trace.map(TraceContext::trace_id),
-        );
+        log::request(self.clock.wall_ms(), |line| {
+            line.name("id", record.request_id.shown().as_str());
+            line.name("app", record.app.as_str());
+            line.name("feature", record.feature.as_str());
+            if let Some(id) = &record.connection {
+                line.name("connection", &[id.provider.as_str(), id.name.as_str()].join(":"));
+            }
+            line.name("model", &sanitised(&record.model));
+            line.name("outcome", record.outcome.name());
+            if let Some(status) = record.status {
+                line.number("status", status.into());
+            }
+            line.number("ms", record.duration_ms);
+            line.flag("last", record.is_final);
+            if let Some(error) = &record.error {
+                line.text("error", error);
+            }
+            if let Some(trace) = trace {
+                line.text("trace", trace.trace_id());
+            }
+        });
     }
 }
 

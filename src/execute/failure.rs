@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::adapter::{Dialect, Invalid, ProviderError};
 use crate::api::{Capability, Code, Failure, Outcome};
 use crate::bounds;
+use crate::connection::budget::Spent;
 use crate::connection::{Against, ManagedBy};
 use crate::rotation::{Candidate, Selection, Skip, Skipped};
 use crate::upstream::TransportError;
@@ -126,6 +127,13 @@ impl Failed {
         }
     }
 
+    /// Whether the model cannot take so large a request, whoever asks: another account may have a larger limit, and not a
+    /// larger context window.
+    pub(super) fn is_larger_than_the_model(&self) -> bool {
+        let status = self.answer.as_ref().map(|answer| answer.status);
+        self.outcome == Outcome::TooLarge && status != Some(429)
+    }
+
     /// The text for the record and the log.
     pub fn noted(&self) -> &str {
         self.noted.as_deref().unwrap_or(&self.message)
@@ -179,7 +187,14 @@ impl Failures {
     }
 
     /// What the app is told: that it may come again, where any provider said so; else the first attempt's error.
-    pub(super) fn verdict(self, skipped: &[Skipped], asked: &str, selection: &Selection, now: Instant) -> Refused {
+    pub(super) fn verdict(
+        self,
+        skipped: &[Skipped],
+        asked: &str,
+        selection: &Selection,
+        spent: Option<&Spent>,
+        now: Instant,
+    ) -> Refused {
         let limited = |failed: &&Failed| matches!(failed.outcome, Outcome::RateShort | Outcome::RateDay);
         let waits =
             self.0.iter().filter(limited).map(|failed| failed.retry_after.unwrap_or(bounds::RETRY_AFTER_DEFAULT));
@@ -192,6 +207,11 @@ impl Failures {
             return Refused::Bursar(Failure::new(Code::RateLimited, message).retry_after(seconds(wait)));
         }
         let Some(first) = self.0.into_iter().next() else {
+            let of_budget = |one: &&Skipped| matches!(one.why, Skip::Budget { .. });
+            let others = skipped.iter().filter(|one| !of_budget(one)).filter_map(|one| one.why.returns()).min();
+            if let (None, Some(spent)) = (others, spent) {
+                return Refused::Bursar(budget_spent(spent, now));
+            }
             return Refused::Bursar(match back() {
                 Some(wait) => out_of_room(asked, wait),
                 None => nothing_to_try(skipped, asked, selection),
@@ -227,6 +247,12 @@ fn out_of_room(asked: &str, wait: Duration) -> Failure {
     let seconds = seconds(wait);
     let message = format!("every connection for {asked:?} is out of room; one has some again in {seconds} s");
     Failure::new(Code::RateLimited, message).retry_after(seconds)
+}
+
+/// A budget is spent, and nothing goes around it.
+fn budget_spent(spent: &Spent, now: Instant) -> Failure {
+    let wait = seconds(spent.until.saturating_duration_since(now));
+    Failure::new(Code::BudgetSpent, spent.message.clone()).retry_after(wait)
 }
 
 /// Why nothing could be tried, by the reason that helps most.

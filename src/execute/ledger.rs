@@ -10,15 +10,16 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::Instant;
 
+use super::account::{self, Account};
+use super::admit::Room;
 use super::running::Running;
 use super::trace::{Passed, Trace};
 use super::trace_context::TraceContext;
 use super::{Engine, Failed, failure, wire};
 use crate::adapter::{Hints, ProviderError, Seen};
 use crate::api::usage::RecordId;
-use crate::api::{AppName, Feature, NanoUsd, Operation, Outcome, RequestId, Tokens, UsageRecord};
+use crate::api::{AppName, Feature, Operation, Outcome, RequestId, Tokens, UsageRecord};
 use crate::connection::Ended;
-use crate::connection::admission::Permit;
 use crate::rotation::{Candidate, Skipped};
 use crate::usage::Receipt;
 
@@ -37,6 +38,10 @@ pub struct Labels {
     pub operation: Operation,
     /// Whether the reply is streamed.
     pub stream: bool,
+    /// The tokens that the request is taken for, where nobody says what it had.
+    pub input_estimate: u64,
+    /// The characters that are to be read aloud.
+    pub characters: Option<u64>,
     /// The trace that the app says the request belongs to.
     pub trace: Option<TraceContext>,
 }
@@ -73,7 +78,7 @@ pub struct Ledger {
     last: Option<UsageRecord>,
     attempts: Vec<Attempted>,
     /// What the last closed attempt used and cost; its record may be gone by then.
-    used: (Tokens, Option<NanoUsd>),
+    used: Account,
     /// The time that was not Bursar's: waiting for the app's body and for providers, and pauses before retries.
     elsewhere: Duration,
     /// Of it, what was waited before the attempt that comes next.
@@ -85,9 +90,11 @@ pub struct Ledger {
 
 impl Ledger {
     /// Opens the account of a request that passed access and parsing.
-    pub fn open(engine: Arc<Engine>, labels: Labels, began: Instant) -> Self {
+    ///
+    /// It is on the heap from the start: it goes from hand to hand, and is large.
+    pub fn open(engine: Arc<Engine>, labels: Labels, began: Instant) -> Box<Self> {
         let at_ms = engine.clock.wall_ms();
-        Self {
+        Box::new(Self {
             engine,
             labels: Arc::new(labels),
             began,
@@ -95,13 +102,13 @@ impl Ledger {
             running: None,
             last: None,
             attempts: Vec::new(),
-            used: (Tokens::default(), None),
+            used: Account::default(),
             elsewhere: Duration::ZERO,
             paused: Duration::ZERO,
             passed: Passed::default(),
             closed: false,
             receipt: None,
-        }
+        })
     }
 
     /// What all records share.
@@ -125,8 +132,8 @@ impl Ledger {
     }
 
     /// What the attempt that runs, or the last one, used and cost.
-    pub fn used(&self) -> (Tokens, Option<NanoUsd>) {
-        self.running.as_ref().map_or(self.used, |running| (running.seen.tokens, running.cost().map(|(cost, _)| cost)))
+    pub fn used(&self) -> Account {
+        self.running.as_ref().map_or(self.used, |running| Account::of(running, Outcome::Ok, &self.labels))
     }
 
     /// Whether no other provider than that of the last attempt was tried.
@@ -136,7 +143,7 @@ impl Ledger {
     }
 
     /// Begins an attempt, for which there is room. The one before was not the last.
-    pub fn begin(&mut self, candidate: &Candidate, permit: Permit) {
+    pub(super) fn begin(&mut self, candidate: &Candidate, room: Room) {
         self.flush(false);
         let (began, at_ms) = (Instant::now(), self.engine.clock.wall_ms());
         self.attempts.push(Attempted {
@@ -150,7 +157,8 @@ impl Ledger {
             error: None,
         });
         self.running = Some(Running {
-            permit,
+            permit: room.permit,
+            charge: room.charge,
             unsent: false,
             _in_flight: candidate.connection.health.begin(at_ms),
             candidate: candidate.clone(),
@@ -224,6 +232,7 @@ impl Ledger {
         all.tokens = all.tokens.updated_by(seen.tokens);
         all.cost = seen.cost.or(all.cost);
         all.content |= seen.content;
+        all.written = all.written.saturating_add(seen.written);
         if seen.model.is_some() {
             all.model.clone_from(&seen.model);
         }
@@ -261,9 +270,9 @@ impl Ledger {
             attempt.ms = millis(took);
             attempt.error = error.map(str::to_owned);
         }
-        self.used = (running.seen.tokens, running.cost().map(|(cost, _)| cost));
-        self.last = Some(self.record(Some(&running), outcome, took, error));
-        running.give_back(outcome, now, &self.engine.admission, &self.labels.feature);
+        self.used = Account::of(&running, outcome, &self.labels);
+        self.last = Some(self.record_of(&running, outcome, took, error));
+        running.give_back(outcome, &self.used, now, &self.engine.admission, &self.labels.feature);
     }
 
     /// Closes the account: the last attempt is final. A request without any gets a record of its own.
@@ -273,7 +282,7 @@ impl Ledger {
         }
         self.end(outcome, error);
         if self.last.is_none() {
-            self.last = Some(self.record(None, outcome, self.began.elapsed(), error));
+            self.last = Some(self.record(outcome, self.began.elapsed(), error));
         }
         self.remember();
         self.flush(true);
@@ -338,38 +347,52 @@ impl Ledger {
         }
     }
 
-    fn record(&self, running: Option<&Running>, outcome: Outcome, took: Duration, error: Option<&str>) -> UsageRecord {
+    /// The record of a request that made no attempt, as far as it goes.
+    fn record(&self, outcome: Outcome, took: Duration, error: Option<&str>) -> UsageRecord {
         let number = u128::try_from(self.attempts.len()).unwrap_or(u128::MAX);
-        let connection = running.map(|running| running.candidate.connection.id.clone());
-        let tokens = running.map_or(Tokens::default(), |running| running.seen.tokens);
-        let cost = running.and_then(Running::cost);
-        let partial = running.is_some() && matches!(outcome, Outcome::Cut | Outcome::ClientGone);
         UsageRecord {
             id: RecordId(self.labels.request_id.as_u128().saturating_add(number)),
             request_id: self.labels.request_id,
-            at_ms: running.map_or(self.at_ms, |running| running.at_ms),
+            at_ms: self.at_ms,
             is_final: false,
             app: self.labels.app.clone(),
             feature: self.labels.feature.clone(),
-            provider: connection.as_ref().map(|id| id.provider.clone()),
-            connection,
+            provider: None,
+            connection: None,
             model: self.labels.model.clone(),
-            model_sent: running.map(|running| running.candidate.model.to_string()),
-            model_served: running.map(Running::model),
+            model_sent: None,
+            model_served: None,
             operation: self.labels.operation,
             stream: self.labels.stream,
             outcome,
-            status: running.and_then(|running| running.status),
-            tokens,
-            cost: cost.map(|(cost, _)| cost),
-            cost_source: cost.map(|(_, source)| source),
-            // Of a reply that was not read to its end, the figures are as far as it came.
-            estimated: partial && !tokens.is_unknown(),
-            partial,
-            ttft_ms: running.and_then(|running| running.ttft).map(millis),
+            status: None,
+            tokens: Tokens::default(),
+            cost: None,
+            cost_source: None,
+            estimated: false,
+            partial: false,
+            ttft_ms: None,
             duration_ms: millis(took),
             error: error.map(str::to_owned),
         }
+    }
+
+    /// The record of an attempt.
+    fn record_of(&self, running: &Running, outcome: Outcome, took: Duration, error: Option<&str>) -> UsageRecord {
+        let mut record = self.record(outcome, took, error);
+        let id = &running.candidate.connection.id;
+        record.at_ms = running.at_ms;
+        record.provider = Some(id.provider.clone());
+        record.connection = Some(id.clone());
+        record.model_sent = Some(running.candidate.model.to_string());
+        record.model_served = Some(running.model());
+        record.status = running.status;
+        let account = self.used;
+        (record.tokens, record.estimated) = (account.tokens, account.estimated);
+        (record.cost, record.cost_source) = (account.cost, account.source);
+        record.partial = account::is_partial(outcome);
+        record.ttft_ms = running.ttft.map(millis);
+        record
     }
 }
 

@@ -1,5 +1,6 @@
 //! THE control flow of a request: select → attempt → classify → record → fall back.
 
+mod account;
 mod admit;
 mod attempt;
 mod call;
@@ -10,6 +11,7 @@ mod outlet;
 mod probe;
 mod relay;
 mod running;
+mod spending;
 mod tap;
 mod trace;
 mod trace_context;
@@ -21,6 +23,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 
+pub use account::Account;
 pub use call::{Call, Framing, Manner, Said};
 pub use engine::{Engine, Ids, Worker};
 pub use failure::{Failed, ProviderAnswer, Refused};
@@ -30,11 +33,11 @@ pub use relay::Relay;
 pub use trace::{Passed, PassedOver, Trace, Traces};
 pub use trace_context::TraceContext;
 
-use crate::api::{Capabilities, Code, ConnectionName, Failure, Outcome, ProviderSlug};
+use crate::api::{Capabilities, Capability, Code, ConnectionName, Failure, Operation, Outcome, ProviderSlug};
 use crate::bounds;
-use crate::connection::admission::Permit;
 use crate::rotation::{self, Candidate, Candidates, SelectionError, Step, Wanted};
-use admit::Admit;
+use crate::snapshot::Snapshot;
+use admit::{Admit, Room};
 use attempt::{Answered, Success};
 use failure::Failures;
 
@@ -50,7 +53,8 @@ pub struct Answer {
     pub attempts: usize,
     /// The time that Bursar itself took.
     pub overhead: Duration,
-    /// The provider's headers that are given back, its request id under Bursar's name among them.
+    /// The provider's headers that are given back, its request id under Bursar's name among them, and what there is to say
+    /// of budgets.
     pub headers: HeaderMap,
     /// The body.
     pub body: AnswerBody,
@@ -73,6 +77,8 @@ pub struct Unanswered {
     pub refused: Refused,
     /// The attempts that were made.
     pub attempts: Vec<Attempted>,
+    /// What there is to say of budgets.
+    pub headers: HeaderMap,
 }
 
 /// Carries out a call. Dropping the future hangs up on the provider and records that the client is gone.
@@ -80,7 +86,7 @@ pub struct Unanswered {
 /// # Errors
 /// When no candidate answered.
 #[doc(alias = "AiConnectionService::execute")]
-pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> {
+pub async fn execute(worker: &Worker, call: Box<Call>) -> Result<Answer, Unanswered> {
     let snapshot = worker.engine.snapshot.load_full();
     let mut ledger = Ledger::open(Arc::clone(&worker.engine), labels(&call), call.began);
     ledger.waited(call.body_took);
@@ -103,24 +109,44 @@ pub async fn execute(worker: &Worker, call: Call) -> Result<Answer, Unanswered> 
         candidates = candidates.of_conversation(call.conversation());
     }
     let mut failures = Failures::default();
-    let mut admit = Admit::new(worker, &call, &snapshot);
+    let mut admit = Admit::new(worker, &call, &snapshot, ledger.labels().input_estimate);
     loop {
         match walk(&mut admit, &mut candidates, &mut ledger, &mut failures).await {
-            Walked::Answered(candidate, answered) => return Ok(answer(candidate, *answered, ledger).await),
+            Walked::Answered(candidate, mut answered) => {
+                admit.spending.describe(&mut answered.headers);
+                drop(admit);
+                return Ok(answer(candidate, *answered, ledger).await);
+            }
             Walked::Stopped => break,
             Walked::Through if !may_try_more(&ledger, call.fallback) => break,
             Walked::Through => {}
+        }
+        if let Some(around) = divert(&mut admit, &snapshot, &call) {
+            ledger.passed_over(candidates.skipped());
+            ledger.walks_anew(Duration::ZERO);
+            candidates = around;
+            continue;
         }
         let Some(waited) = admit.wait(candidates.skipped()).await else { break };
         ledger.walks_anew(waited);
         candidates.again();
     }
-    drop(admit);
+    let Admit { spending, .. } = admit;
     ledger.passed_over(candidates.skipped());
     let outcome = if ledger.attempts().is_empty() { Outcome::Unavailable } else { Outcome::Transient };
     let now = worker.engine.clock.now();
-    let refused = failures.verdict(candidates.skipped(), &call.said.scan.model, &snapshot.selection, now);
-    Err(give_up(ledger, outcome, refused).await)
+    let (skipped, model) = (candidates.skipped(), &call.said.scan.model);
+    let refused = failures.verdict(skipped, model, &snapshot.selection, spending.spent(), now);
+    let mut unanswered = give_up(ledger, outcome, refused).await;
+    spending.describe(&mut unanswered.headers);
+    Err(unanswered)
+}
+
+/// The candidates of the route that a request goes by, now that a budget is spent that sends it there.
+fn divert(admit: &mut Admit<'_>, snapshot: &Snapshot, call: &Call) -> Option<Candidates> {
+    let route = admit.spending.divert()?;
+    let found = snapshot.selection.candidates(Wanted { model: route.to_string(), ..wanted(call) }).ok()?;
+    Some(if found.is_sticky() { found.of_conversation(call.conversation()) } else { found })
 }
 
 /// How a walk over the candidates ended.
@@ -144,8 +170,8 @@ async fn walk(
         if !admit.allows(&candidate) {
             continue;
         }
-        let permit = match admit.reserve(&candidate) {
-            Ok(permit) => permit,
+        let room = match admit.reserve(&candidate) {
+            Ok(room) => room,
             Err(why) => {
                 candidates.pass_over(&candidate, why);
                 continue;
@@ -153,10 +179,13 @@ async fn walk(
         };
         candidates.tried(&candidate);
         ledger.passed_over(candidates.skipped());
-        match try_candidate(admit, &candidate, ledger, permit).await {
+        match try_candidate(admit, &candidate, ledger, room).await {
             Ok(answered) => return Walked::Answered(candidate, Box::new(answered)),
             Err((failed, step)) => {
                 admit.trouble.note(failed.outcome);
+                if failed.is_larger_than_the_model() {
+                    candidates.too_large_for(&candidate);
+                }
                 failures.push(failed);
                 if step == Step::Stop {
                     return Walked::Stopped;
@@ -186,14 +215,14 @@ async fn try_candidate(
     admit: &mut Admit<'_>,
     candidate: &Candidate,
     ledger: &mut Ledger,
-    mut permit: Permit,
+    mut room: Room,
 ) -> Result<Answered, (Failed, Step)> {
     let (worker, call) = (admit.worker, admit.call);
     let clock = &worker.engine.clock;
     let (mut retries, on_timeout) = (0, candidate.provider.on_timeout);
     let budget = admit.snapshot.selection.retries(&candidate.provider.slug);
     loop {
-        ledger.begin(candidate, permit);
+        ledger.begin(candidate, room);
         let failed = match attempt::attempt(worker, call, candidate, ledger).await {
             Ok(answered) => return Ok(answered),
             Err(failed) => ledger.hinted(failed),
@@ -213,8 +242,8 @@ async fn try_candidate(
         }
         ledger.pause(pause).await;
         // A retry is a call of its own, and needs room of its own.
-        permit = match admit.reserve(candidate) {
-            Ok(permit) => permit,
+        room = match admit.reserve(candidate) {
+            Ok(room) => room,
             Err(_) => return Err((failed, last)),
         };
         retries += 1;
@@ -227,23 +256,23 @@ fn leaves_time(pause: Duration, left: Duration) -> bool {
 }
 
 /// Closes the account of a call that nobody answered.
-async fn give_up(mut ledger: Ledger, outcome: Outcome, refused: Refused) -> Unanswered {
+async fn give_up(mut ledger: Box<Ledger>, outcome: Outcome, refused: Refused) -> Unanswered {
     ledger.close_durably(outcome, Some(refused.message())).await;
-    Unanswered { attempts: ledger.attempts().to_vec(), refused }
+    Unanswered { attempts: ledger.attempts().to_vec(), refused, headers: HeaderMap::new() }
 }
 
-async fn answer(candidate: Candidate, answered: Answered, mut ledger: Ledger) -> Answer {
+async fn answer(candidate: Candidate, answered: Answered, mut ledger: Box<Ledger>) -> Answer {
     let Answered { success, headers, timeouts, deadline } = answered;
     let overhead = ledger.overhead();
     let attempts = ledger.attempts().len();
     let body = match success {
         Success::Whole { body } => {
             ledger.close_durably(Outcome::Ok, None).await;
-            AnswerBody::Whole(body, Box::new(ledger))
+            AnswerBody::Whole(body, ledger)
         }
         Success::Frames { frames } => {
             ledger.close_durably(Outcome::Ok, None).await;
-            AnswerBody::Frames(frames, Box::new(ledger))
+            AnswerBody::Frames(frames, ledger)
         }
         Success::Begun { tap, terminal } => {
             AnswerBody::Stream(Box::new(Relay::new(tap, terminal, ledger, timeouts, deadline)))
@@ -268,6 +297,8 @@ fn labels(call: &Call) -> Labels {
         model: call.said.scan.model.clone(),
         operation: call.operation,
         stream: call.said.scan.stream,
+        input_estimate: call.said.input_estimate(),
+        characters: call.said.scan.characters,
         trace: TraceContext::read(&call.headers),
     }
 }
@@ -279,8 +310,18 @@ fn wanted(call: &Call) -> Wanted {
         operation: Some(call.operation),
         needs: call.require.iter().fold(call.said.scan.needs, Capabilities::with),
         pin: call.pin.clone(),
-        tokens: None,
+        tokens: tokens_at_least(call),
     }
+}
+
+/// The tokens that a conversation has at the very least. Of what is no text the size tells nothing, and of a batch of
+/// embeddings it does not tell the largest.
+fn tokens_at_least(call: &Call) -> Option<u64> {
+    let media = [Capability::Vision, Capability::AudioInput, Capability::Pdf];
+    let is_text = !media.into_iter().any(|one| call.said.scan.needs.has(one));
+    let bytes = u64::try_from(call.said.body.len()).unwrap_or(u64::MAX);
+    let talks = matches!(call.operation, Operation::Chat | Operation::Responses);
+    (talks && is_text).then_some(bytes / bounds::TEXT_BYTES_PER_TOKEN_MOST)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ const UNSAYABLE: &str = "the provider's stream cannot be said in the app's diale
 /// event, as many do, has been served; one that leaves before it is gone.
 pub struct Relay {
     tap: Box<Tap>,
-    ledger: Ledger,
+    ledger: Box<Ledger>,
     timeouts: Timeouts,
     deadline: Instant,
     terminal: bool,
@@ -39,7 +39,13 @@ enum State {
 }
 
 impl Relay {
-    pub(super) fn new(tap: Box<Tap>, terminal: bool, ledger: Ledger, timeouts: Timeouts, deadline: Instant) -> Self {
+    pub(super) fn new(
+        tap: Box<Tap>,
+        terminal: bool,
+        ledger: Box<Ledger>,
+        timeouts: Timeouts,
+        deadline: Instant,
+    ) -> Self {
         Self { tap, ledger, timeouts, deadline, terminal, unread: Arc::default(), state: State::Held, broken: false }
     }
 

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::account::Account;
+use super::spending;
 use crate::adapter::{Hints, Seen};
 use crate::api::{CostSource, Feature, NanoUsd, Outcome, Tokens};
 use crate::clock::Now;
 use crate::config::Counted;
 use crate::connection::admission::{Admission, Figure, Permit};
+use crate::connection::budget::Charge;
 use crate::connection::health::InFlight;
 use crate::provider::price;
 use crate::rotation::Candidate;
@@ -29,6 +32,8 @@ pub(super) struct Running {
     /// Where the app itself set one.
     pub(super) apps_deadline: Option<Instant>,
     pub(super) permit: Permit,
+    /// What it took from budgets.
+    pub(super) charge: Charge,
     /// Whether the call never left.
     pub(super) unsent: bool,
     pub(super) _in_flight: InFlight,
@@ -44,13 +49,13 @@ impl Running {
         self.seen.model.clone().unwrap_or_else(|| self.candidate.model.to_string())
     }
 
-    /// What it cost, and who says so. The provider's own figure wins.
-    pub(super) fn cost(&self) -> Option<(NanoUsd, CostSource)> {
+    /// What so much cost, and who says so. The provider's own figure wins.
+    pub(super) fn cost(&self, tokens: &Tokens) -> Option<(NanoUsd, CostSource)> {
         if let Some(cost) = self.seen.cost {
             return Some((cost, CostSource::Provider));
         }
         let price = self.candidate.facts.as_ref()?.price.as_ref()?;
-        price::cost(price, &self.seen.tokens).ok().map(|cost| (cost, CostSource::Prices))
+        price::cost(price, tokens).ok().map(|cost| (cost, CostSource::Prices))
     }
 
     /// Lowers what is left of the connection's own quotas to what its provider says, where that is less.
@@ -72,19 +77,30 @@ impl Running {
 
     /// Gives an attempt's room back. What it used takes the place of what was reserved; what is not known of it stays
     /// reserved.
-    pub(super) fn give_back(self, outcome: Outcome, now: Now, admission: &Admission, feature: &Feature) {
-        let Self { mut permit, unsent, seen, candidate, .. } = self;
+    pub(super) fn give_back(
+        self,
+        outcome: Outcome,
+        account: &Account,
+        now: Now,
+        admission: &Admission,
+        feature: &Feature,
+    ) {
+        let Self { mut permit, charge, unsent, seen, candidate, .. } = self;
+        let is_estimated = permit.is_limited() || !charge.is_empty();
+        spending::settle(charge, outcome, unsent, account, now);
+        let Tokens { input, output, .. } = seen.tokens;
+        if is_estimated && outcome == Outcome::Ok && input.is_some() {
+            output.into_iter().for_each(|output| admission.averages.observe(feature, &candidate.model, output));
+        }
         if !permit.is_limited() {
             return;
         }
         if unsent {
             return permit.unsent();
         }
-        let Tokens { input, output, .. } = seen.tokens;
         let used = input.unwrap_or(0).saturating_add(output.unwrap_or(0));
         if outcome == Outcome::Ok && input.is_some() {
             permit.settle(used, now);
-            output.into_iter().for_each(|output| admission.averages.observe(feature, &candidate.model, output));
         } else {
             // Of a reply that was not read to its end, the figures are as far as it came.
             permit.settle(used.max(permit.reserved()), now);

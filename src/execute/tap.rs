@@ -158,6 +158,7 @@ fn take_in(out: &mut Outlet, all: &mut Seen, step: Step, raw: &[u8]) -> Result<(
     all.reopened |= seen.reopened;
     all.tokens = all.tokens.updated_by(seen.tokens);
     all.cost = seen.cost.or(all.cost);
+    all.written = all.written.saturating_add(seen.written);
     all.model = seen.model.or_else(|| all.model.take());
     match seen.error {
         Some(error) => Err(TapError::Provider(error)),

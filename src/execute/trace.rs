@@ -174,6 +174,8 @@ mod tests {
             model: "fast".into(),
             operation: Operation::Chat,
             stream: false,
+            input_estimate: 1,
+            characters: None,
             trace: None,
         };
         Trace {

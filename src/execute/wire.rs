@@ -16,6 +16,12 @@ use crate::credential::{Secret, Vault, VaultError};
 use crate::rotation::Candidate;
 use crate::upstream::Request;
 
+const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-bursar-upstream-request-id");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Headers that every request has: content type, accept, credential, and a few of the app's. Room for them is made once.
+const USUAL_HEADERS: usize = 6;
+
 /// So much of a credential tells it from any other text.
 const CREDENTIAL_BEGINNING_BYTES: usize = 16;
 
@@ -48,7 +54,8 @@ pub(super) fn asked(call: &Call, candidate: &Candidate, created_s: i64) -> Asked
             && by_openai
             && provider != Some(Dialect::OpenAi)
             && hub::wants_base64(&said.body),
-        seed: format!("{:x}", call.id.as_u128()),
+        // Bytes that pass bring their own ids.
+        seed: if by_openai && provider == Some(Dialect::OpenAi) { String::new() } else { call.id.seed() },
         created_s,
     }
 }
@@ -62,23 +69,31 @@ fn asks_usage(candidate: &Candidate, scan: &Scan) -> bool {
 pub(super) fn request(call: &Call, candidate: &Candidate, asked: &Asked, vault: &Vault) -> Result<Request, WireError> {
     let provider = &candidate.provider;
     let facts = provider.adapter.facts();
-    let mut headers = provider.headers.clone();
-    headers.extend(candidate.connection.headers.clone());
+    let mut headers = own_headers(candidate);
     for name in facts.forward {
         if let Some(value) = call.headers.get(*name) {
-            headers.insert(HeaderName::from_static(name), value.clone());
+            headers.insert(*name, value.clone());
         }
     }
     if let Some(trace) = TraceContext::read(&call.headers) {
         trace.put_on(&mut headers);
     }
-    let json = HeaderValue::from_static("application/json");
-    headers.insert(CONTENT_TYPE, call.said.form.clone().unwrap_or(json));
+    headers.insert(CONTENT_TYPE, call.said.form.clone().unwrap_or(JSON));
     headers.insert(ACCEPT, HeaderValue::from_static(accepted(asked)));
     authorise(&mut headers, candidate, vault)?;
     let body = body_of(call, candidate, asked)?;
     let url = provider.url(asked, &candidate.connection.words).ok_or(WireError::Url)?;
     Ok(Request { method: Method::POST, url, headers, body })
+}
+
+/// What the provider and the connection put on every call, with room for the rest.
+fn own_headers(candidate: &Candidate) -> HeaderMap {
+    let all = [&candidate.provider.headers, &candidate.connection.headers];
+    let mut headers = HeaderMap::with_capacity(USUAL_HEADERS + all.iter().map(|some| some.len()).sum::<usize>());
+    for (name, value) in all.into_iter().flatten() {
+        headers.insert(name, value.clone());
+    }
+    headers
 }
 
 /// What a reply may be.
@@ -95,9 +110,8 @@ fn accepted(asked: &Asked) -> &'static str {
 pub(super) fn models_request(candidate: &Candidate, vault: &Vault) -> Result<(Request, Asked), WireError> {
     let provider = &candidate.provider;
     let asked = Asked::for_model("");
-    let mut headers = provider.headers.clone();
-    headers.extend(candidate.connection.headers.clone());
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    let mut headers = own_headers(candidate);
+    headers.insert(ACCEPT, JSON);
     authorise(&mut headers, candidate, vault)?;
     let url = provider.url(&asked, &candidate.connection.words).ok_or(WireError::Url)?;
     Ok((Request { method: Method::GET, url, headers, body: Vec::new() }, asked))
@@ -191,11 +205,11 @@ pub(super) fn given_back(candidate: &Candidate, headers: &HeaderMap) -> HeaderMa
     let mut back = HeaderMap::new();
     for name in facts.give_back {
         if let Some(value) = headers.get(*name) {
-            back.insert(HeaderName::from_static(name), value.clone());
+            back.insert(*name, value.clone());
         }
     }
     if let Some(id) = headers.get(facts.request_id).filter(|id| id.len() <= bounds::ERROR_TEXT_BYTES_MAX) {
-        back.insert(HeaderName::from_static("x-bursar-upstream-request-id"), HeaderValue::clone(id));
+        back.insert(UPSTREAM_REQUEST_ID, HeaderValue::clone(id));
     }
     back
 }

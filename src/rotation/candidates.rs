@@ -114,6 +114,13 @@ impl Candidates {
         self.tried.push((candidate.connection.id.clone(), Arc::clone(&candidate.model)));
     }
 
+    /// Notes that the request was too large for a candidate's model: from here on only those with a larger context window
+    /// come, as far as that is known.
+    pub fn too_large_for(&mut self, candidate: &Candidate) {
+        let window = candidate.facts.as_ref().and_then(|facts| facts.context_window);
+        self.wanted.tokens = self.wanted.tokens.max(window.map(|window| window.saturating_add(1)));
+    }
+
     /// Begins the walk anew, over what was not tried.
     pub fn again(&mut self) {
         (self.pool, self.walk, self.last_resort) = (0, None, None);
@@ -232,6 +239,9 @@ impl Candidates {
     fn why_not(&self, pool: &Pool, connection: &Connection) -> Option<Skip> {
         if self.wanted.pin.as_ref().is_some_and(|pin| *pin != connection.id) {
             return Some(Skip::NotPinned);
+        }
+        if pool.is_too_small(&self.wanted) {
+            return Some(Skip::TooLarge);
         }
         usable(&pool.provider, connection).err()
     }

@@ -57,8 +57,13 @@ impl Pool {
         if let Some(lacking) = lacking(wanted.needs).or_else(|| lacking(self.require)) {
             return Some(Skip::Lacks(lacking));
         }
-        let too_large = facts.context_window.zip(wanted.tokens).is_some_and(|(window, tokens)| tokens > window);
-        too_large.then_some(Skip::TooLarge)
+        self.is_too_small(wanted).then_some(Skip::TooLarge)
+    }
+
+    /// Whether the request is known to be larger than the model's context window.
+    pub(super) fn is_too_small(&self, wanted: &Wanted) -> bool {
+        let window = self.facts.as_ref().and_then(|facts| facts.context_window);
+        window.zip(wanted.tokens).is_some_and(|(window, tokens)| tokens > window)
     }
 
     /// What a typical call costs here: three tokens in for one out, in pico-dollars. Of an unknown price nothing is known.
@@ -108,6 +113,11 @@ pub enum Skip {
     TooLarge,
     /// The request is pinned to another connection.
     NotPinned,
+    /// A budget of the app's, the feature's or the connection's has nothing left for it.
+    Budget {
+        /// There is nothing before then.
+        until: Instant,
+    },
 }
 
 impl Skip {
@@ -122,7 +132,9 @@ impl Skip {
     /// When it is over by itself, so that waiting for it makes sense.
     pub fn returns(self) -> Option<Instant> {
         match self {
-            Self::OutOfRoom { until } | Self::Cooling { until } | Self::Open { until } => Some(until),
+            Self::OutOfRoom { until } | Self::Cooling { until } | Self::Open { until } | Self::Budget { until } => {
+                Some(until)
+            }
             _ => None,
         }
     }

@@ -51,7 +51,7 @@ pub enum SelectionError {
 pub struct Selection {
     providers: BTreeMap<ProviderSlug, Arc<Provider>>,
     tiers: HashMap<ProviderSlug, Vec<Arc<Tier>>>,
-    budgets: HashMap<ProviderSlug, Arc<RetryBudget>>,
+    budgets: BTreeMap<ProviderSlug, Arc<RetryBudget>>,
     routes: BTreeMap<RouteName, Arc<[Pool]>>,
     features: BTreeMap<Feature, RouteName>,
     known: HashMap<ProviderSlug, HashMap<Arc<str>, Arc<[Pool]>>>,

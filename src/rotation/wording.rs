@@ -20,6 +20,7 @@ impl Skip {
             Self::Lacks(_) => "lacks",
             Self::TooLarge => "too_large",
             Self::NotPinned => "not_pinned",
+            Self::Budget { .. } => "budget_spent",
         }
     }
 }
@@ -40,6 +41,7 @@ impl fmt::Display for Skip {
             Self::Lacks(capability) => write!(f, "its model or provider does not have the capability {capability}"),
             Self::TooLarge => f.write_str("the request is larger than the model's context window"),
             Self::NotPinned => f.write_str("the request is pinned to another connection"),
+            Self::Budget { .. } => f.write_str("a budget has nothing left for the request"),
         }
     }
 }

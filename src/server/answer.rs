@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 
@@ -14,12 +14,21 @@ use super::reply::{self, Reply};
 use super::unread::Patience;
 use crate::adapter::ingress::ErrorSaid;
 use crate::adapter::{Dialect, ProviderError};
-use crate::api::Code;
+use crate::api::{Code, RequestId};
 use crate::execute::{Answer, AnswerBody, ProviderAnswer, Refused, Relay, Unanswered};
 
+const PROVIDER: HeaderName = HeaderName::from_static("x-bursar-provider");
+const CONNECTION: HeaderName = HeaderName::from_static("x-bursar-connection");
+const MODEL: HeaderName = HeaderName::from_static("x-bursar-model");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-bursar-attempts");
+const OVERHEAD: HeaderName = HeaderName::from_static("x-bursar-overhead-us");
+
+/// Headers that a reply has beside the provider's: room for them is made once.
+const OWN_HEADERS: usize = 10;
+
 /// An answer, whole or as it comes.
-pub(super) fn answered(answer: Answer) -> Reply {
-    let described = Described::of(&answer);
+pub(super) fn answered(mut answer: Answer) -> Reply {
+    let described = Described::of(&mut answer);
     let reply = match answer.body {
         AnswerBody::Whole(body, _) => reply::json_bytes(StatusCode::OK, body),
         AnswerBody::Frames(frames, _) => event_stream(at_once(frames)),
@@ -39,21 +48,28 @@ pub(super) struct Described {
 }
 
 impl Described {
-    /// What an answer's headers say.
-    pub(super) fn of(answer: &Answer) -> Self {
-        let mut headers = answer.headers.clone();
-        reply::with_text(&mut headers, "x-bursar-provider", answer.provider.as_str());
-        reply::with_text(&mut headers, "x-bursar-connection", &format!("{}:{}", answer.provider, answer.connection));
-        reply::with_text(&mut headers, "x-bursar-model", &answer.model);
-        headers.insert("x-bursar-attempts", HeaderValue::from(answer.attempts));
+    /// What an answer's headers say; those that the provider gave are taken out of it.
+    pub(super) fn of(answer: &mut Answer) -> Self {
+        let mut headers = std::mem::take(&mut answer.headers);
+        headers.reserve(OWN_HEADERS);
+        let (provider, name) = (answer.provider.as_str(), answer.connection.as_str());
+        reply::with_text(&mut headers, PROVIDER, provider);
+        reply::with_text(&mut headers, CONNECTION, &[provider, name].join(":"));
+        reply::with_text(&mut headers, MODEL, &answer.model);
+        headers.insert(ATTEMPTS, HeaderValue::from(answer.attempts));
         let overhead = u64::try_from(answer.overhead.as_micros()).unwrap_or(u64::MAX);
-        headers.insert("x-bursar-overhead-us", HeaderValue::from(overhead));
+        headers.insert(OVERHEAD, HeaderValue::from(overhead));
         Self { headers }
     }
 
-    /// Puts them on a reply.
-    pub(super) fn put_on(self, mut reply: Reply) -> Reply {
-        reply.headers_mut().extend(self.headers);
+    /// Puts them on a reply, beside what it says of its body.
+    pub(super) fn put_on(mut self, mut reply: Reply) -> Reply {
+        let own = std::mem::take(reply.headers_mut());
+        for (name, value) in &own {
+            // The provider's word on its media type is the one that holds.
+            self.headers.entry(name).or_insert_with(|| value.clone());
+        }
+        *reply.headers_mut() = self.headers;
         reply
     }
 }
@@ -83,23 +99,24 @@ pub(super) fn event_stream(body: reply::Pieces) -> Reply {
 }
 
 /// What the app is told, in its dialect, of a call that nobody answered.
-pub(super) fn refused(dialect: Dialect, unanswered: Unanswered) -> Reply {
+pub(super) fn refused(dialect: Dialect, unanswered: Unanswered, id: RequestId) -> Reply {
     let mut reply = match unanswered.refused {
-        Refused::Bursar(failure) => Surface::App(dialect).failure(&failure),
+        Refused::Bursar(failure) => Surface::App(dialect).failure_of(&failure, Some(id)),
         Refused::Provider(answer) => {
-            let mut reply = passed_on(dialect, &answer);
+            let mut reply = passed_on(dialect, &answer, id);
             // The same request would be refused again; SDKs come again by themselves after a 408, 409 or 429.
             reply::with_no_retry(&mut reply);
             reply
         }
     };
-    reply.headers_mut().insert("x-bursar-attempts", HeaderValue::from(unanswered.attempts.len()));
+    reply.headers_mut().insert(ATTEMPTS, HeaderValue::from(unanswered.attempts.len()));
+    reply.headers_mut().extend(unanswered.headers);
     reply
 }
 
 /// A provider's answer to the app's own fault: unchanged in the same dialect, if it is JSON and shows no key; else its
 /// text in the app's.
-fn passed_on(dialect: Dialect, answer: &ProviderAnswer) -> Reply {
+fn passed_on(dialect: Dialect, answer: &ProviderAnswer, id: RequestId) -> Reply {
     let status = match answer.status {
         // With these an app is told that Bursar refuses it; a provider that flags a prompt uses them too.
         401..=403 => StatusCode::BAD_REQUEST,
@@ -112,12 +129,13 @@ fn passed_on(dialect: Dialect, answer: &ProviderAnswer) -> Reply {
     }
     let ProviderError { message, kind, code, param, .. } = &answer.error;
     let code = code.as_deref().or(kind.as_deref()).unwrap_or(Code::InvalidRequest.name());
+    let id = id.to_string();
     let said = ErrorSaid {
         status: status.as_u16(),
         code,
         message,
         param: param.as_deref(),
-        request_id: None,
+        request_id: Some(&id),
         retry_after_s: None,
     };
     dialect::error(dialect, status, &said)

@@ -1,10 +1,15 @@
 //! What apps ask, in each dialect's own paths.
 
+use http::HeaderMap;
+use hyper::body::Incoming;
+
+use super::Context;
 use super::admitted::Admitted;
 use super::answer::{answered, refused};
 use super::call::{Asks, Received};
 use super::dialect::Surface;
 use super::reply::{self, Reply};
+use crate::access::Identity;
 use crate::adapter::Dialect;
 use crate::adapter::body::InPath;
 use crate::adapter::text::sanitise;
@@ -93,14 +98,19 @@ fn googles(rest: &str, query: &str) -> Result<Asks, Failure> {
 async fn serve(admitted: Admitted, asks: Asks) -> Reply {
     let Admitted { context, identity, request, .. } = admitted;
     let (head, body) = request.into_parts();
-    let mut received = Received::now(&context, head.headers);
+    carry_out(context, identity, head.headers, body, asks).await
+}
+
+/// What comes of a request once its head has been taken apart: nothing of that is held while the provider is waited for.
+async fn carry_out(context: Context, identity: Identity, headers: HeaderMap, body: Incoming, asks: Asks) -> Reply {
+    let mut received = Received::now(&context, headers);
     let (id, dialect) = (received.id, asks.dialect);
     let body = received.body(body).await;
     let mut reply = match body.and_then(|body| received.call(identity, asks, body)) {
-        Err(failure) => Surface::App(dialect).failure(&failure),
+        Err(failure) => Surface::App(dialect).failure_of(&failure, Some(id)),
         Ok(call) => match execute::execute(&context.worker, call).await {
             Ok(answer) => answered(answer),
-            Err(unanswered) => refused(dialect, unanswered),
+            Err(unanswered) => refused(dialect, unanswered, id),
         },
     };
     reply::with_id(reply.headers_mut(), id);

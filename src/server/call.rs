@@ -74,13 +74,13 @@ impl Received {
         body
     }
 
-    /// The call that a body asks for.
-    pub(super) fn call(self, identity: Identity, asks: Asks, body: Bytes) -> Result<Call, Failure> {
+    /// The call that a body asks for. It is on the heap from the start: futures that hold it stay small.
+    pub(super) fn call(self, identity: Identity, asks: Asks, body: Bytes) -> Result<Box<Call>, Failure> {
         let beside = Beside::in_headers(&self.headers)?;
         let operation = asks.operation;
         let said = self.said(asks, body).map_err(invalid)?;
         let labelled = said.scan.feature.as_deref().map(feature).transpose()?;
-        Ok(Call {
+        Ok(Box::new(Call {
             id: self.id,
             began: self.began,
             body_took: self.body_took,
@@ -94,7 +94,7 @@ impl Received {
             fallback: beside.fallback,
             timeout: beside.timeout,
             wait: beside.wait,
-        })
+        }))
     }
 }
 

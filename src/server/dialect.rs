@@ -5,7 +5,7 @@ use http::{Method, Request, StatusCode};
 use super::reply::{self, Reply};
 use crate::adapter::Dialect;
 use crate::adapter::ingress::{self, ErrorSaid};
-use crate::api::Failure;
+use crate::api::{Failure, RequestId};
 
 /// Headers that Google's SDKs send and no other.
 const GOOGLES: [&str; 2] = ["x-goog-api-key", "x-goog-api-client"];
@@ -48,9 +48,15 @@ impl Surface {
 
     /// A failure in this surface's dialect.
     pub(super) fn failure(self, failure: &Failure) -> Reply {
+        self.failure_of(failure, None)
+    }
+
+    /// The same with the request's id, where there is one and the dialect has a place for it.
+    pub(super) fn failure_of(self, failure: &Failure, id: Option<RequestId>) -> Reply {
         let Self::App(dialect) = self else { return reply::problem(failure) };
         let status = reply::status(failure.code.status());
-        let mut reply = error(dialect, status, &ErrorSaid::of(failure, None));
+        let id = id.map(|id| id.to_string());
+        let mut reply = error(dialect, status, &ErrorSaid::of(failure, id.as_deref()));
         reply::with_retry(&mut reply, failure);
         reply
     }

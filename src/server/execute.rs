@@ -43,11 +43,11 @@ pub(super) async fn execute(admitted: Admitted) -> Reply {
     reply
 }
 
-async fn carry_out(worker: &execute::Worker, call: Call, by_route: bool) -> Reply {
+async fn carry_out(worker: &execute::Worker, call: Box<Call>, by_route: bool) -> Reply {
     let id = call.id;
     match execute::execute(worker, call).await {
-        Ok(answer) => {
-            let described = Described::of(&answer);
+        Ok(mut answer) => {
+            let described = Described::of(&mut answer);
             described.put_on(answered(answer, Gathered::new(id)))
         }
         Err(mut unanswered) => {
@@ -55,7 +55,7 @@ async fn carry_out(worker: &execute::Worker, call: Call, by_route: bool) -> Repl
                 // The caller knows no field `model`.
                 failure.param = failure.param.take().map(|param| if param == "model" { "route".into() } else { param });
             }
-            refused(Dialect::OpenAi, unanswered)
+            refused(Dialect::OpenAi, unanswered, id)
         }
     }
 }

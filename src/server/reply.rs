@@ -79,15 +79,15 @@ pub(super) fn with_no_retry(reply: &mut Reply) {
 
 /// The id of the request.
 pub(super) fn with_id(headers: &mut HeaderMap, id: RequestId) {
-    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+    if let Ok(value) = HeaderValue::from_str(id.shown().as_str()) {
         headers.insert(REQUEST_ID, value);
     }
 }
 
 /// A header whose text comes from a checked name.
-pub(super) fn with_text(headers: &mut HeaderMap, name: &'static str, text: &str) {
+pub(super) fn with_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
-        headers.insert(HeaderName::from_static(name), value);
+        headers.insert(name, value);
     }
 }
 

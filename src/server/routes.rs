@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
-use super::admin::{self, connections, events, explain, metrics, openapi, providers, store, usage};
+use super::admin::{self, config, connections, events, explain, metrics, openapi, providers, store, usage};
 use super::admitted::{Admitted, Caller};
 use super::dialect::Surface;
 use super::listen::Plane;
@@ -47,7 +47,7 @@ pub struct Route {
 
 macro_rules! routes {
     ($($method:ident $path:literal $access:expr => $handler:path;)*) => {
-        &[$(Route { method: Method::$method, path: $path, access: $access, handler: |admitted| $handler(admitted).boxed() }),*]
+        &[$(Route { method: Method::$method, path: $path, access: $access, handler: |admitted| Box::pin($handler(admitted)) }),*]
     };
 }
 
@@ -76,11 +76,16 @@ pub static ROUTES: &[Route] = routes! {
     GET "/v1/bursar/requests/{id}" Access::App(Role::Client) => explain::own;
     GET "/v1/bursar/usage" Access::App(Role::Client) => usage::own;
     GET "/admin/v1/status" Access::Operator(Role::Viewer) => admin::status;
-    POST "/admin/v1/reload" Access::Operator(Role::Admin) => admin::reload;
-    GET "/admin/v1/config/plan" Access::Operator(Role::Viewer) => admin::plan;
+    POST "/admin/v1/reload" Access::Operator(Role::Admin) => config::reload;
+    GET "/admin/v1/config/plan" Access::Operator(Role::Viewer) => config::plan;
+    POST "/admin/v1/config/sync" Access::Operator(Role::Admin) => config::sync;
     GET "/admin/v1/providers" Access::Operator(Role::Viewer) => providers::list;
     GET "/admin/v1/providers/{slug}" Access::Operator(Role::Viewer) => providers::show;
     PATCH "/admin/v1/providers/{slug}" Access::Operator(Role::Admin) => providers::change;
+    DELETE "/admin/v1/providers/{slug}" Access::Operator(Role::Admin) => providers::remove;
+    GET "/admin/v1/providers/{slug}/ui_preferences" Access::Operator(Role::Viewer) => providers::preferences;
+    PUT "/admin/v1/providers/{slug}/ui_preferences" Access::Operator(Role::Admin) => providers::put_preferences;
+    PATCH "/admin/v1/providers/{slug}/ui_preferences" Access::Operator(Role::Admin) => providers::patch_preferences;
     POST "/admin/v1/providers/{slug}/check" Access::Operator(Role::Admin) => providers::check;
     GET "/admin/v1/connections" Access::Operator(Role::Viewer) => connections::list;
     POST "/admin/v1/connections" Access::Operator(Role::Admin) => connections::add;
@@ -88,10 +93,16 @@ pub static ROUTES: &[Route] = routes! {
     PATCH "/admin/v1/connections/{id}" Access::Operator(Role::Admin) => connections::change;
     DELETE "/admin/v1/connections/{id}" Access::Operator(Role::Admin) => connections::remove;
     PUT "/admin/v1/connections/{id}/secret" Access::Operator(Role::Admin) => connections::put_secret;
+    GET "/admin/v1/connections/{id}/ui_metadata" Access::Operator(Role::Viewer) => connections::metadata;
+    PUT "/admin/v1/connections/{id}/ui_metadata" Access::Operator(Role::Admin) => connections::put_metadata;
+    PATCH "/admin/v1/connections/{id}/ui_metadata" Access::Operator(Role::Admin) => connections::patch_metadata;
+    POST "/admin/v1/connections/{id}/confirm" Access::Operator(Role::Admin) => connections::confirm;
     POST "/admin/v1/connections/{id}/test" Access::Operator(Role::Admin) => connections::test;
     GET "/admin/v1/health" Access::Operator(Role::Viewer) => admin::health;
     POST "/admin/v1/health/check" Access::Operator(Role::Admin) => admin::check;
+    GET "/admin/v1/budgets" Access::Operator(Role::Viewer) => admin::budgets;
     GET "/admin/v1/usage" Access::Operator(Role::Viewer) => usage::report;
+    POST "/admin/v1/usage/reprice" Access::Operator(Role::Admin) => usage::reprice;
     GET "/admin/v1/usage/records" Access::Operator(Role::Viewer) => usage::records;
     GET "/admin/v1/requests/{id}" Access::Operator(Role::Viewer) => explain::show;
     POST "/admin/v1/explain" Access::Operator(Role::Admin) => explain::dry_run;

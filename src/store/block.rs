@@ -25,6 +25,8 @@ pub(super) struct Summary {
     pub(super) last_id: RecordId,
     /// How many records it holds.
     pub(super) records: u32,
+    /// The commit of its segment that stored it, from 1; 0 if that was before format 3, which began to count them.
+    pub(super) commit: u64,
 }
 
 /// Records of one group commit, ordered by id.
@@ -36,27 +38,30 @@ pub(super) struct Block {
     rows: Vec<u8>,
 }
 
-/// Packs records, which must be ordered by id, into as many values as they need, each with its key and summary.
-pub(super) fn pack(records: &[&UsageRecord]) -> Result<Vec<(RecordId, Summary, Vec<u8>)>, RecordError> {
+/// A block as it is stored: its key, what is known of it, and its value.
+pub(super) type Packed = (RecordId, Summary, Vec<u8>);
+
+/// Packs the records of a commit, which must be ordered by id, into as many values as they need.
+pub(super) fn pack(records: &[&UsageRecord], commit: u64) -> Result<Vec<Packed>, RecordError> {
     let mut values = Vec::new();
     for chunk in records.chunks(bounds::USAGE_BLOCK_RECORDS_MAX) {
-        pack_into(chunk, &mut values)?;
+        pack_into(chunk, commit, &mut values)?;
     }
     Ok(values)
 }
 
 /// Halves the records until each value is small enough.
-fn pack_into(records: &[&UsageRecord], values: &mut Vec<(RecordId, Summary, Vec<u8>)>) -> Result<(), RecordError> {
+fn pack_into(records: &[&UsageRecord], commit: u64, values: &mut Vec<Packed>) -> Result<(), RecordError> {
     let Some(first) = records.first() else { return Ok(()) };
-    let block = Block::of(records)?;
+    let block = Block::of(records, commit)?;
     let value = record::encode(&key(first.id), &block)?;
     if value.len() <= bounds::STORE_VALUE_BYTES_MAX || records.len() == 1 {
         values.push((first.id, block.summary, value));
         return Ok(());
     }
     let (front, back) = records.split_at(records.len() / 2);
-    pack_into(front, values)?;
-    pack_into(back, values)
+    pack_into(front, commit, values)?;
+    pack_into(back, commit, values)
 }
 
 /// The key of the block that begins with this record.
@@ -65,13 +70,14 @@ pub(super) fn key(first: RecordId) -> [u8; 16] {
 }
 
 impl Block {
-    fn of(records: &[&UsageRecord]) -> Result<Self, RecordError> {
+    fn of(records: &[&UsageRecord], commit: u64) -> Result<Self, RecordError> {
         let times = || records.iter().map(|record| record.at_ms);
         let summary = Summary {
             first_ms: times().min().unwrap_or_default(),
             last_ms: times().max().unwrap_or_default(),
             last_id: records.iter().map(|record| record.id).max().unwrap_or(RecordId(0)),
             records: u32::try_from(records.len()).unwrap_or(u32::MAX),
+            commit,
         };
         let plain = rows::to_bytes(records)?;
         let packed = zstd::bulk::compress(&plain, ZSTD_LEVEL).ok().filter(|packed| packed.len() < plain.len());
@@ -90,7 +96,7 @@ impl Block {
     }
 }
 
-/// A block's form since format 1. What changed since then are the rows inside.
+/// A block's form in formats 1 and 2. What changed in format 2 are the rows inside.
 #[derive(Serialize, Deserialize)]
 struct BlockV1 {
     first_ms: i64,
@@ -101,23 +107,41 @@ struct BlockV1 {
     rows: Vec<u8>,
 }
 
+#[derive(Serialize, Deserialize)]
+struct BlockV3 {
+    first_ms: i64,
+    last_ms: i64,
+    last_id: u128,
+    records: u32,
+    commit: u64,
+    compressed: bool,
+    rows: Vec<u8>,
+}
+
 impl Record for Block {
     const KIND: &'static str = KIND;
-    const FORMAT: u8 = 2;
+    const FORMAT: u8 = 3;
 
     fn to_body(&self) -> Result<Vec<u8>, RecordError> {
-        let Summary { first_ms, last_ms, last_id, records } = self.summary;
-        let rows = self.rows.clone();
-        record::to_bytes(
-            KIND,
-            &BlockV1 { first_ms, last_ms, last_id: last_id.0, records, compressed: self.compressed, rows },
-        )
+        let Summary { first_ms, last_ms, last_id: RecordId(last_id), records, commit } = self.summary;
+        let (compressed, rows) = (self.compressed, self.rows.clone());
+        record::to_bytes(KIND, &BlockV3 { first_ms, last_ms, last_id, records, commit, compressed, rows })
     }
 
     fn from_body(format: u8, body: &[u8]) -> Result<Self, RecordError> {
-        let BlockV1 { first_ms, last_ms, last_id, records, compressed, rows } = record::from_bytes(KIND, body)?;
-        let summary = Summary { first_ms, last_ms, last_id: RecordId(last_id), records };
+        let BlockV3 { first_ms, last_ms, last_id, records, commit, compressed, rows } = match format {
+            1 | 2 => record::from_bytes::<BlockV1>(KIND, body)?.into(),
+            _ => record::from_bytes(KIND, body)?,
+        };
+        let summary = Summary { first_ms, last_ms, last_id: RecordId(last_id), records, commit };
         Ok(Self { summary, format, compressed, rows })
+    }
+}
+
+impl From<BlockV1> for BlockV3 {
+    fn from(old: BlockV1) -> Self {
+        let BlockV1 { first_ms, last_ms, last_id, records, compressed, rows } = old;
+        Self { first_ms, last_ms, last_id, records, commit: 0, compressed, rows }
     }
 }
 

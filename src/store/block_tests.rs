@@ -64,7 +64,7 @@ pub(in crate::store) fn sample_records(count: u64) -> Vec<UsageRecord> {
 }
 
 fn unpacked(records: &[UsageRecord]) -> Vec<UsageRecord> {
-    let values = pack(&records.iter().collect::<Vec<_>>()).unwrap();
+    let values = pack(&records.iter().collect::<Vec<_>>(), 7).unwrap();
     let read = |(first, summary, value): &(RecordId, Summary, Vec<u8>)| {
         let block = record::decode::<Block>(&key(*first), value).unwrap();
         assert_eq!(block.summary, *summary);
@@ -77,7 +77,7 @@ fn unpacked(records: &[UsageRecord]) -> Vec<UsageRecord> {
 fn ordinary_records_take_less_than_80_bytes_each_and_a_block_less_than_16_kib() {
     for count in [1_u64, 10, 64, 250, 1_000] {
         let records = sample_records(count);
-        let values = pack(&records.iter().collect::<Vec<_>>()).unwrap();
+        let values = pack(&records.iter().collect::<Vec<_>>(), 7).unwrap();
         let largest = values.iter().map(|(_, _, value)| value.len()).max().unwrap();
         let bytes: usize = values.iter().map(|(_, _, value)| value.len()).sum();
         println!(
@@ -98,7 +98,7 @@ fn records_that_do_not_compress_are_split_over_more_blocks() {
         let noise = (0..32).map(|salt| format!("{:016x}", random(n as u64 * 100 + salt)));
         record.error = Some(noise.collect());
     }
-    let values = pack(&records.iter().collect::<Vec<_>>()).unwrap();
+    let values = pack(&records.iter().collect::<Vec<_>>(), 7).unwrap();
     assert!(values.len() > 1);
     assert!(values.iter().all(|(_, _, value)| value.len() <= bounds::STORE_VALUE_BYTES_MAX));
     assert_eq!(unpacked(&records), records);

@@ -1,4 +1,4 @@
-//! What has been used of the quotas of a day, by scope.
+//! What has been used of the quotas of a day, by scope, and of budgets in their time.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,10 @@ pub struct Lease {
     pub requests_ahead: u64,
     /// Tokens likewise.
     pub tokens_ahead: u64,
+    /// Nano-dollars that may have been spent on it.
+    pub nano_usd: u64,
+    /// Nano-dollars likewise.
+    pub nano_usd_ahead: u64,
 }
 
 /// The table of day counters. All calls block.
@@ -59,7 +63,15 @@ impl<'a> Counters<'a> {
     }
 }
 
-/// The day, what was used of it, and what may be of the next.
+/// The day, what was used of it, and what may be of the next: requests, tokens, nano-dollars.
+#[derive(Serialize, Deserialize)]
+struct LeaseV2 {
+    day: (i64, i64),
+    used: (u64, u64, u64),
+    ahead: (u64, u64, u64),
+}
+
+/// Format 1 knew nothing of money.
 #[derive(Serialize, Deserialize)]
 struct LeaseV1 {
     day: (i64, i64),
@@ -69,19 +81,24 @@ struct LeaseV1 {
 
 impl Record for Lease {
     const KIND: &'static str = "day counter";
-    const FORMAT: u8 = 1;
+    const FORMAT: u8 = 2;
 
     fn to_body(&self) -> Result<Vec<u8>, RecordError> {
-        let form = LeaseV1 {
+        let form = LeaseV2 {
             day: (self.starts_ms, self.ends_ms),
-            used: (self.requests, self.tokens),
-            ahead: (self.requests_ahead, self.tokens_ahead),
+            used: (self.requests, self.tokens, self.nano_usd),
+            ahead: (self.requests_ahead, self.tokens_ahead, self.nano_usd_ahead),
         };
         record::to_bytes(Self::KIND, &form)
     }
 
-    fn from_body(_format: u8, body: &[u8]) -> Result<Self, RecordError> {
-        let LeaseV1 { day, used, ahead } = record::from_bytes(Self::KIND, body)?;
+    fn from_body(format: u8, body: &[u8]) -> Result<Self, RecordError> {
+        let LeaseV2 { day, used, ahead } = if format == 1 {
+            let LeaseV1 { day, used, ahead } = record::from_bytes(Self::KIND, body)?;
+            LeaseV2 { day, used: (used.0, used.1, 0), ahead: (ahead.0, ahead.1, 0) }
+        } else {
+            record::from_bytes(Self::KIND, body)?
+        };
         Ok(Self {
             scope: String::new(),
             starts_ms: day.0,
@@ -90,6 +107,8 @@ impl Record for Lease {
             tokens: used.1,
             requests_ahead: ahead.0,
             tokens_ahead: ahead.1,
+            nano_usd: used.2,
+            nano_usd_ahead: ahead.2,
         })
     }
 }

@@ -27,14 +27,19 @@ fn the_process_that_is_killed() {
         one.created_ms = i64::try_from(n).unwrap();
         store.connections().put(&one).unwrap();
         say(format!("changed {n}"));
-        let records: Vec<_> = (0..20).map(|record| record_of(n, record)).collect();
+        let records: Vec<_> = (0..records_of(n)).map(|record| record_of(n, record)).collect();
         store.usage().append(&records).unwrap();
         say(format!("recorded {n}"));
     }
 }
 
+/// How many records are appended as one: now and then more than a block holds.
+fn records_of(n: u64) -> u64 {
+    if n.is_multiple_of(4) { 600 } else { 20 }
+}
+
 fn record_of(n: u64, record: u64) -> crate::api::UsageRecord {
-    block::tests::sample(block::tests::NOON_MS + i64::try_from(n).unwrap(), n * 20 + record)
+    block::tests::sample(block::tests::NOON_MS + i64::try_from(n).unwrap(), n * 1_000 + record)
 }
 
 /// What one life of the process acknowledged.
@@ -98,7 +103,12 @@ fn what_a_killed_process_acknowledged_is_there() {
         let ids: BTreeSet<_> = usage.iter().map(|record| record.id).collect();
         assert_eq!(ids.len(), usage.len(), "no record twice");
         for &n in &recorded {
-            assert!((0..20).all(|record| ids.contains(&record_of(n, record).id)), "usage {n} was lost at kill {kill}");
+            let all = (0..records_of(n)).all(|record| ids.contains(&record_of(n, record).id));
+            assert!(all, "usage {n} was lost at kill {kill}");
+        }
+        for n in [last, last + 1] {
+            let there = (0..records_of(n)).filter(|&record| ids.contains(&record_of(n, record).id)).count() as u64;
+            assert!(there == 0 || there == records_of(n), "half of usage {n} is there at kill {kill}");
         }
         next = last + 2;
     }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -152,6 +152,20 @@ pub(super) fn remove_directory(dir: &Path) -> io::Result<()> {
             Ok(())
         }
     }
+}
+
+/// What a directory with all that is in it takes of the disk.
+pub(super) fn bytes_on_disk(dir: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let of = entry.metadata()?;
+        bytes += of.blocks() * 512;
+        if of.is_dir() {
+            bytes += bytes_on_disk(&entry.path())?;
+        }
+    }
+    Ok(bytes)
 }
 
 /// The same path with a suffix after a dot.

@@ -96,6 +96,8 @@ fn lease(scope: &str) -> Lease {
         tokens: 4_200,
         requests_ahead: ahead.0,
         tokens_ahead: ahead.1,
+        nano_usd: 0,
+        nano_usd_ahead: 0,
     }
 }
 

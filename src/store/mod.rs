@@ -13,7 +13,7 @@
 //! state/        connections, switches, lists of models, wrapped keys, and nothing else
 //! changes       the sealed log of the changes to `state`, from which a damaged one is made anew
 //! volatile/     what changes all day long: cooldowns, parks, rejections, and what has been used of limits
-//! usage/        segments of usage records, a directory for each UTC day or size bound
+//! usage/        segments of usage records, a directory for each UTC day or size bound; and the rollups of each day
 //! ```
 //!
 //! What must stay true:
@@ -27,9 +27,11 @@ mod backup;
 mod block;
 mod change_log;
 mod changes;
+mod checks;
 mod connections;
 mod counters;
 mod database;
+mod days;
 mod disk;
 mod facts;
 mod files;
@@ -44,6 +46,7 @@ mod page;
 mod record;
 mod rekey;
 mod replay;
+mod rollups;
 mod rows;
 mod segment;
 mod segments;
@@ -63,8 +66,10 @@ use thiserror::Error;
 
 pub use backup::{BackupError, Counts, Head as BackupHead, Inspected, Restored, head as backup_head, inspect, restore};
 pub use changes::Changes;
+pub use checks::{Check, Checks};
 pub use connections::{Connections, StoredConnection};
 pub use counters::{Counters, Lease};
+pub use days::{days_of, first_day_kept, span_of};
 pub(crate) use disk::FreeBytes;
 pub use facts::{CoolingFact, Facts, FactsTable, ModelFact, ParkedFact, RejectedFact, Scope};
 pub use migrations::Migrated;
@@ -72,6 +77,7 @@ pub use models::{ModelList, ModelLists};
 pub use page::Ask as RecordAsk;
 pub use record::RecordError;
 pub use rekey::KeyStatus;
+pub use rollups::{Frame, Head, Lengths, Log, Position, Rollups, Tier, touches};
 pub use switches::{ConnectionSwitch, ConnectionSwitches, ProviderSwitch, ProviderSwitches};
 pub use usage::Usage;
 pub use verify::Verified;
@@ -94,6 +100,7 @@ pub struct Store {
     state: State,
     volatile: Volatile,
     usage: Usage,
+    rollups: Rollups,
     notices: Notices,
     dir: PathBuf,
     _lock: Lock,
@@ -286,8 +293,11 @@ impl Store {
             notices.add(format!("a damaged state is kept in {}: remove it when it is of no more use", aside.display()));
         }
         let volatile = Self::open_volatile(dir, &disk, &notices)?;
-        let usage = Usage::open(&dir.join("usage"), disk, notices.clone())?;
-        Ok(Self { state, volatile, usage, notices, dir: dir.into(), _lock: lock })
+        let of_usage = dir.join("usage");
+        let usage = Usage::open(&of_usage, disk.clone(), notices.clone())?;
+        let rollups = Rollups::open(&of_usage, disk, notices.clone());
+        let rollups = rollups.map_err(|error| OpenError::io(&of_usage, error))?;
+        Ok(Self { state, volatile, usage, rollups, notices, dir: dir.into(), _lock: lock })
     }
 
     fn open_volatile(dir: &Path, disk: &Disk, notices: &Notices) -> Result<Volatile, OpenError> {
@@ -343,6 +353,11 @@ impl Store {
         Counters::new(&self.volatile)
     }
 
+    /// How providers' last checks went.
+    pub fn checks(&self) -> Checks<'_> {
+        Checks::new(&self.volatile)
+    }
+
     /// What stands against accounts and connections.
     pub fn facts(&self) -> FactsTable<'_> {
         FactsTable::new(&self.volatile)
@@ -356,6 +371,16 @@ impl Store {
     /// Seals and opens credentials without touching the disk; for request workers. Cheap to clone.
     pub fn vault(&self) -> Vault {
         self.state.vault().clone()
+    }
+
+    /// What the records of usage amount to.
+    pub fn rollups(&self) -> &Rollups {
+        &self.rollups
+    }
+
+    /// Tells operators something about the store, in [`Store::notices`] and in the log.
+    pub fn notice(&self, notice: String) {
+        self.notices.add(notice);
     }
 
     /// Seals a secret for one connection and the one origin that it may be sent to.

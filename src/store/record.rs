@@ -56,7 +56,7 @@ pub enum RecordError {
 
 impl RecordError {
     /// A body that makes no sense.
-    pub(super) fn body(kind: &'static str, reason: impl ToString) -> Self {
+    pub(crate) fn body(kind: &'static str, reason: impl ToString) -> Self {
         Self::Body { kind, reason: reason.to_string() }
     }
 }

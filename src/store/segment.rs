@@ -14,14 +14,14 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use super::block::{self, Block, Summary};
+use super::block::{self, Block, Packed, Summary};
 use super::database::{Batch, Database, Entry};
 use super::{StoreError, files, record};
 use crate::api::UsageRecord;
 use crate::api::usage::RecordId;
 use crate::bounds;
 
-const DAY_MS: i64 = 86_400_000;
+pub(super) const DAY_MS: i64 = 86_400_000;
 /// The 30th of December 9999: the last day that a time stamp can begin.
 const DAY_MAX: i64 = 2_932_895;
 
@@ -39,10 +39,21 @@ pub(super) fn day_of(unix_ms: i64) -> i64 {
     unix_ms.div_euclid(DAY_MS).clamp(0, DAY_MAX)
 }
 
+/// A day as names have it: `2026-11-29`.
+pub(super) fn date(day: i64) -> String {
+    jiff::Timestamp::from_second(day * DAY_MS / 1_000).unwrap_or_default().strftime("%Y-%m-%d").to_string()
+}
+
+/// The day that a name tells. Only the one spelling: what has another was made by somebody else.
+pub(super) fn day_of_date(text: &str) -> Option<i64> {
+    let date: jiff::civil::Date = text.parse().ok()?;
+    let begin = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond();
+    Some(day_of(begin)).filter(|&day| self::date(day) == text)
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let date = jiff::Timestamp::from_second(self.day * DAY_MS / 1_000).unwrap_or_default();
-        write!(f, "{}.{:02}", date.strftime("%Y-%m-%d"), self.part)
+        write!(f, "{}.{:02}", date(self.day), self.part)
     }
 }
 
@@ -51,9 +62,7 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let (date, part) = text.split_once('.').ok_or(())?;
-        let date: jiff::civil::Date = date.parse().map_err(drop)?;
-        let start = date.to_zoned(jiff::tz::TimeZone::UTC).map_err(drop)?.timestamp().as_millisecond();
-        let name = Self { day: day_of(start), part: part.parse().map_err(drop)? };
+        let name = Self { day: day_of_date(date).ok_or(())?, part: part.parse().map_err(drop)? };
         // Only the one spelling: what has another was made by somebody else.
         if name.to_string() == text { Ok(name) } else { Err(()) }
     }
@@ -65,6 +74,8 @@ pub(super) struct Segment {
     database: Database,
     index: RwLock<BTreeMap<RecordId, Summary>>,
     bytes: AtomicU64,
+    /// The number of the last commit. Each has one of its own, also one that failed.
+    commit: AtomicU64,
     count: File,
 }
 
@@ -103,7 +114,15 @@ impl Segment {
             let reason = format!("{acknowledged} blocks were acknowledged, and {} are there", index.len());
             return Err(StoreError::Damaged { reason });
         }
-        let segment = Self { name, database, index: RwLock::new(index), bytes: AtomicU64::new(bytes), count };
+        let commit = index.values().map(|block: &Summary| block.commit).max().unwrap_or_default();
+        let segment = Self {
+            name,
+            database,
+            index: RwLock::new(index),
+            bytes: AtomicU64::new(bytes),
+            commit: AtomicU64::new(commit),
+            count,
+        };
         segment.write_count();
         Ok(segment)
     }
@@ -117,13 +136,25 @@ impl Segment {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Appends records, ordered by id. Durable when this returns. The same records may be appended again after an
-    /// error: they replace what may have been written of them.
-    pub(super) fn append(&self, records: &[&UsageRecord]) -> Result<(), StoreError> {
+    /// How many blocks it has.
+    pub(super) fn blocks_count(&self) -> usize {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Appends records, ordered by id, as one commit, whose number it tells. Durable when this returns. The same
+    /// records may be appended again after an error: they replace what may have been written of them.
+    pub(super) fn append(&self, records: &[&UsageRecord]) -> Result<u64, StoreError> {
+        let commit = self.commit.fetch_add(1, Ordering::Relaxed) + 1;
+        self.put(block::pack(records, commit)?)?;
+        Ok(commit)
+    }
+
+    /// Stores blocks, new ones and others in the place of what had their keys, as one change. Durable when this returns.
+    pub(super) fn put(&self, blocks: Vec<Packed>) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         let mut added = BTreeMap::new();
         let mut bytes = 0;
-        for (first, summary, value) in block::pack(records)? {
+        for (first, summary, value) in blocks {
             bytes += value.len() as u64;
             batch.insert(&block::key(first), value);
             added.insert(first, summary);

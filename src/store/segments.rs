@@ -8,12 +8,15 @@ use std::fs;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::disk::Disk;
+use super::rollups::Position;
 use super::segment::{Name, Segment};
 use super::{Notices, RecordError, StoreError, files};
 use crate::api::UsageRecord;
+use crate::bounds;
 use crate::clock::Clock;
 
 /// The segments of a directory.
@@ -25,8 +28,12 @@ pub(super) struct Segments {
     appending: Mutex<()>,
     active: Mutex<Option<Arc<Segment>>>,
     cold: Mutex<Option<Arc<Segment>>>,
+    /// Whether the cold one was searched since that was last asked.
+    searched: AtomicBool,
     /// The last one that left the active slot: a search may still be in it.
     left: Mutex<Weak<Segment>>,
+    /// The segment in which the last append failed.
+    failed: Mutex<Option<Name>>,
     /// Bytes of values that a segment may grow to.
     bytes_max: u64,
 }
@@ -54,7 +61,9 @@ impl Segments {
             appending: Mutex::default(),
             active: Mutex::default(),
             cold: Mutex::default(),
+            searched: AtomicBool::new(false),
             left: Mutex::default(),
+            failed: Mutex::default(),
             bytes_max,
         })
     }
@@ -77,8 +86,8 @@ impl Segments {
         Ok(all)
     }
 
-    /// Appends records of one day, ordered by id. Durable when this returns.
-    pub(super) fn append(&self, day: i64, records: &[&UsageRecord]) -> Result<(), StoreError> {
+    /// Appends records of one day, ordered by id, and tells where they are. Durable when this returns.
+    pub(super) fn append(&self, day: i64, records: &[&UsageRecord]) -> Result<Position, StoreError> {
         let _one_at_a_time = locked(&self.appending);
         self.disk.check()?;
         // Once more in a new segment, if the one that was there turned out to be damaged.
@@ -88,11 +97,11 @@ impl Segments {
         }
     }
 
-    fn append_to_latest(&self, day: i64, records: &[&UsageRecord]) -> Result<(), StoreError> {
+    fn append_to_latest(&self, day: i64, records: &[&UsageRecord]) -> Result<Position, StoreError> {
         let latest = self.names(day..=day).pop();
         let active = locked(&self.active).clone();
         if let Some(segment) = active.as_ref().filter(|active| Some(active.name()) == latest && self.has_room(active)) {
-            return self.checked(segment.name(), segment.append(records));
+            return self.append_to(segment, records);
         }
         let late = active.is_some_and(|active| day < active.name().day);
         let mut cold = locked(&self.cold);
@@ -108,11 +117,20 @@ impl Segments {
             self.activate(&mut cold, segment.clone());
         }
         drop(cold);
-        self.checked(segment.name(), segment.append(records))
+        self.append_to(&segment, records)
+    }
+
+    fn append_to(&self, segment: &Segment, records: &[&UsageRecord]) -> Result<Position, StoreError> {
+        let name = segment.name();
+        let appended = self.checked(name, segment.append(records));
+        // What may have been written is replaced by the next try, which must find the same segment.
+        *locked(&self.failed) = appended.is_err().then_some(name);
+        appended.map(|commit| Position { part: name.part, commit })
     }
 
     fn has_room(&self, segment: &Segment) -> bool {
-        segment.bytes() < self.bytes_max
+        let bounded = segment.bytes() >= self.bytes_max || segment.blocks_count() >= bounds::USAGE_SEGMENT_BLOCKS_MAX;
+        !bounded || *locked(&self.failed) == Some(segment.name())
     }
 
     /// Moves a segment from the cold slot to the active one.
@@ -135,6 +153,7 @@ impl Segments {
             Some(segment) => self.checked(name, search(&segment)),
             None => {
                 let mut cold = locked(&self.cold);
+                self.searched.store(true, Ordering::Relaxed);
                 let Some(segment) = self.open_one(&mut cold, name)? else { return Ok(None) };
                 let found = search(&segment);
                 drop(segment);
@@ -177,16 +196,29 @@ impl Segments {
 
     /// Makes the next part of a day, and opens it in the cold slot.
     fn create(&self, cold: &mut Option<Arc<Segment>>, day: i64) -> Result<Arc<Segment>, StoreError> {
-        let mut name = Name { day, part: self.names(day..=day).pop().map_or(0, |last| last.part + 1) };
-        while self.path(name).exists() {
-            name.part += 1;
-        }
+        let failed = |error| StoreError::failed("create a segment", error);
+        let name = Name { day, part: self.next_part(day).map_err(failed)? };
         *cold = None;
         Segment::create(&self.path(name))?;
         let segment = Arc::new(Segment::open(name, &self.path(name))?);
         locked(&self.names).insert(name);
         *cold = Some(segment.clone());
         Ok(segment)
+    }
+
+    /// The part after all that the day ever had, those that were set aside too: places in a day's records never come
+    /// twice.
+    fn next_part(&self, day: i64) -> io::Result<u32> {
+        let mut next = 0;
+        for entry in fs::read_dir(&self.root)? {
+            let file_name = entry?.file_name();
+            let text = file_name.to_string_lossy();
+            let name = text.split_once(".damaged-").map_or(&*text, |(name, _)| name);
+            if let Some(name) = name.parse().ok().filter(|name: &Name| name.day == day) {
+                next = next.max(name.part + 1);
+            }
+        }
+        Ok(next)
     }
 
     /// Lets go of a segment that failed: damaged, it is set aside; else it is opened anew when it is next needed.
@@ -231,25 +263,66 @@ impl Segments {
     /// Removes the segments of the days before this one, and what was set aside of them; tells how many.
     pub(super) fn remove_before(&self, day: i64) -> io::Result<usize> {
         let old = self.names(0..=day.saturating_sub(1));
-        for &name in &old {
-            let _cold = {
-                self.close(name);
-                locked(&self.cold)
-            };
-            locked(&self.names).remove(&name);
-            let removing = files::beside(&self.path(name), "removing");
-            files::rename(&self.path(name), &removing)?;
-            files::remove_directory(&removing)?;
-        }
-        for entry in fs::read_dir(&self.root)? {
-            let entry = entry?;
-            let file_name = entry.file_name();
-            let set_aside = file_name.to_str().and_then(|text| text.split_once(".damaged-"));
-            if set_aside.and_then(|(name, _)| name.parse().ok()).is_some_and(|name: Name| name.day < day) {
-                files::remove_directory(&entry.path())?;
+        old.iter().try_for_each(|&name| self.remove(name))?;
+        for (path, name) in self.set_aside_ones()? {
+            if name.day < day {
+                files::remove_directory(&path)?;
             }
         }
         Ok(old.len())
+    }
+
+    /// Removes the oldest segments while all of them take more than so many bytes of disk, but the newest; tells how
+    /// many.
+    pub(super) fn remove_beyond(&self, bytes_max: u64) -> io::Result<usize> {
+        let mut sizes = Vec::new();
+        for name in self.names(0..=i64::MAX) {
+            sizes.push((name, files::bytes_on_disk(&self.path(name))?));
+        }
+        let mut all: u64 = sizes.iter().map(|&(_, bytes)| bytes).sum();
+        sizes.pop();
+        let mut removed = 0;
+        for (name, bytes) in sizes {
+            if all <= bytes_max {
+                break;
+            }
+            self.remove(name)?;
+            all = all.saturating_sub(bytes);
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
+    fn remove(&self, name: Name) -> io::Result<()> {
+        let _cold = {
+            self.close(name);
+            locked(&self.cold)
+        };
+        locked(&self.names).remove(&name);
+        let removing = files::beside(&self.path(name), "removing");
+        files::rename(&self.path(name), &removing)?;
+        files::remove_directory(&removing)
+    }
+
+    fn set_aside_ones(&self) -> io::Result<Vec<(PathBuf, Name)>> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            let file_name = entry.file_name();
+            let name = file_name.to_str().and_then(|text| text.split_once(".damaged-"));
+            if let Some(name) = name.and_then(|(name, _)| name.parse().ok()) {
+                all.push((entry.path(), name));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Closes the cold segment if it was not searched since the last call.
+    pub(super) fn close_idle(&self) {
+        let mut cold = locked(&self.cold);
+        if !self.searched.swap(false, Ordering::Relaxed) {
+            *cold = None;
+        }
     }
 
     fn path(&self, name: Name) -> PathBuf {

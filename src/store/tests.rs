@@ -44,7 +44,7 @@ pub(super) fn fill(store: &Store, records: &[UsageRecord]) -> Vec<StoredConnecti
     all.iter().for_each(|one| store.connections().put(one).unwrap());
     store.provider_switches().put(&"openai".parse().unwrap(), &provider_switch()).unwrap();
     store.connection_switches().put(&"openai:toml".parse().unwrap(), &connection_switch()).unwrap();
-    records.chunks(50).for_each(|chunk| store.usage().append(chunk).unwrap());
+    records.chunks(50).for_each(|chunk| store.usage().append(chunk).map(drop).unwrap());
     all
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::database::Entry;
 use super::disk::Disk;
 use super::page::{self, Ask};
+use super::rollups::Position;
 use super::segment::{self, Segment};
 use super::segments::Segments;
 use super::{Notices, OpenError, StoreError};
@@ -23,7 +24,7 @@ const ATTEMPTS_MAX: u128 = 2 * bounds::ATTEMPTS_MAX as u128;
 
 /// The records of usage. All calls block.
 pub struct Usage {
-    segments: Segments,
+    pub(super) segments: Segments,
 }
 
 impl Usage {
@@ -33,23 +34,32 @@ impl Usage {
         Ok(Self { segments })
     }
 
-    /// Appends records. Durable when this returns.
+    /// Appends records, and tells where those of each day are now. Durable when this returns.
     ///
     /// After an error the same slice may be appended again as it is: what may have been written of it is replaced, so
     /// no record is there twice.
     ///
     /// # Errors
     /// When the disk is full, or the records cannot be made durable.
-    pub fn append(&self, records: &[UsageRecord]) -> Result<(), StoreError> {
+    pub fn append(&self, records: &[UsageRecord]) -> Result<Vec<(i64, Position)>, StoreError> {
         let mut days: BTreeMap<i64, Vec<&UsageRecord>> = BTreeMap::new();
         for record in records {
-            days.entry(day_of(record)).or_default().push(record);
+            days.entry(Self::day_of(record)).or_default().push(record);
         }
+        let mut positions = Vec::new();
         for (day, mut records) in days {
             records.sort_by_key(|record| record.id);
-            self.segments.append(day, &records)?;
+            positions.push((day, self.segments.append(day, &records)?));
         }
-        Ok(())
+        Ok(positions)
+    }
+
+    /// The day, since 1970, whose segments a record belongs to: by the time in its id, so that segments and ids sort
+    /// alike, unless the id has no such time in it.
+    pub fn day_of(record: &UsageRecord) -> i64 {
+        let by_id = id_ms(record.id);
+        let near = by_id.abs_diff(record.at_ms) <= ID_SKEW_MS.unsigned_abs();
+        segment::day_of(if near { by_id } else { record.at_ms })
     }
 
     /// Shows every record whose attempt began at or after `from_ms` and before `to_ms`, segment by segment and block by
@@ -122,32 +132,13 @@ impl Usage {
     ) -> Result<Vec<Entry>, StoreError> {
         Ok(self.segments.look(name, |segment| segment.raw(after, bytes))?.unwrap_or_default())
     }
-
-    /// Removes whole segments that hold nothing at or after this time; tells how many.
-    ///
-    /// # Errors
-    /// When a directory cannot be removed.
-    pub fn retain_from(&self, from_ms: i64) -> Result<usize, StoreError> {
-        // A segment may hold attempts that began up to the skew after its day.
-        self.segments
-            .remove_before(segment::day_of(from_ms.saturating_sub(ID_SKEW_MS)))
-            .map_err(|error| StoreError::failed("remove old usage", error))
-    }
-}
-
-/// The segment that a record belongs to: by the time in its id, so that segments and ids sort alike, unless the id has
-/// no such time in it.
-fn day_of(record: &UsageRecord) -> i64 {
-    let by_id = id_ms(record.id);
-    let near = by_id.abs_diff(record.at_ms) <= ID_SKEW_MS.unsigned_abs();
-    segment::day_of(if near { by_id } else { record.at_ms })
 }
 
 pub(super) fn id_ms(id: RecordId) -> i64 {
     i64::try_from(id.0 >> 80).unwrap_or(i64::MAX)
 }
 
-fn scan_one(
+pub(super) fn scan_one(
     segment: &Segment,
     from_ms: i64,
     to_ms: i64,

@@ -77,7 +77,7 @@ fn overlapping() -> Vec<UsageRecord> {
 fn a_scan_sees_exactly_the_records_of_its_time() {
     let fixture = usage();
     let records = sample_records(600);
-    records.chunks(70).for_each(|chunk| fixture.usage.append(chunk).unwrap());
+    records.chunks(70).for_each(|chunk| fixture.usage.append(chunk).map(drop).map(drop).unwrap());
     let (from_ms, to_ms) = (records[100].at_ms, records[500].at_ms);
     assert_eq!(fixture.scanned(from_ms, to_ms), ids(&records[100..500]));
     assert_eq!(fixture.scanned(0, i64::MAX), ids(&records));
@@ -95,7 +95,7 @@ fn a_scan_sees_exactly_the_records_of_its_time() {
 fn pages_are_newest_first_and_leave_nothing_out_at_any_size() {
     let fixture = usage();
     let records = overlapping();
-    records.chunks(37).for_each(|chunk| fixture.usage.append(chunk).unwrap());
+    records.chunks(37).for_each(|chunk| fixture.usage.append(chunk).map(drop).map(drop).unwrap());
     let mut newest_first = ids(&records);
     newest_first.sort_by(|one, other| other.cmp(one));
     for limit in [3, 7, 100, 1_000] {
@@ -111,7 +111,7 @@ fn pages_are_newest_first_and_leave_nothing_out_at_any_size() {
 fn pages_go_either_way_and_keep_to_their_time() {
     let fixture = usage();
     let records = overlapping();
-    records.chunks(37).for_each(|chunk| fixture.usage.append(chunk).unwrap());
+    records.chunks(37).for_each(|chunk| fixture.usage.append(chunk).map(drop).unwrap());
     let mut oldest_first = ids(&records);
     oldest_first.sort();
     let (from_ms, to_ms) = (NOON_MS - DAY_MS / 2, NOON_MS + DAY_MS / 3);
@@ -135,7 +135,7 @@ fn a_record_that_comes_late_into_another_part_of_its_day_is_on_its_page() {
     let fixture = usage_with(10_000);
     let mut records = sample_records(1_500);
     let late: Vec<_> = [20, 270, 800].map(|at| records.remove(at)).to_vec();
-    records.chunks(250).for_each(|chunk| fixture.usage.append(chunk).unwrap());
+    records.chunks(250).for_each(|chunk| fixture.usage.append(chunk).map(drop).unwrap());
     fixture.usage.append(&late).unwrap();
     assert!(fixture.segments().len() > 1);
     let mut all = ids(&[records, late].concat());
@@ -166,7 +166,7 @@ fn days_have_segments_of_their_own_and_are_forgotten_as_directories() {
 fn a_segment_at_its_bound_is_followed_by_another_part() {
     let fixture = usage_with(10_000);
     let records = sample_records(1_500);
-    records.chunks(250).for_each(|chunk| fixture.usage.append(chunk).unwrap());
+    records.chunks(250).for_each(|chunk| fixture.usage.append(chunk).map(drop).map(drop).unwrap());
     assert_eq!(fixture.segments(), ["2024-10-04.00", "2024-10-04.01", "2024-10-04.02"]);
     assert_eq!(fixture.scanned(0, i64::MAX), ids(&records));
 }
@@ -192,7 +192,7 @@ fn the_records_of_a_request_are_found_among_others() {
     let attempts = [attempt(2), attempt(3)];
     let request_id = records[250].request_id;
     records.extend(attempts);
-    records.chunks(100).for_each(|chunk| fixture.usage.append(chunk).unwrap());
+    records.chunks(100).for_each(|chunk| fixture.usage.append(chunk).map(drop).map(drop).unwrap());
     let found = fixture.usage.of_request(request_id).unwrap();
     assert_eq!(ids(&found), [250, 500, 501].map(|n: usize| records[n].id));
     assert_eq!(fixture.usage.of_request(RequestId::from_parts(1, 1)).unwrap(), []);
@@ -223,8 +223,12 @@ fn searches_and_appends_over_many_days_do_not_disturb_each_other() {
                 }
             });
         }
-        scope.spawn(|| (4..10).for_each(|n| fixture.usage.append(&day(n).collect::<Vec<_>>()).unwrap()));
-        scope.spawn(|| (0..4).for_each(|n| fixture.usage.append(&first[n * 50..n * 50 + 50]).unwrap()));
+        scope.spawn(|| {
+            (4..10).for_each(|n| fixture.usage.append(&day(n).collect::<Vec<_>>()).map(drop).map(drop).unwrap())
+        });
+        scope.spawn(|| {
+            (0..4).for_each(|n| fixture.usage.append(&first[n * 50..n * 50 + 50]).map(drop).map(drop).unwrap())
+        });
     });
     assert_eq!(fixture.scanned(0, i64::MAX).len(), 500);
     assert_eq!(fixture.segments().len(), 10);
@@ -236,7 +240,7 @@ fn a_hundred_thousand_records_are_small_on_disk() {
     let fixture = usage();
     let records = sample_records(100_000);
     let begun = Instant::now();
-    records.chunks(1_000).for_each(|chunk| fixture.usage.append(chunk).unwrap());
+    records.chunks(1_000).for_each(|chunk| fixture.usage.append(chunk).map(drop).map(drop).unwrap());
     let appended = begun.elapsed();
     let bytes = on_disk(&fixture.dir.path().join("usage"));
     drop(fixture.usage);

@@ -21,6 +21,8 @@ pub(super) enum Table {
     Facts,
     /// What has been used of daily limits.
     Days,
+    /// How providers' last checks went.
+    Checks,
 }
 
 impl Table {
@@ -28,6 +30,7 @@ impl Table {
         match self {
             Self::Facts => b"facts/",
             Self::Days => b"days/",
+            Self::Checks => b"checks/",
         }
     }
 }

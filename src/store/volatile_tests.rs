@@ -70,6 +70,8 @@ fn each_kind_has_a_table_of_its_own() {
         tokens: 4,
         requests_ahead: 5,
         tokens_ahead: 6,
+        nano_usd: 0,
+        nano_usd_ahead: 0,
     };
     store.counters().put(std::slice::from_ref(&lease)).unwrap();
     store.facts().put(&[(scope(), facts())]).unwrap();

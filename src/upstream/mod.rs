@@ -22,6 +22,7 @@ use tokio::time::Instant;
 pub use address::AddressError;
 pub use client::Transport;
 pub use error::TransportError;
+pub use tls::check as check_roots;
 
 use crate::bounds;
 

@@ -43,6 +43,14 @@ pub(super) fn config(needed: bool, ca_file: Option<&Path>) -> Result<ClientConfi
     }
 }
 
+/// Whether there are roots to trust: the distribution's, or one file's.
+///
+/// # Errors
+/// When no root can be read.
+pub fn check(ca_file: Option<&Path>) -> Result<(), TransportError> {
+    config(true, ca_file).map(drop)
+}
+
 fn build(file: &Path) -> Result<ClientConfig, TransportError> {
     let failed =
         |reason: String| TransportError::Setup(format!("cannot read TLS roots from {}: {reason}", file.display()));

@@ -56,14 +56,20 @@ impl Histogram {
         self.parts.iter().copied()
     }
 
-    /// The length that so many in a hundred do not exceed; none if nothing was counted.
-    pub(super) fn percentile(&self, percent: u64) -> Option<u64> {
+    /// For each of these, in order, the length that so many in a hundred do not exceed; none if nothing was counted.
+    pub(super) fn percentiles<const N: usize>(&self, percents: [u64; N]) -> [Option<u64>; N] {
         let all: u64 = self.parts.iter().map(|&(_, count)| u64::from(count)).sum();
-        let rank = all.saturating_mul(percent).div_ceil(100).max(1);
-        let mut seen = 0;
-        self.parts.iter().find_map(|&(part, count)| {
-            seen += u64::from(count);
-            (seen >= rank).then(|| middle_of(part))
+        let (mut seen, mut parts) = (0, self.parts.iter().peekable());
+        percents.map(|percent| {
+            let rank = all.saturating_mul(percent).div_ceil(100).max(1);
+            while let Some(&&(part, count)) = parts.peek() {
+                if seen + u64::from(count) >= rank {
+                    return Some(middle_of(part));
+                }
+                seen += u64::from(count);
+                parts.next();
+            }
+            None
         })
     }
 }
@@ -99,28 +105,28 @@ mod tests {
     #[test]
     fn small_lengths_are_exact_and_the_longest_is_a_day() {
         let all = of(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 127]);
-        assert_eq!([50, 90, 99].map(|percent| all.percentile(percent)), [Some(5), Some(9), Some(127)]);
+        assert_eq!(all.percentiles([50, 90, 99]), [Some(5), Some(9), Some(127)]);
         assert_eq!(of(&[u64::MAX]), of(&[LENGTH_MS_MAX]));
-        assert_eq!(Histogram::default().percentile(50), None);
+        assert_eq!(Histogram::default().percentiles([50, 99]), [None; 2]);
     }
 
     proptest! {
         #[test]
         fn what_is_shown_is_within_1_part_in_128(length in 0..=LENGTH_MS_MAX) {
-            let shown = of(&[length]).percentile(50).unwrap();
+            let shown = of(&[length]).percentiles([50])[0].unwrap();
             prop_assert!(shown.abs_diff(length) * 128 <= length, "{length} is shown as {shown}");
         }
 
         #[test]
         fn percentiles_are_those_of_the_sorted_lengths(
             lengths in proptest::collection::vec(0..100_000_u64, 1..80),
-            percent in 1..=100_u64,
+            percent in 2..=100_u64,
         ) {
             let mut sorted = lengths.clone();
             sorted.sort_unstable();
-            let rank = (sorted.len() as u64 * percent).div_ceil(100) as usize;
-            let expected = of(&[sorted[rank - 1]]).percentile(50);
-            prop_assert_eq!(of(&lengths).percentile(percent), expected);
+            let at = |percent: u64| sorted[(sorted.len() as u64 * percent).div_ceil(100) as usize - 1];
+            let expected = [percent / 2 + 1, percent].map(|percent| of(&[at(percent)]).percentiles([50])[0]);
+            prop_assert_eq!(of(&lengths).percentiles([percent / 2 + 1, percent]), expected);
         }
 
         #[test]

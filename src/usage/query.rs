@@ -1,14 +1,11 @@
-//! Usage over a time, by groups: a scan over the records, with bounded rows.
+//! Usage over a time, by groups.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
-use super::tally::Tally;
+use super::rollup::{self, Label, Rollups, labels};
 use crate::api::UsageRecord;
-use crate::api::usage::{Dimension, Step, UsageReport, UsageRow, timestamp};
-use crate::bounds;
-use crate::store::{Store, StoreError};
+use crate::api::usage::{Dimension, Step, UsageReport};
+use crate::store::{StoreError, Tier};
 
 /// A question about usage.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,74 +22,49 @@ pub struct Query {
     pub filters: Vec<(Dimension, String)>,
 }
 
-/// A group: its time bucket, and its value for each dimension that is asked for.
-type Group = (Option<i64>, Vec<Option<String>>);
-
-/// Answers a question about usage from the records. Blocks.
+/// Answers a question about usage: from what is kept of sums, and from records at the edges. Blocks.
 ///
-/// `requests` counts a final record at the connection that it names, so that grouping never counts a request twice.
+/// `requests` counts a final record at the connection that it names, so that grouping never counts a request twice. Where
+/// only sums are kept, and the time begins or ends within one, that one counts whole, and the report says what it covers.
 ///
 /// # Errors
-/// When the records cannot be read.
-pub fn totals(store: &Store, query: &Query) -> Result<UsageReport, StoreError> {
-    let mut groups: BTreeMap<Group, Tally> = BTreeMap::new();
-    // What belongs to groups that are not shown.
-    let mut all = Tally::default();
-    let mut truncated = false;
-    store.usage().scan(query.from_ms, query.to_ms, |record| {
-        if query.takes(record) {
-            let group = query.group(record);
-            if groups.len() < bounds::USAGE_ROWS_MAX || groups.contains_key(&group) {
-                groups.entry(group).or_default().add(record);
-            } else {
-                truncated = true;
-                all.add(record);
-            }
-        }
-        ControlFlow::Continue(())
-    })?;
-    groups.values().for_each(|tally| all.merge(tally));
-    let row = |((at, labels), tally): (Group, Tally)| UsageRow {
-        at: at.map(timestamp),
-        figures: tally.figures(),
-        labels: query.by.iter().copied().zip(labels).collect(),
-    };
-    Ok(UsageReport {
-        from: timestamp(query.from_ms),
-        to: timestamp(query.to_ms),
-        step: query.step,
-        rows: groups.into_iter().map(row).collect(),
-        totals: all.figures(),
-        truncated,
-    })
+/// When what is needed cannot be read.
+pub fn totals(rollups: &Rollups, query: &Query) -> Result<UsageReport, StoreError> {
+    rollup::report(rollups, query)
 }
 
 impl Query {
     /// Whether a record passes the filters. For pages of records too.
     pub fn takes(&self, record: &UsageRecord) -> bool {
-        self.filters.iter().all(|(dimension, _)| {
-            let label = label(record, *dimension);
-            self.filters.iter().any(|(other, value)| other == dimension && label.as_deref() == Some(value))
-        })
+        if self.filters.is_empty() {
+            return true;
+        }
+        let labels = labels(record).map(|label| match label {
+            None => None,
+            Some(Label::Text(text)) => Some(Cow::Borrowed(text)),
+            Some(Label::Connection(id)) => Some(Cow::Owned(id.to_string())),
+        });
+        self.passes(|dimension| labels.get(dimension).and_then(Option::as_deref))
     }
 
-    fn group(&self, record: &UsageRecord) -> Group {
-        let bucket = self.step.ms().map(|width| record.at_ms.div_euclid(width).saturating_mul(width));
-        (bucket, self.by.iter().map(|&dimension| label(record, dimension).map(Cow::into_owned)).collect())
+    /// Whether labels pass the filters, given by their dimension's place in [`Dimension::ALL`].
+    pub(super) fn passes<'l>(&self, label: impl Fn(usize) -> Option<&'l str>) -> bool {
+        self.filters.iter().all(|(dimension, _)| {
+            let label = label(*dimension as usize);
+            self.filters.iter().any(|(other, value)| other == dimension && label == Some(value))
+        })
     }
 }
 
-/// A record's value in a dimension; none where no attempt was made.
-fn label(record: &UsageRecord, dimension: Dimension) -> Option<Cow<'_, str>> {
-    let text = match dimension {
-        Dimension::Connection => return record.connection.as_ref().map(|id| Cow::Owned(id.to_string())),
-        Dimension::Provider => record.provider.as_ref()?.as_str(),
-        Dimension::Model => record.model_served.as_deref().unwrap_or(&record.model),
-        Dimension::Feature => record.feature.as_str(),
-        Dimension::App => record.app.as_str(),
-        Dimension::Outcome => record.outcome.name(),
-    };
-    Some(Cow::Borrowed(text))
+impl Step {
+    /// The coarsest sums that tell its buckets apart.
+    pub(super) fn coarsest(self) -> Tier {
+        match self {
+            Self::Minute => Tier::Minutes,
+            Self::Hour => Tier::Hours,
+            Self::Day | Self::None => Tier::Days,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use super::super::testing::{Fixture, MIDNIGHT_MS, record};
 use super::*;
-use crate::api::usage::UsageFigures;
+use crate::api::usage::{UsageFigures, UsageRow};
 use crate::api::{NanoUsd, Outcome, Tokens};
+use crate::bounds;
 
 /// Three good calls, one that failed over from `backup` to `main`, one that had no candidate.
 fn fixture() -> Fixture {
@@ -28,7 +29,7 @@ fn fixture() -> Fixture {
     };
     let other_app = UsageRecord { app: "translator".parse().unwrap(), ..record(3_600_000) };
     let records = [record(10), record(20), other_app, failed, record(50), nowhere];
-    fixture.store.usage().append(&records).unwrap();
+    fixture.append(&records);
     fixture
 }
 
@@ -47,14 +48,14 @@ fn a_cost_is_unknown_where_one_may_have_come_about() {
     let (fixture, empty) = (fixture(), query(&[]));
     let of = |outcome| UsageRecord { outcome, cost: None, ..record(100) };
     let records: Vec<_> = Outcome::ALL.iter().map(|&outcome| of(outcome)).collect();
-    fixture.store.usage().append(&records).unwrap();
+    fixture.append(&records);
     // ok, timeout, cut and client_gone: the provider may have worked, or did.
-    assert_eq!(totals(&fixture.store, &empty).unwrap().totals.cost_unknown, 4);
+    assert_eq!(totals(&fixture.rollups, &empty).unwrap().totals.cost_unknown, 4);
 }
 
 #[test]
 fn totals_count_requests_attempts_and_errors_for_what_they_are() {
-    let report = totals(&fixture().store, &query(&[])).unwrap();
+    let report = totals(&fixture().rollups, &query(&[])).unwrap();
     let figures = UsageFigures {
         requests: 5,
         attempts: 5,
@@ -76,7 +77,7 @@ fn totals_count_requests_attempts_and_errors_for_what_they_are() {
 
 #[test]
 fn a_request_counts_at_the_connection_that_ended_it() {
-    let report = totals(&fixture().store, &query(&[Dimension::Connection])).unwrap();
+    let report = totals(&fixture().rollups, &query(&[Dimension::Connection])).unwrap();
     let expected =
         [(vec![None], [1, 0, 1]), (vec![Some("openai:backup")], [0, 1, 0]), (vec![Some("openai:main")], [4, 4, 0])];
     assert_eq!(counts(&report), expected);
@@ -85,8 +86,9 @@ fn a_request_counts_at_the_connection_that_ended_it() {
 
 #[test]
 fn groups_of_two_dimensions_and_filters() {
-    let store = fixture().store;
-    let report = totals(&store, &query(&[Dimension::App, Dimension::Outcome])).unwrap();
+    let fixture = fixture();
+    let store = &fixture.rollups;
+    let report = totals(store, &query(&[Dimension::App, Dimension::Outcome])).unwrap();
     let labels: Vec<_> = counts(&report).into_iter().map(|(labels, counts)| (labels, counts[0])).collect();
     let expected = [
         (vec![Some("shop"), Some("ok")], 3),
@@ -101,7 +103,7 @@ fn groups_of_two_dimensions_and_filters() {
     }
     let filtered = |filters: &[(Dimension, &str)]| {
         let filters = filters.iter().map(|&(dimension, value)| (dimension, value.to_owned())).collect();
-        totals(&store, &Query { filters, ..query(&[]) }).unwrap().totals.requests
+        totals(store, &Query { filters, ..query(&[]) }).unwrap().totals.requests
     };
     assert_eq!(filtered(&[(Dimension::App, "translator")]), 1);
     assert_eq!(filtered(&[(Dimension::App, "translator"), (Dimension::App, "shop")]), 5);
@@ -112,12 +114,13 @@ fn groups_of_two_dimensions_and_filters() {
 
 #[test]
 fn steps_begin_at_full_hours_and_the_end_is_not_included() {
-    let store = fixture().store;
-    let report = totals(&store, &Query { step: Step::Hour, ..query(&[]) }).unwrap();
+    let fixture = fixture();
+    let store = &fixture.rollups;
+    let report = totals(store, &Query { step: Step::Hour, ..query(&[]) }).unwrap();
     let rows: Vec<_> = report.rows.iter().map(|row| (row.at.as_deref().unwrap(), row.figures.requests)).collect();
     let expected = [("2024-10-04T00:00:00.000Z", 3), ("2024-10-04T01:00:00.000Z", 1), ("2024-10-04T02:00:00.000Z", 1)];
     assert_eq!(rows, expected);
-    let until = |to_ms| totals(&store, &Query { to_ms: MIDNIGHT_MS + to_ms, ..query(&[]) }).unwrap().totals.requests;
+    let until = |to_ms| totals(store, &Query { to_ms: MIDNIGHT_MS + to_ms, ..query(&[]) }).unwrap().totals.requests;
     assert_eq!((until(20), until(21)), (1, 2));
 }
 
@@ -125,10 +128,10 @@ fn steps_begin_at_full_hours_and_the_end_is_not_included() {
 fn rows_are_bounded_and_the_totals_count_all() {
     let fixture = Fixture::new();
     let records: Vec<_> = (0..bounds::USAGE_ROWS_MAX as u64 + 50)
-        .map(|n| UsageRecord { model_served: Some(format!("model-{n}")), ..record(n) })
+        .map(|n| UsageRecord { app: format!("app-{n}").parse().unwrap(), ..record(n) })
         .collect();
-    fixture.store.usage().append(&records).unwrap();
-    let report = totals(&fixture.store, &query(&[Dimension::Model])).unwrap();
+    fixture.append(&records);
+    let report = totals(&fixture.rollups, &query(&[Dimension::App])).unwrap();
     assert_eq!(report.rows.len(), bounds::USAGE_ROWS_MAX);
     assert!(report.truncated);
     assert_eq!(report.totals.requests, records.len() as u64);
@@ -136,7 +139,7 @@ fn rows_are_bounded_and_the_totals_count_all() {
 
 #[test]
 fn a_row_in_json_has_labels_and_figures_side_by_side_and_reads_back() {
-    let report = totals(&fixture().store, &query(&[Dimension::Connection, Dimension::App])).unwrap();
+    let report = totals(&fixture().rollups, &query(&[Dimension::Connection, Dimension::App])).unwrap();
     let json = serde_json::to_value(&report).unwrap();
     let row = &json["rows"][0];
     assert_eq!((&row["connection"], &row["app"]), (&serde_json::Value::Null, &"shop".into()));

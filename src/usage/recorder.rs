@@ -12,20 +12,26 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::meter::Meter;
+use super::rollup::Rollups;
 use super::writer::Writer;
 use crate::api::UsageRecord;
 use crate::bounds;
+use crate::config::Retention;
 use crate::store::Store;
 
 /// Makes both ends of the queue. The caller runs the writer on a thread and joins it after [`Recorder::close`].
 pub fn recorder(store: Arc<Store>) -> (Recorder, Writer) {
+    let rollups = Arc::new(Rollups::new(store));
     let shared = Arc::new(Shared::default());
-    (Recorder(shared.clone()), Writer::new(shared, store))
+    (Recorder { shared: Arc::clone(&shared), rollups: Arc::clone(&rollups) }, Writer::new(shared, rollups))
 }
 
 /// Takes the records of attempts. Cheap to clone.
 #[derive(Clone)]
-pub struct Recorder(Arc<Shared>);
+pub struct Recorder {
+    shared: Arc<Shared>,
+    rollups: Arc<Rollups>,
+}
 
 /// What both ends share.
 #[derive(Default)]
@@ -34,6 +40,8 @@ pub(super) struct Shared {
     /// Tells the writer that there is something to do.
     pub(super) wake: Condvar,
     pub(super) lost: AtomicU64,
+    /// How long what is kept; for ever as long as nobody said.
+    pub(super) retention: Mutex<Option<Retention>>,
     /// Records that the writer has taken and not yet written.
     pub(super) held: AtomicUsize,
     /// Running sums of all records that the writer has seen.
@@ -84,41 +92,51 @@ impl Recorder {
     /// Has everything that was recorded until now written, and tells when it is: for questions that must see it.
     pub fn flush(&self) -> Receipt {
         let (done, receipt) = oneshot::channel();
-        self.0.queue().wait(done);
-        self.0.wake.notify_all();
+        self.shared.queue().wait(done);
+        self.shared.wake.notify_all();
         Receipt(receipt)
+    }
+
+    /// Says how long what is to be kept from now on.
+    pub fn retain(&self, retention: Retention) {
+        *self.shared.retention.lock().unwrap_or_else(PoisonError::into_inner) = Some(retention);
+    }
+
+    /// What was recorded amounts to this: for questions about usage.
+    pub fn rollups(&self) -> &Rollups {
+        &self.rollups
     }
 
     /// Records that were dropped because the queue was full, or the writer had ended.
     pub fn lost(&self) -> u64 {
-        self.0.lost.load(Ordering::Relaxed)
+        self.shared.lost.load(Ordering::Relaxed)
     }
 
     /// Records that are not yet stored.
     pub fn queued(&self) -> usize {
-        self.0.queue().records.len() + self.0.held.load(Ordering::Relaxed)
+        self.shared.queue().records.len() + self.shared.held.load(Ordering::Relaxed)
     }
 
     /// Running sums of what was recorded, up to the last few hundred milliseconds.
     pub fn meter(&self) -> &Meter {
-        &self.0.meter
+        &self.shared.meter
     }
 
     /// Tells the writer to store what there is and to end. Records that come later are dropped and counted.
     pub fn close(&self) {
-        self.0.queue().closing = true;
-        self.0.wake.notify_all();
+        self.shared.queue().closing = true;
+        self.shared.wake.notify_all();
     }
 
     fn push(&self, record: UsageRecord, done: Option<oneshot::Sender<Result<(), NotDurable>>>) {
-        let mut queue = self.0.queue();
+        let mut queue = self.shared.queue();
         if queue.closing {
-            self.0.lost.fetch_add(1, Ordering::Relaxed);
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
         if queue.records.len() >= bounds::USAGE_QUEUE_MAX && queue.records.pop_front().is_some() {
             queue.front += 1;
-            self.0.lost.fetch_add(1, Ordering::Relaxed);
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
         queue.records.push_back(record);
         let waited_for = done.is_some();
@@ -129,7 +147,7 @@ impl Recorder {
         let wake = waited_for || queue.records.len() == 1 || queue.records.len() == bounds::USAGE_BLOCK_RECORDS_MAX;
         drop(queue);
         if wake {
-            self.0.wake.notify_all();
+            self.shared.wake.notify_all();
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::testing::{Fixture, record};
 use super::*;
+use crate::api::usage::Step;
 
 fn start(fixture: &Fixture) -> (Recorder, JoinHandle<()>) {
     let (recorder, writer) = recorder(fixture.store.clone());
@@ -105,6 +106,30 @@ fn while_the_disk_is_full_records_are_kept_and_then_stored_once() {
     recorder.record_durable(record(101)).wait().unwrap();
     recorder.close();
     writer.join().unwrap();
+}
+
+/// A disk that is full for long: the ring keeps what it holds, the rest is counted, and what comes to the disk in the end
+/// is counted right.
+#[test]
+fn what_a_full_disk_leaves_no_room_for_is_counted_and_the_rest_is_rolled_up() {
+    let fixture = Fixture::new();
+    let (recorder, writer) = start(&fixture);
+    recorder.record_durable(record(0)).wait().unwrap();
+    fixture.fill_the_disk();
+    assert_eq!(recorder.record_durable(record(1)).wait(), Err(NotDurable::Held));
+    let most = bounds::USAGE_QUEUE_MAX as u64;
+    (2..most + 502).for_each(|n| recorder.record(record(n)));
+    assert_eq!((recorder.queued() as u64, recorder.lost()), (most + 1, 500));
+    fixture.empty_the_disk();
+    eventually("the writer tries again by itself", || recorder.queued() == 0);
+    let query = |step| super::super::Query { to_ms: i64::MAX, step, ..super::super::Query::default() };
+    for step in [Step::None, Step::Minute, Step::Hour, Step::Day] {
+        let totals = super::super::totals(recorder.rollups(), &query(step)).unwrap().totals;
+        assert_eq!((totals.requests, recorder.lost()), (most + 2, 500));
+    }
+    recorder.close();
+    writer.join().unwrap();
+    assert_eq!(fixture.stored().len() as u64, most + 2);
 }
 
 #[test]

@@ -69,6 +69,8 @@ impl Tally {
     /// What the records amount to.
     pub(super) fn figures(&self) -> UsageFigures {
         let sums = &self.sums;
+        let [p50_ms, p90_ms, p99_ms] = self.durations.percentiles([50, 90, 99]);
+        let [ttft_p50_ms, ttft_p90_ms, ttft_p99_ms] = self.ttfts.percentiles([50, 90, 99]);
         UsageFigures {
             requests: sums.requests,
             attempts: sums.attempts,
@@ -79,12 +81,12 @@ impl Tally {
             reasoning_tokens: sums.reasoning_tokens,
             cost_usd: NanoUsd(sums.cost),
             cost_unknown: sums.cost_unknown,
-            p50_ms: self.durations.percentile(50),
-            p90_ms: self.durations.percentile(90),
-            p99_ms: self.durations.percentile(99),
-            ttft_p50_ms: self.ttfts.percentile(50),
-            ttft_p90_ms: self.ttfts.percentile(90),
-            ttft_p99_ms: self.ttfts.percentile(99),
+            p50_ms,
+            p90_ms,
+            p99_ms,
+            ttft_p50_ms,
+            ttft_p90_ms,
+            ttft_p99_ms,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! A store in a temporary directory, with a disk that can be filled, and records to put into it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::rollup::Rollups;
 use crate::api::usage::RecordId;
 use crate::api::{CostSource, NanoUsd, Operation, Outcome, RequestId, Tokens, UsageRecord};
 use crate::credential::MasterKey;
@@ -13,23 +15,45 @@ pub(super) const MIDNIGHT_MS: i64 = 20_000 * 86_400_000;
 
 pub(super) struct Fixture {
     pub(super) store: Arc<Store>,
+    pub(super) rollups: Rollups,
     free: Arc<AtomicU64>,
-    _dir: tempfile::TempDir,
+    pub(super) dir: tempfile::TempDir,
 }
 
 impl Fixture {
     pub(super) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::open(tempfile::tempdir().unwrap())
+    }
+
+    fn open(dir: tempfile::TempDir) -> Self {
+        let opened = Self::at(dir.path());
+        Self { dir, ..opened }
+    }
+
+    /// The store of a directory that is somebody else's to remove.
+    pub(super) fn at(dir: &Path) -> Self {
         let free = Arc::new(AtomicU64::new(u64::MAX));
         let ask = free.clone();
         let master = MasterKey::parse(b"0123456789abcdef0123456789abcdef").unwrap();
-        let store = Store::open_on(
-            dir.path(),
-            std::slice::from_ref(&master),
-            Arc::new(move |_| Ok(ask.load(Ordering::SeqCst))),
-        )
-        .unwrap();
-        Self { store: Arc::new(store), free, _dir: dir }
+        let free_bytes = Arc::new(move |_: &_| Ok(ask.load(Ordering::SeqCst)));
+        let store = Store::open_on(dir, std::slice::from_ref(&master), free_bytes).unwrap();
+        let store = Arc::new(store);
+        let dir = tempfile::tempdir().unwrap();
+        Self { rollups: Rollups::new(Arc::clone(&store)), store, free, dir }
+    }
+
+    /// The same after a crash: what was only in memory is gone.
+    pub(super) fn crashed(self) -> Self {
+        let Self { rollups, store, dir, .. } = self;
+        drop((rollups, store));
+        Self::open(dir)
+    }
+
+    /// Stores records and counts them, as the writer does.
+    pub(super) fn append(&self, records: &[UsageRecord]) {
+        self.rollups.prepare(records);
+        let positions = self.store.usage().append(records).unwrap();
+        self.rollups.add(records, &positions);
     }
 
     pub(super) fn fill_the_disk(&self) {

@@ -2,6 +2,8 @@
 //!
 //! A batch that could not be stored is kept and tried again as it is, so that what may have been written of it is
 //! replaced and never doubled. Meanwhile the queue is the bounded ring that later records wait in.
+//!
+//! The same thread counts what it stored in the rollups, and forgets what is old.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -9,9 +11,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::recorder::{NotDurable, Queue, Shared};
+use super::rollup::Rollups;
 use crate::api::UsageRecord;
 use crate::bounds;
-use crate::store::{Store, StoreError};
+use crate::clock::Clock;
+use crate::store::StoreError;
 
 /// Records that are stored under one sync: a few blocks.
 const BATCH_RECORDS_MAX: usize = 4 * bounds::USAGE_BLOCK_RECORDS_MAX;
@@ -19,7 +23,12 @@ const BATCH_RECORDS_MAX: usize = 4 * bounds::USAGE_BLOCK_RECORDS_MAX;
 /// Stores what the recorder takes. [`Writer::run`] is a thread's whole life.
 pub struct Writer {
     shared: Arc<Shared>,
-    store: Arc<Store>,
+    rollups: Arc<Rollups>,
+    clock: Clock,
+    /// When the rollups are to be seen to again.
+    keep_at: Instant,
+    /// When old usage was last looked for.
+    retained: Option<Instant>,
     /// Whether it was said that the store takes nothing.
     complained: bool,
     /// The number of the first record that the meter has not seen.
@@ -32,25 +41,58 @@ struct Batch {
     end: u64,
 }
 
+/// What the writer does next.
+enum Next {
+    Batch(Batch),
+    /// Sees to what is kept.
+    Keep,
+    End,
+}
+
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, store: Arc<Store>) -> Self {
-        Self { shared, store, complained: false, unmetered: 0 }
+    pub(super) fn new(shared: Arc<Shared>, rollups: Arc<Rollups>) -> Self {
+        let (clock, keep_at) = (Clock::system(), Instant::now());
+        Self { shared, rollups, clock, keep_at, retained: None, complained: false, unmetered: 0 }
     }
 
     /// Stores records until the recorder is closed and the queue is empty. Blocks; the caller gives it a thread.
     pub fn run(mut self) {
-        while let Some(batch) = self.next_batch() {
-            while let Err(error) = self.store(&batch) {
-                self.complain(&error);
-                if self.pause() {
-                    return;
+        loop {
+            if Instant::now() >= self.keep_at {
+                self.keep();
+            }
+            match self.next() {
+                Next::Keep => {}
+                Next::End => break self.rollups.close(),
+                Next::Batch(batch) => {
+                    while let Err(error) = self.store(&batch) {
+                        self.complain(&error);
+                        if self.pause() {
+                            return;
+                        }
+                    }
                 }
             }
         }
     }
 
-    /// Waits until there is something to store; none once the recorder is closed and all is stored.
-    fn next_batch(&mut self) -> Option<Batch> {
+    /// Sees to the rollups and to what is kept, if that is due.
+    fn keep(&mut self) {
+        let now_ms = self.clock.wall_ms();
+        let next = self.rollups.keep(now_ms).unwrap_or(bounds::RETENTION_INTERVAL);
+        if self.retained.is_none_or(|last| last.elapsed() >= bounds::RETENTION_INTERVAL) && !next.is_zero() {
+            let retention = *self.shared.retention.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(retention) = retention {
+                self.rollups.retain(&retention, now_ms);
+            }
+            self.rollups.store.usage().close_idle();
+            self.retained = Some(Instant::now());
+        }
+        self.keep_at = Instant::now() + next.min(bounds::RETENTION_INTERVAL);
+    }
+
+    /// Waits until there is something to store, or something else to do.
+    fn next(&mut self) -> Next {
         let shared = Arc::clone(&self.shared);
         let mut queue = shared.queue();
         loop {
@@ -61,9 +103,13 @@ impl Writer {
                 break;
             }
             if queue.closing {
-                return None;
+                return Next::End;
             }
-            queue = shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            let left = self.keep_at.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Next::Keep;
+            }
+            queue = shared.wake.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         let due = Instant::now() + bounds::USAGE_BLOCK_INTERVAL;
         while !is_due(&queue) {
@@ -80,7 +126,7 @@ impl Writer {
         let (begin, end) = (queue.front - count as u64, queue.front);
         drop(queue);
         self.meter(begin, records.iter());
-        Some(Batch { records, end })
+        Next::Batch(Batch { records, end })
     }
 
     /// Shows records, of which the first has this number, to the meter: each once.
@@ -92,7 +138,10 @@ impl Writer {
     }
 
     fn store(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        self.store.usage().append(&batch.records)?;
+        self.rollups.prepare(&batch.records);
+        let positions = self.rollups.store.usage().append(&batch.records)?;
+        let due = Instant::now() + self.rollups.add(&batch.records, &positions);
+        self.keep_at = self.keep_at.min(due);
         self.shared.held.store(0, Ordering::Relaxed);
         if std::mem::take(&mut self.complained) {
             let lost = self.shared.lost.load(Ordering::Relaxed);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::fake::{Events, FakeProvider, Reply as Answer};
+use crate::fake::{Events, FakeProvider, Reply as Answer, openai};
 use crate::harness::{Bursar, Call, Setup, key_of};
 
 /// A provider that speaks Anthropic's format, with a model whose answers are known to be limited.
@@ -54,4 +54,19 @@ async fn a_stream_that_ends_without_message_stop_is_cut() {
     assert!(text.contains("half") && text.contains("\"error\"") && !text.contains("\"stop\""), "{text}");
     let records = bursar.stop().await.records();
     assert_eq!(records.iter().map(|record| record.outcome.name()).collect::<Vec<_>>(), ["cut"]);
+}
+
+/// Anthropic's SDKs show the id that stands in the body.
+#[tokio::test]
+async fn an_error_names_its_request_in_the_body_as_in_the_head() {
+    let fake = FakeProvider::start().await;
+    fake.always(openai::error(400));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    let body = |model: &str| json!({"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]});
+    for asked in [body("nobody"), body("one/m"), json!({"model": 5})] {
+        let reply = bursar.call(Call::post("/v1/messages", &asked)).await;
+        let id = reply.header("x-bursar-request-id").unwrap().to_owned();
+        assert_eq!(reply.json()["request_id"].as_str(), Some(id.as_str()), "{}", reply.text());
+    }
+    bursar.stop().await;
 }

@@ -89,7 +89,10 @@ async fn a_text_is_answered_with_all_that_is_known_of_the_call() {
         "connection": "sandbox:good",
         "model": "echo",
         "output": {"text": "twelve chars", "tool_calls": [], "finish_reason": "stop"},
-        "usage": {"input_tokens": 7, "output_tokens": 3, "cached_tokens": null, "reasoning_tokens": null, "cost_usd": 0.000_013},
+        "usage": {
+            "input_tokens": 7, "output_tokens": 3, "cached_tokens": null, "reasoning_tokens": null, "cost_usd": 0.000_013,
+            "estimated": false,
+        },
         "attempts": [{"connection": "sandbox:good", "outcome": "ok", "status": 200, "ms": 0}],
         "duration_ms": 0,
     });

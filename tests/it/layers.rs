@@ -20,8 +20,10 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("clap", &["cli/"]),
     ("comfy_table", &["cli/"]),
     ("rpassword", &["cli/"]),
+    ("saphyr_parser", &["cli/import/yaml.rs"]),
+    ("csv", &["cli/import/"]),
     ("sd_notify", &["daemon/"]),
-    ("tracing_subscriber", &["daemon/", "cli/"]),
+    ("tracing_subscriber", &["log/", "cli/"]),
 ];
 
 /// What must not stand in these places: the text, the places, and why.

@@ -1,10 +1,12 @@
 //! How a route chooses among its connections, and a feature its route.
 
+use std::time::Duration;
+
 use bursar::api::Outcome;
 use http::StatusCode;
 use serde_json::json;
 
-use crate::fake::{FakeProvider, openai};
+use crate::fake::{FakeProvider, Gate, Step, openai};
 use crate::harness::client::assert_refused;
 use crate::harness::{Bursar, Call, Setup, key_of};
 
@@ -122,4 +124,93 @@ async fn an_outage_is_not_amplified() {
     let records = bursar.stop().await.records();
     assert_eq!(records.iter().filter(|record| record.is_final).count(), 100);
     assert!(records.iter().all(|record| record.outcome == Outcome::Transient));
+}
+
+/// The connections that answered so many calls made one after the other.
+async fn answered(bursar: &Bursar, model: &str, calls: usize) -> String {
+    let mut all = String::new();
+    for _ in 0..calls {
+        all += &by(bursar, Call::chat(model)).await;
+    }
+    all
+}
+
+#[tokio::test]
+async fn the_least_busy_comes_next() {
+    let fake = FakeProvider::start().await;
+    let route = format!("[routes.idle]\n{TARGETS}\norder = \"least_in_flight\"\n");
+    let bursar = house(&fake, &route, &["one:a", "one:b", "one:c"]).await;
+    // Two calls hang, at two connections, because the first of them is busy when the second comes.
+    let gate = Gate::new();
+    fake.script((0..2).map(|_| openai::chat("late").whole().held_by(&gate)));
+    let busy = [bursar.call(Call::chat("idle")), bursar.call(Call::chat("idle"))];
+    let rest = async {
+        fake.until_seen(2).await;
+        answered(&bursar, "idle", 6).await
+    };
+    let (busy, rest) = futures_util::future::join(futures_util::future::join_all(busy), async {
+        let rest = rest.await;
+        gate.open(2);
+        rest
+    })
+    .await;
+    let mut held: Vec<_> = busy.iter().map(|reply| reply.header("x-bursar-connection").unwrap().to_owned()).collect();
+    held.sort();
+    assert!(held[0] != held[1], "{held:?}");
+    let free = ["a", "b", "c"].into_iter().find(|name| !held.contains(&format!("one:{name}"))).unwrap();
+    assert_eq!(rest, free.repeat(6), "while two are busy the third has all calls");
+    // In an idle house all have their turns.
+    let mut all: Vec<char> = answered(&bursar, "idle", 6).await.chars().collect();
+    all.sort_unstable();
+    assert_eq!(all, ['a', 'a', 'b', 'b', 'c', 'c']);
+    bursar.stop().await;
+}
+
+#[tokio::test]
+async fn the_faster_comes_next_and_nobody_shines_by_failing() {
+    let fake = FakeProvider::start().await;
+    let route = format!("[routes.quick]\n{TARGETS}\norder = \"lowest_latency\"\n");
+    let bursar = house(&fake, &route, &["one:a", "one:b"]).await;
+    let mut slow = openai::chat("slow").whole();
+    slow.steps.insert(0, Step::Pause(Duration::from_millis(300)));
+    fake.for_key(&key_of("one:b")).always(slow);
+    // Each is as good as fast until it was measured.
+    let first = answered(&bursar, "quick", 4).await;
+    assert!(first.contains('a') && first.contains('b'), "{first}");
+    assert_eq!(answered(&bursar, "quick", 20).await, "a".repeat(20), "of two the faster one");
+    // A failure counts as slow, so that nobody shines by refusing fast.
+    fake.for_key(&key_of("one:a")).script([openai::error(503), openai::error(503)]);
+    assert_eq!(by(&bursar, Call::chat("quick")).await, "b", "it falls over");
+    assert_eq!(by(&bursar, Call::chat("quick")).await, "b", "and stays away");
+    bursar.stop().await;
+}
+
+#[tokio::test]
+async fn the_cheapest_target_comes_first_and_the_next_when_it_is_gone() {
+    let fake = FakeProvider::start().await;
+    fake.always(openai::chat("ok"));
+    let priced = |setup: Setup, name: &str, price: &str| {
+        let text = format!("[providers.{name}.models.p]\n{price}\n");
+        setup.provider(name, &fake.url()).providers(&text).connection(&format!("{name}:a"), "")
+    };
+    let setup = [
+        ("dear", "price = { input = 2.0, output = 8.0 }"),
+        ("unknown", ""),
+        ("cheap", "price = { input = 0.1, output = 0.2 }"),
+        ("middle", "price = { input = 1.0, output = 1.0 }"),
+    ];
+    let setup = setup.into_iter().fold(Setup::new(), |setup, (name, price)| priced(setup, name, price));
+    let targets = "targets = [\"dear/p\", \"unknown/p\", \"cheap/p\", \"middle/p\"]";
+    let route = format!("[routes.thrifty]\n{targets}\norder = \"cheapest\"\n[routes.listed]\n{targets}\n");
+    let bursar = setup.providers(&route).start().await;
+    let provider = |model: &'static str| {
+        let bursar = &bursar;
+        async move { bursar.call(Call::chat(model)).await.header("x-bursar-provider").unwrap().to_owned() }
+    };
+    assert_eq!((provider("thrifty").await.as_str(), provider("listed").await.as_str()), ("cheap", "dear"));
+    for (gone, next) in [("cheap", "middle"), ("middle", "dear"), ("dear", "unknown")] {
+        fake.for_key(&key_of(&format!("{gone}:a"))).always(openai::error(401));
+        assert_eq!(provider("thrifty").await, next, "when {gone} is gone");
+    }
+    bursar.stop().await;
 }

@@ -61,10 +61,15 @@ async fn tokens_and_cost_are_right_to_the_digit() {
     assert_eq!(records[0].model_served.as_deref(), Some("m-2026-11-01"));
     assert_eq!((records[0].model.as_str(), records[0].operation), ("one/dear", Operation::Chat));
     assert_eq!((records[1].tokens.output, records[1].cost), (Some(0), Some(NanoUsd(150))));
-    assert_eq!((records[2].tokens, records[2].cost), (Tokens::default(), None), "unknown is not nothing");
+    // What the provider did not tell is estimated from what was said, and marked.
+    assert!(records[2].estimated && records[2].tokens.input.is_some_and(|input| input > 5), "{:?}", records[2]);
+    assert_eq!((records[2].tokens.output, records[2].tokens.cached), (Some(1), None));
+    assert!(records[2].cost.is_some());
     assert_eq!(records[3].tokens.input, Some(openai::USAGE.0));
     assert_eq!(records[3].cost, None, "an unlisted model has no price");
-    assert!(records.iter().all(|record| record.is_final && !record.estimated && !record.stream));
+    assert!(records.iter().all(|record| record.is_final && !record.partial && !record.stream));
+    assert_eq!(records.iter().filter(|record| record.estimated).count(), 1);
+    assert!(records.iter().all(|record| record.model_sent.as_deref() == record.model.strip_prefix("one/")));
 }
 
 #[tokio::test]
@@ -108,7 +113,9 @@ async fn a_provider_that_must_not_be_asked_for_usage_is_not() {
     let bursar = setup.connection("one:a", "").start().await;
     assert_eq!(bursar.call(Call::stream("one/m")).await.status, 200);
     assert_eq!(fake.seen()[0].json().get("stream_options"), None);
-    assert_eq!(only_record(bursar).await.tokens, Tokens::default());
+    let record = only_record(bursar).await;
+    assert!(record.estimated && !record.partial && record.tokens.input.is_some());
+    assert_eq!(record.tokens.output, Some(1), "a text of one byte");
 }
 
 #[tokio::test]
@@ -124,6 +131,8 @@ async fn an_app_that_hangs_up_is_recorded_and_the_provider_is_left_at_once() {
     assert!(gone.elapsed() < CANCELLED_WITHIN, "{:?}", gone.elapsed());
     let record = only_record(bursar).await;
     assert_eq!((record.outcome, record.stream), (Outcome::ClientGone, true));
+    assert!(record.partial && record.estimated && record.tokens.input.is_some() && record.cost.is_some());
+    assert_eq!(record.tokens.output, Some(1), "two bytes had come");
 }
 
 #[tokio::test]
@@ -142,6 +151,8 @@ async fn an_app_that_hangs_up_before_there_is_a_head_is_recorded_too() {
         assert!(gone.elapsed() < CANCELLED_WITHIN, "{:?}", gone.elapsed());
         let record = only_record(bursar).await;
         assert_eq!((record.outcome, record.status), (Outcome::ClientGone, None));
+        assert!(record.partial && record.estimated && record.tokens.input.is_some());
+        assert_eq!((record.tokens.output, record.cost), (None, None), "nobody knows what it wrote");
     }
 }
 

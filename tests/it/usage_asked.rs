@@ -3,8 +3,11 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
 
-use bursar::api::usage::{Dimension, UsageReport};
-use bursar::api::{RecordPage, UsageRecord};
+use bursar::api::usage::{Dimension, RecordId, UsageReport};
+use bursar::api::{CostSource, NanoUsd, Operation, Outcome, RecordPage, RequestId, Tokens, UsageRecord};
+use bursar::clock::Clock;
+use bursar::credential::MasterKey;
+use bursar::store::Store;
 use http::StatusCode;
 use serde_json::Value;
 
@@ -197,5 +200,86 @@ async fn an_export_that_nobody_reads_any_more_ends_quietly() {
     assert!(status.success() && said.is_empty(), "{status}: {said}");
     let said = run(place, "usage export", "").await;
     assert_eq!(BufReader::new(said.out.as_bytes()).lines().count(), 3);
+    bursar.stop().await;
+}
+
+/// Records of an ordinary host, one every few seconds.
+fn many(count: u64) -> Vec<UsageRecord> {
+    // Of the last hours and days: what is older than records are kept for would be gone before it is asked for.
+    let now_ms = u64::try_from(Clock::system().wall_ms()).unwrap();
+    let record = |n: u64| {
+        let at_ms = now_ms - (count - n) * 250;
+        let request_id = RequestId::from_parts(at_ms, u128::from(n) << 8);
+        UsageRecord {
+            id: RecordId(request_id.as_u128()),
+            request_id,
+            at_ms: i64::try_from(at_ms).unwrap(),
+            is_final: true,
+            app: "shop".parse().unwrap(),
+            feature: format!("feature-{}", n % 7).parse().unwrap(),
+            provider: "openai".parse().ok(),
+            connection: "openai:main".parse().ok(),
+            model: "fast".into(),
+            model_sent: Some("gpt-4.1-mini".into()),
+            model_served: Some("gpt-4.1-mini-2025-04-14".into()),
+            operation: Operation::Chat,
+            stream: n.is_multiple_of(2),
+            outcome: Outcome::Ok,
+            status: Some(200),
+            tokens: Tokens { input: Some(900 + n % 100), output: Some(n % 300), ..Tokens::default() },
+            cost: Some(NanoUsd(n % 1_000_000)),
+            cost_source: Some(CostSource::Prices),
+            estimated: false,
+            partial: false,
+            ttft_ms: Some(n % 900),
+            duration_ms: n % 9_000,
+            error: None,
+        }
+    };
+    (0..count).map(record).collect()
+}
+
+/// The most memory that a process ever had, in KiB, as long as it runs.
+fn peak_kib(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok())
+}
+
+/// A few pages at a time, however many there are. `BURSAR_EXPORTED` makes them more than in CI.
+#[tokio::test]
+async fn an_export_of_many_records_takes_little_memory() {
+    let count: u64 = std::env::var("BURSAR_EXPORTED").ok().and_then(|count| count.parse().ok()).unwrap_or(20_000);
+    let place = Setup::new().place();
+    {
+        let key = MasterKey::parse(&std::fs::read(place.key_file()).unwrap()).unwrap();
+        let store = Store::open(&place.store(), &key).unwrap();
+        many(count).chunks(1_000).for_each(|chunk| drop(store.usage().append(chunk).unwrap()));
+    }
+    let bursar = Bursar::start(place).await;
+    let file = bursar.place().path().join("all.jsonl");
+    let mut command = Command::new(program());
+    command.arg("--config").arg(bursar.place().daemon_file()).args(["usage", "export", "--output"]).arg(&file);
+    let began = std::time::Instant::now();
+    let (status, peak) = tokio::task::spawn_blocking(move || {
+        let mut child = command.env_clear().stderr(Stdio::null()).spawn().unwrap();
+        let mut peak = 0;
+        loop {
+            peak = peak_kib(child.id()).unwrap_or(0).max(peak);
+            if let Some(status) = child.try_wait().unwrap() {
+                return (status, peak);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    })
+    .await
+    .unwrap();
+    let took = began.elapsed();
+    assert!(status.success());
+    let text = std::fs::read_to_string(&file).unwrap();
+    let ids: Vec<&str> = text.lines().map(|line| line.get(7..39).unwrap()).collect();
+    assert_eq!(ids.len() as u64, count);
+    assert!(ids.windows(2).all(|two| two[0] < two[1]), "oldest first, each once");
+    eprintln!("{count} records, {} MiB, in {took:?}; the command's peak was {} MiB", text.len() >> 20, peak >> 10);
+    assert!(peak < 64 << 10, "{peak} KiB");
     bursar.stop().await;
 }

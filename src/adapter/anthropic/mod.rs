@@ -27,7 +27,9 @@ use http::HeaderMap;
 use super::classify::OpenAiError;
 use super::openai::model_ids;
 use super::passing::Passing;
-use super::{Adapter, Asked, Auth, Dialect, Facts, Invalid, KindFacts, ProviderError, Refusal, Reply, StreamReader};
+use super::{
+    Adapter, Asked, Auth, Dialect, Facts, Invalid, KindFacts, ProviderError, Refusal, Reply, StreamReader, headers,
+};
 use crate::api::Operation;
 use crate::config::StreamUsage;
 
@@ -45,10 +47,10 @@ static FACTS: Facts = Facts {
     },
     dialect: Some(Dialect::Anthropic),
     auth: Auth::Header("x-api-key"),
-    forward: &["anthropic-beta", "anthropic-version"],
+    forward: &[&headers::ANTHROPIC_BETA, &headers::ANTHROPIC_VERSION],
     // What it tells of limits is about the operator's account, and no app's business.
     give_back: &[],
-    request_id: "request-id",
+    request_id: &headers::REQUEST_ID,
     operations: &[Operation::Chat, Operation::Models],
     // The version that all of this is written for; newer ones refuse what this one takes.
     headers: &[("anthropic-version", "2023-06-01")],

@@ -63,6 +63,7 @@ impl Events {
             _ => {}
         }
         seen.content |= delta.is_content();
+        seen.written = delta.written();
         seen.tokens = self.usage.tokens();
         let mut out = Vec::new();
         if delta != Delta::default() {

@@ -62,6 +62,8 @@ pub struct Scan {
     pub feature: Option<String>,
     /// The most tokens that the reply may have.
     pub max_output_tokens: Option<u64>,
+    /// The characters that are to be read aloud, where that is asked.
+    pub characters: Option<u64>,
     /// What the request needs of a model.
     pub needs: Capabilities,
     /// How the body names a model.
@@ -101,6 +103,7 @@ impl Scan {
             include_usage: false,
             feature: None,
             max_output_tokens: None,
+            characters: None,
             needs: Capabilities::NONE,
             written,
             models_at: Vec::new(),
@@ -115,7 +118,12 @@ impl Scan {
 /// # Errors
 /// When it is not one JSON object, repeats a key that Bursar reads, or has a wrong type where Bursar reads.
 pub fn scan(dialect: Dialect, operation: Operation, path: Option<&InPath>, body: &[u8]) -> Result<Scan, BodyError> {
-    let members: Members<'_> = serde_json::from_slice(body).map_err(|error| BodyError {
+    // That it is UTF-8 is seen once, and not again at every text in it.
+    let members: Result<Members<'_>, _> = match std::str::from_utf8(body) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(body),
+    };
+    let members = members.map_err(|error| BodyError {
         message: if error.is_data() {
             "the body must be one JSON object".into()
         } else {

@@ -1,7 +1,9 @@
 //! What Bursar reads of a body of OpenAI's dialect.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::fields::{Fields, Part, is_of_type};
@@ -64,9 +66,15 @@ pub(super) fn other(operation: Operation, fields: &Fields<'_>) -> Result<Scan, B
     Ok(Scan {
         stream,
         max_output_tokens: fields.optional("max_output_tokens", "a whole number")?,
+        characters: fields.get("input").filter(|_| operation == Operation::Speech).and_then(characters),
         needs: operation.capability().map_or(Capabilities::NONE, |capability| Capabilities::NONE.with(capability)),
         ..scan
     })
+}
+
+/// The characters of a text; none where it is none.
+fn characters(raw: &RawValue) -> Option<u64> {
+    serde_json::from_str::<Cow<'_, str>>(raw.get()).ok().map(|text| text.chars().count() as u64)
 }
 
 /// Where and how `stream_options.include_usage` is set.

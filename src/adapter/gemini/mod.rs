@@ -33,7 +33,9 @@ use http::HeaderMap;
 use serde::Deserialize;
 
 use super::segment::encoded;
-use super::{Adapter, Asked, Auth, Dialect, Facts, Invalid, KindFacts, ProviderError, Refusal, Reply, StreamReader};
+use super::{
+    Adapter, Asked, Auth, Dialect, Facts, Invalid, KindFacts, ProviderError, Refusal, Reply, StreamReader, headers,
+};
 use crate::api::Operation;
 use crate::config::StreamUsage;
 
@@ -56,7 +58,7 @@ static FACTS: Facts = Facts {
     auth: Auth::Header("x-goog-api-key"),
     forward: &[],
     give_back: &[],
-    request_id: "x-goog-request-id",
+    request_id: &headers::GOOGLE_REQUEST_ID,
     operations: &[Operation::Chat, Operation::Embeddings, Operation::Models],
     headers: &[],
     setting_headers: &[],

@@ -69,6 +69,7 @@ impl Chunks {
             match self.take_candidate(position, candidate) {
                 Ok((index, added)) => {
                     seen.content |= added.delta.is_content();
+                    seen.written += added.delta.written();
                     self.write_added(index, added, &mut out);
                 }
                 Err(error) => return self.fail(error),

@@ -31,5 +31,5 @@ pub use request::{
     AllowedTools, ChatRequest, Effort, EmbeddingRequest, EncodingFormat, Function, JsonSchema, Mode, Named,
     ResponseFormat, Sampling, Tool, ToolChoice, wants_base64,
 };
-pub use said::{Answer, CallPiece, RawMessage, Said, is_text_or_null};
-pub use used::Used;
+pub use said::{Answer, CallPiece, RawMessage, Said, is_text_or_null, written};
+pub use used::{Used, seconds};

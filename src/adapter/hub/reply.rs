@@ -140,6 +140,13 @@ impl Delta {
         self.content.is_some() || self.reasoning_content.is_some() || !self.tool_calls.is_empty()
     }
 
+    /// Bytes of text, thoughts and arguments in it.
+    pub fn written(&self) -> u64 {
+        let texts = [&self.content, &self.reasoning_content].into_iter().flatten().map(String::len);
+        let arguments = self.tool_calls.iter().map(|call| call.function.arguments.len());
+        texts.chain(arguments).sum::<usize>() as u64
+    }
+
     /// All of an answer as the message that it is.
     pub fn into_message(mut self) -> ReplyMessage {
         for call in &mut self.tool_calls {

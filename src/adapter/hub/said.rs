@@ -126,12 +126,22 @@ pub struct RawMessage<'a> {
 }
 
 impl RawMessage<'_> {
+    /// Bytes of text and calls in it.
+    pub fn written(&self) -> u64 {
+        [self.content, self.refusal, self.tool_calls].into_iter().map(written).sum()
+    }
+
     /// Whether [`Said::read`] will read it. What most messages hold, a text, is not looked at a second time.
     pub fn is_readable(&self) -> bool {
         let content = self.content.is_none_or(|raw| is_text(raw) || reads::<Option<Content<'_>>>(raw));
         let calls = self.tool_calls.is_none_or(reads::<Option<Vec<Call>>>);
         content && calls && self.refusal.is_none_or(is_text_or_null)
     }
+}
+
+/// Bytes of a text as JSON writes it, or of something else that may stand in its place.
+pub fn written(raw: Option<&RawValue>) -> u64 {
+    raw.map_or("", |raw| raw.get()).trim_start_matches("null").trim_matches('"').len() as u64
 }
 
 /// Whether a finish reason, or another text that may be missing, is one.

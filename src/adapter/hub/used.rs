@@ -56,10 +56,6 @@ struct Usage<'a> {
     /// OpenRouter's own account of the call in USD; Perplexity's is an object.
     #[serde(default, borrow)]
     cost: Option<&'a RawValue>,
-    #[serde(default)]
-    is_byok: Option<bool>,
-    #[serde(default, borrow)]
-    cost_details: Option<&'a RawValue>,
     /// xAI's, in units of 10⁻¹⁰ USD.
     #[serde(default)]
     cost_in_usd_ticks: Option<u64>,
@@ -80,13 +76,6 @@ struct Details {
     audio_tokens: Option<u64>,
     #[serde(default)]
     image_tokens: Option<u64>,
-}
-
-/// OpenRouter's: with a key of one's own (`is_byok`) its cost is its fee alone, and the provider behind it bills the rest.
-#[derive(Deserialize)]
-struct CostDetails {
-    #[serde(default)]
-    upstream_inference_cost: Option<serde_json::Number>,
 }
 
 #[derive(Deserialize)]
@@ -127,7 +116,7 @@ impl Usage<'_> {
             audio_output: of_output.audio_tokens,
             image_input: of_input.image_tokens,
             image_output: of_output.image_tokens,
-            audio_ms: part::<f64>(self.seconds).and_then(millis),
+            audio_ms: self.seconds.and_then(seconds),
             searches: part::<ServerTools>(self.server_tool_use).and_then(|tools| tools.web_search_requests),
             ..Tokens::default()
         }
@@ -136,15 +125,13 @@ impl Usage<'_> {
     fn own_cost(&self) -> Option<NanoUsd> {
         let usd = |number: serde_json::Number| NanoUsd::from_decimal(&number.to_string());
         let cost = part::<serde_json::Number>(self.cost).or_else(|| Some(part::<CostTable>(self.cost)?.total_cost));
-        let Some(cost) = cost.and_then(usd) else {
-            return self.cost_in_usd_ticks.map(|ticks| NanoUsd(ticks.div_ceil(10)));
-        };
-        if self.is_byok != Some(true) {
-            return Some(cost);
-        }
-        let behind = part::<CostDetails>(self.cost_details)?.upstream_inference_cost.and_then(usd)?;
-        Some(cost.plus(behind))
+        cost.and_then(usd).or_else(|| self.cost_in_usd_ticks.map(|ticks| NanoUsd(ticks.div_ceil(10))))
     }
+}
+
+/// A length in seconds, a number or a text, in milliseconds.
+pub fn seconds(raw: &RawValue) -> Option<u64> {
+    raw.get().trim_matches('"').parse::<f64>().ok().and_then(millis)
 }
 
 fn millis(seconds: f64) -> Option<u64> {
@@ -206,14 +193,5 @@ mod tests {
         assert_eq!(cost(r#"{"cost":{"total_cost":0.006,"input_tokens_cost":0.001}}"#), Some(NanoUsd(6_000_000)));
         assert_eq!(cost(r#"{"cost_in_usd_ticks":1721250}"#), Some(NanoUsd(172_125)));
         assert_eq!(cost(r#"{"cost":null}"#), None);
-    }
-
-    #[test]
-    fn with_a_key_of_ones_own_the_bill_behind_openrouter_counts_too() {
-        let cost = |json: &str| read(json).cost;
-        let byok = r#"{"cost":0.001,"is_byok":true,"cost_details":{"upstream_inference_cost":0.02}}"#;
-        assert_eq!(cost(byok), Some(NanoUsd(21_000_000)));
-        assert_eq!(cost(&byok.replace("true", "false")), Some(NanoUsd(1_000_000)));
-        assert_eq!(cost(&byok.replace("0.02", "null")), None, "the fee alone is not what it cost");
     }
 }

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::in_band;
 use crate::adapter::ProviderError;
-use crate::adapter::hub::{RawMessage, is_text_or_null};
+use crate::adapter::hub::{RawMessage, is_text_or_null, written};
 
 /// A whole reply, or one chunk of a stream: only what Bursar reads, and of that nothing copied that need not be.
 #[derive(Deserialize)]
@@ -23,6 +23,9 @@ pub(super) struct Body<'a> {
     pub(super) error: Option<&'a RawValue>,
     #[serde(default, borrow)]
     pub(super) model: Option<&'a RawValue>,
+    /// Of a transcription: its length in seconds, as a number or a text.
+    #[serde(default, borrow)]
+    pub(super) duration: Option<&'a RawValue>,
     /// Groq puts a stream's usage here.
     #[serde(default, borrow)]
     pub(super) x_groq: Option<Groq<'a>>,
@@ -89,6 +92,12 @@ impl Delta<'_> {
         .into_iter()
         .any(is_something)
     }
+
+    /// Bytes of text, thoughts and arguments in it.
+    pub(super) fn written(&self) -> u64 {
+        let texts = [self.content, self.refusal, self.reasoning, self.reasoning_content].into_iter().map(written);
+        texts.sum::<u64>() + [self.tool_calls, self.function_call].into_iter().map(arguments).sum::<u64>()
+    }
 }
 
 /// What went wrong where every answer ended in an error (openrouter.ai, "Errors": the finish reason `error`, with or
@@ -103,6 +112,19 @@ pub(super) fn failed(choices: &[Choice<'_>]) -> Option<ProviderError> {
     let error = choices.iter().find_map(|choice| choice.error.filter(|raw| is_something(Some(raw))));
     Some(error.map_or_else(|| ProviderError::broken("the provider could not finish its answer"), in_band))
 }
+
+/// Bytes of a piece of a call behind the names that stand in each.
+fn arguments(raw: Option<&RawValue>) -> u64 {
+    let Some(raw) = raw.map(RawValue::get) else { return 0 };
+    let begin = memchr::memmem::find(raw.as_bytes(), ARGUMENTS);
+    begin.map_or(0, |at| raw.len().saturating_sub(at + ARGUMENTS.len() + ENVELOPE_BYTES)) as u64
+}
+
+/// What stands before a call's arguments.
+const ARGUMENTS: &[u8] = b"\"arguments\":";
+
+/// What stands around them: two quotes and three brackets.
+const ENVELOPE_BYTES: usize = 5;
 
 /// Neither missing, null, nor empty.
 pub(super) fn is_something(raw: Option<&RawValue>) -> bool {

@@ -55,7 +55,8 @@ impl StreamReader for Chunks {
         };
         let choices = chunk.choices.unwrap_or_default();
         let before = self.terminal();
-        let mut seen = Seen { content: self.note(&choices), ..Seen::default() };
+        let written = choices.iter().filter_map(|choice| Some(choice.delta.as_ref()?.written())).sum();
+        let mut seen = Seen { content: self.note(&choices), written, ..Seen::default() };
         seen.terminal = self.terminal();
         // Some servers give the answers (`n`) one after the other.
         seen.reopened = before && !seen.terminal;

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::body::text;
 use super::{begun, count, in_band, unreadable};
+use crate::adapter::hub;
 use crate::adapter::{Forward, Seen, Step, StreamReader, sse};
 use crate::api::Operation;
 
@@ -16,6 +17,8 @@ pub(super) struct Events {
     operation: Operation,
     /// Whether an event has said that something is complete.
     complete: bool,
+    /// Pictures that are.
+    images: u64,
     done: bool,
 }
 
@@ -27,6 +30,8 @@ struct Event<'a> {
     /// Of the Responses API: the response as far as it has come.
     #[serde(default, borrow)]
     response: Option<Inner<'a>>,
+    #[serde(default, borrow)]
+    delta: Option<&'a RawValue>,
     #[serde(default, borrow)]
     usage: Option<&'a RawValue>,
     #[serde(default, borrow)]
@@ -55,7 +60,7 @@ enum Means {
 impl Events {
     /// A reader for one stream.
     pub(super) fn new(operation: Operation) -> Self {
-        Self { operation, complete: false, done: false }
+        Self { operation, complete: false, images: 0, done: false }
     }
 
     /// Several pictures end one by one, so their stream ends with its bytes.
@@ -99,6 +104,7 @@ impl StreamReader for Events {
             }
             Means::Complete => {
                 self.complete = true;
+                self.images += 1;
                 seen.content = true;
             }
             Means::Content => seen.content = true,
@@ -107,6 +113,10 @@ impl StreamReader for Events {
         seen.terminal = self.terminal();
         seen.model = inner.and_then(|inner| inner.model).and_then(text);
         count(&mut seen, inner.and_then(|inner| inner.usage).or(event.usage));
+        seen.written = hub::written(event.delta);
+        if self.operation == Operation::Images && self.complete {
+            seen.tokens.images = Some(self.images);
+        }
         Step { forward: Forward::AsIs, seen }
     }
 

@@ -11,16 +11,17 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use self::body::{Body, Choice, failed, text};
 use self::chunks::Chunks;
 use self::events::Events;
 use super::classify::OpenAiError;
-use super::hub::Used;
+use super::hub::{self, RawMessage, Used};
 use super::{
     Adapter, Asked, Auth, Dialect, Facts, Forward, Invalid, KindFacts, ProviderError, Refusal, Reply, Seen, Step,
-    StreamReader, sse,
+    StreamReader, headers, sse,
 };
 use crate::api::{Code, Operation};
 use crate::config::StreamUsage;
@@ -37,9 +38,9 @@ pub static OPENAI: OpenAi = OpenAi(&Facts {
     },
     dialect: Some(Dialect::OpenAi),
     auth: Auth::Bearer,
-    forward: &["openai-beta", "idempotency-key"],
-    give_back: &["openai-processing-ms", "openai-version"],
-    request_id: "x-request-id",
+    forward: &[&headers::OPENAI_BETA, &headers::IDEMPOTENCY_KEY],
+    give_back: &[&headers::OPENAI_PROCESSING_MS, &headers::OPENAI_VERSION],
+    request_id: &headers::X_REQUEST_ID,
     operations: OPERATIONS,
     headers: &[],
     setting_headers: &[("organization", "openai-organization"), ("project", "openai-project")],
@@ -70,9 +71,9 @@ pub static SANDBOX: OpenAi = OpenAi(&Facts {
     },
     dialect: Some(Dialect::OpenAi),
     auth: Auth::None,
-    forward: &["x-bursar-sandbox"],
-    give_back: &["x-bursar-sandbox"],
-    request_id: "x-request-id",
+    forward: &[&headers::SANDBOX],
+    give_back: &[&headers::SANDBOX],
+    request_id: &headers::X_REQUEST_ID,
     operations: &[Operation::Chat, Operation::Embeddings, Operation::Models],
     headers: &[],
     setting_headers: &[],
@@ -106,7 +107,7 @@ impl Adapter for OpenAi {
     }
 
     fn reply(&self, asked: &Asked, body: &Bytes) -> Result<Reply, Invalid> {
-        let read: Body<'_> = serde_json::from_slice(body)?;
+        let read: Body<'_> = read(body)?;
         let answered = read.choices.as_ref().is_some_and(|choices| !choices.is_empty()) || read.data.is_some();
         let mut seen = Seen { content: true, terminal: true, ..Seen::default() };
         match read.error {
@@ -117,7 +118,16 @@ impl Adapter for OpenAi {
             },
         }
         seen.model = read.model.and_then(text);
+        let messages = read.choices.iter().flatten().filter_map(|choice| choice.message.as_ref());
+        seen.written = messages.map(RawMessage::written).sum();
         count(&mut seen, read.usage.or_else(|| read.x_groq.and_then(|groq| groq.usage)));
+        match asked.operation {
+            Operation::Images => seen.tokens.images = read.data.and_then(length),
+            Operation::Transcription => {
+                seen.tokens.audio_ms = seen.tokens.audio_ms.or_else(|| hub::seconds(read.duration?));
+            }
+            _ => {}
+        }
         Ok(Reply { body: None, seen })
     }
 
@@ -137,6 +147,15 @@ impl Adapter for OpenAi {
     }
 }
 
+/// Reads JSON out of bytes. That they are UTF-8 is seen once and for all of them, and not again at every text in it.
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, serde_json::Error> {
+    match std::str::from_utf8(body) {
+        Ok(text) => serde_json::from_str(text),
+        // It fails too, and says where.
+        Err(_) => serde_json::from_slice(body),
+    }
+}
+
 /// Whether a reply has what its kind of call asked for.
 fn complete(operation: Operation, read: &Body<'_>) -> Result<(), Invalid> {
     let lacking = match operation {
@@ -149,6 +168,11 @@ fn complete(operation: Operation, read: &Body<'_>) -> Result<(), Invalid> {
         _ => return Ok(()),
     };
     Err(Invalid(lacking.into()))
+}
+
+/// How many a list holds.
+fn length(raw: &RawValue) -> Option<u64> {
+    serde_json::from_str::<Vec<IgnoredAny>>(raw.get()).ok().map(|list| list.len() as u64)
 }
 
 /// The ids of `{"data": [{"id": …}]}`, or of the bare list that some servers give.

@@ -41,6 +41,8 @@ kinds! {
     Reloaded = "reloaded",
     /// The configuration was read again, and has errors: what was in force stays.
     ReloadFailed = "reload_failed",
+    /// A budget is spent.
+    Budget = "budget",
     /// A provider's list of models was fetched.
     ListFetched = "list_fetched",
 }

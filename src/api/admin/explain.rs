@@ -139,6 +139,9 @@ pub struct ExplainRequest {
     /// What the model must be able to do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub require: Vec<Capability>,
+    /// The app that would ask, for its budgets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppName>,
     /// What the call would be for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feature: Option<Feature>,

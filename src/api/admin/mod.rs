@@ -3,28 +3,33 @@
 //! Replies show secrets as a hint at most. Requests that carry one hold it as [`SecretText`], which neither prints nor
 //! serialises itself. A request with an unknown key is refused: a misspelled limit must not be a limit that is not there.
 
+mod budget;
+mod config;
 mod connection;
 mod event;
 mod explain;
 mod provider;
 mod quota;
+mod reprice;
 mod secret;
 mod status;
 mod store;
 
+pub use budget::{BudgetFigure, BudgetList, BudgetStatus, BudgetUsd};
+pub use config::{Change, ChangeAction, ChangeKind, ConfigProblem, KeyChange, Orphan, Plan, Reload, Sync};
 pub use connection::{
     CheckReport, Connection, ConnectionHealth, ConnectionList, ConnectionStatus, CreateConnection, Health, HealthList,
     HealthState, Limits, ManagedBy, PatchConnection, PutSecret, SecretInfo, TestResult,
 };
 pub use event::{Event, EventKind};
 pub use explain::{DryRun, ExplainAction, ExplainRequest, ExplainSource, ExplainedCandidate, ExplainedRequest};
-pub use provider::{Model, PatchProvider, Price, PriceRates, PriceTier, Provider, ProviderList};
-pub use quota::Quota;
-pub use secret::SecretText;
-pub use status::{
-    Change, ChangeAction, ChangeKind, ClientCounts, ConfigProblem, ConfigStatus, ConnectionCounts, Plan, Reload,
-    SocketPaths, Status, StoreStatus, UsageStatus,
+pub use provider::{
+    HealthCheck, Model, PatchProvider, Price, PriceRates, PriceTier, Provider, ProviderList, RemovedProvider,
 };
+pub use quota::Quota;
+pub use reprice::{RepriceRequest, Repriced, RepricedModel};
+pub use secret::SecretText;
+pub use status::{ClientCounts, ConfigStatus, ConnectionCounts, SocketPaths, Status, StoreStatus, UsageStatus};
 pub use store::{
     BackupRequest, DataKey, KeyInfo, KeysRotated, RotateKeys, StoreInfo, StorePart, StoreVerified, Stretched,
 };

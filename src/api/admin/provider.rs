@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Object, present};
+use super::{Change, Object, present};
 use crate::api::money::{UsdEach, UsdPerMillion};
-use crate::api::{Capability, ConnectionName, Moment, Operation, ProviderSlug};
+use crate::api::{Capability, ConnectionName, Moment, Operation, Outcome, ProviderSlug};
 
 /// `GET /admin/v1/providers`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -41,12 +41,49 @@ pub struct Provider {
     /// What a user interface keeps with it.
     #[schema(value_type = Object)]
     pub ui_preferences: Object,
+    /// What one of its models can do, or another: those that are listed with their capabilities.
+    #[serde(default)]
+    pub capabilities: Vec<Capability>,
+    /// How many requests ended at it, of all whose records are kept; null in lists.
+    #[serde(default)]
+    pub usage_count: Option<u64>,
+    /// How its last check went; null if it was never checked.
+    #[serde(default)]
+    pub last_health_check: Option<HealthCheck>,
     /// How many connections it has, disabled ones included.
     pub connections: u64,
     /// When the provider's own list of models was last fetched.
     pub models_fetched_at: Option<Moment>,
     /// Its models, by id: first those that TOML lists, then those that only the provider itself does.
     pub models: Vec<Model>,
+}
+
+/// How a provider's last check went: it was asked for its list of models.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct HealthCheck {
+    /// When.
+    pub at: Moment,
+    /// With which connection.
+    pub connection: ConnectionName,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The provider's HTTP status; null where it gave none.
+    pub status: Option<u16>,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+    /// Why it failed, sanitised.
+    pub error: Option<String>,
+}
+
+/// `DELETE /admin/v1/providers/{slug}`: what the store kept of the provider, and does no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RemovedProvider {
+    /// The provider.
+    pub slug: ProviderSlug,
+    /// Where a file still declares it; null: nowhere.
+    pub declared: Option<String>,
+    /// What is gone.
+    pub removed: Vec<Change>,
 }
 
 /// A model of a provider.

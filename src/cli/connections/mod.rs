@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use super::client::Client;
 use super::exit::{Exit, Failed, Outcome};
 use super::health;
+use super::notes::Notes;
 use super::output::Output;
 use crate::api::ConnectionId;
 use crate::api::ProviderSlug;
@@ -36,8 +37,23 @@ pub(super) enum Connections {
     Disable(Id),
     /// Ask the provider whether a connection works; this costs nothing
     Test(Id),
+    Metadata(Metadata),
     /// Remove a connection and its secret
     Remove(Remove),
+}
+
+/// Show or change what a user interface keeps with a connection
+///
+/// It is a JSON object of at most 16 KiB. What looks like a secret is refused.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    bursar connections metadata openai:main\n  \
+    bursar connections metadata openai:main --merge '{\"owner\": \"team a\", \"old\": null}'")]
+pub(super) struct Metadata {
+    #[command(flatten)]
+    id: Id,
+    #[command(flatten)]
+    notes: Notes,
 }
 
 /// A connection's id.
@@ -116,6 +132,9 @@ impl Connections {
             Self::Test(Id { id }) => {
                 let result: TestResult = client.ask(&format!("{}/test", path(&id))).await?;
                 health::show_results(out, &result, std::slice::from_ref(&result))
+            }
+            Self::Metadata(Metadata { id: Id { id }, notes }) => {
+                notes.run(client, out, &format!("{}/ui_metadata", path(&id))).await
             }
             Self::Remove(Remove { id: Id { id }, yes }) => remove(client, out, &id, yes).await,
         }

@@ -56,6 +56,11 @@ impl Output {
         Self { format, colour: wanted && width.is_some(), width, unicode: speaks_unicode(), now_ms }
     }
 
+    /// The same for an answer that is JSON, whatever the form of others.
+    pub(in crate::cli) fn as_json(self) -> Self {
+        Self { format: Format::Json, ..self }
+    }
+
     /// The columns of the terminal that standard output is; none where it is none.
     pub(in crate::cli) fn width(&self) -> Option<usize> {
         self.width

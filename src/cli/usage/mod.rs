@@ -4,6 +4,7 @@ mod ask;
 mod export;
 mod records;
 mod report;
+mod reprice;
 
 use clap::{Args, Subcommand};
 
@@ -36,6 +37,7 @@ pub(super) struct Usage {
 enum Command {
     Records(records::Records),
     Export(export::Export),
+    Reprice(reprice::Reprice),
 }
 
 impl Usage {
@@ -44,6 +46,7 @@ impl Usage {
             None => self.report.run(client, out).await,
             Some(Command::Records(records)) => records.run(client, out).await,
             Some(Command::Export(export)) => export.run(client, out).await,
+            Some(Command::Reprice(reprice)) => reprice.run(client, out).await,
         }
     }
 }

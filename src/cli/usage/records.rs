@@ -88,15 +88,15 @@ const COLUMNS: [&str; 13] = [
     "model",
     "outcome",
     "status",
-    "input_tokens",
-    "output_tokens",
+    "tokens_in",
+    "tokens_out",
     "cost_usd",
     "ttft_ms",
     "ms",
     "request",
 ];
 const FIRST_TO_GO: [&str; 8] =
-    ["request", "ttft_ms", "status", "feature", "app", "input_tokens", "output_tokens", "connection"];
+    ["request", "ttft_ms", "status", "feature", "app", "tokens_in", "tokens_out", "connection"];
 
 fn table(records: &[UsageRecord]) -> Table {
     let mut table = Table::new(COLUMNS, "there are no such records").optional(FIRST_TO_GO);
@@ -214,9 +214,9 @@ mod tests {
         let failed = UsageRecord { tokens: Tokens::default(), cost: None, estimated: false, ..failed };
         let (table, _) = table(&[sample(), failed]).fitted(Some(100));
         insta::assert_snapshot!(table.to_text(false), @r"
-        AT                   CONNECTION   MODEL         OUTCOME           OUTPUT TOKENS   COST USD   MS
-        2023-11-14 22:13:20  openai:main  gpt-4.1-mini  cut                          ~5  0.0000044  900
-        2023-11-14 22:13:20  -            gpt-4.1-mini  rate_short, then              -          -  900
+        AT                   CONNECTION   MODEL         OUTCOME           TOKENS OUT   COST USD   MS
+        2023-11-14 22:13:20  openai:main  gpt-4.1-mini  cut                       ~5  0.0000044  900
+        2023-11-14 22:13:20  -            gpt-4.1-mini  rate_short, then           -          -  900
         ");
     }
 

@@ -11,8 +11,8 @@ use crate::cli::output::{Cell, Format, Output, Table, Tone, minutes};
 
 /// The most cells of a course, however wide the terminal.
 const COURSE_CELLS_MAX: usize = 60;
-/// The fewest that still show one.
-const COURSE_CELLS_MIN: usize = 12;
+/// As many as other columns make room for.
+const COURSE_CELLS_MIN: usize = 24;
 
 #[derive(Debug, Args)]
 pub(super) struct Report {
@@ -125,13 +125,13 @@ impl Report {
         let whole: UsageReport = client.get(&self.path(Width::None)).await?;
         let steps: UsageReport = client.get(&self.path(self.step)).await?;
         let shown = |cells| with_courses(&whole, &steps, &self.by, self.course, |values| out.course(values, cells));
-        // Whatever the rest leaves free of the terminal's width.
+        // Whatever the rest leaves free of the terminal's width, and other columns go before it gets too narrow.
         let width = out.width().unwrap_or_default();
-        let bare = shown(0).width();
-        let cells = width.saturating_sub(bare + 1).clamp(COURSE_CELLS_MIN, COURSE_CELLS_MAX);
+        let (others, _) = shown(0).fitted(Some(width.saturating_sub(COURSE_CELLS_MIN + 2)));
+        let cells = width.saturating_sub(others.width() + 2).clamp(1, COURSE_CELLS_MAX);
         out.rows(&whole, || shown(cells));
         let (name, step, from) = (self.course.name(), self.step.name(), minutes(&steps.from));
-        out.remark(&format!("course: {name} by {step} since {from}, each row against its own highest"));
+        out.remark(&format!("course: {name} by {step} since {from}, each row by its own highest"));
         if steps.truncated {
             out.remark("some courses are cut: name filters, a shorter time or a wider step");
         }
@@ -169,7 +169,7 @@ impl Report {
 
 /// Columns for people, and which of them go first where a terminal is narrow.
 const FIGURES: [&str; 8] =
-    ["requests", "attempts", "errors", "input_tokens", "output_tokens", "cost_usd", "p50_ms", "p99_ms"];
+    ["requests", "attempts", "errors", "tokens_in", "tokens_out", "cost_usd", "p50_ms", "p99_ms"];
 const FIRST_TO_GO: [&str; 4] = ["attempts", "p50_ms", "p99_ms", "errors"];
 
 /// A row for each group, and for each step of the time where there are steps.

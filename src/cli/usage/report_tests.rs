@@ -39,10 +39,10 @@ fn usage_is_shown_by_what_was_asked_with_its_total() {
     let at = Some("2026-01-01T00:00:00.000Z");
     let report = report(vec![row(at, Some("openai:main"), figures(42)), row(at, None, figures(17))]);
     insta::assert_snapshot!(table(&report, &BY).to_text(false), @r"
-    AT                CONNECTION   REQUESTS  ATTEMPTS  ERRORS  INPUT TOKENS  OUTPUT TOKENS  COST USD  P50 MS  P99 MS
-    2026-01-01 00:00  openai:main        42        44       1         42000             50  0.001234     310  -
-    2026-01-01 00:00  -                  17        19       1         17000             50  0.001234     310  -
-    total                                59        61       1         59000             50  0.001234     310  -
+    AT                CONNECTION   REQUESTS  ATTEMPTS  ERRORS  TOKENS IN  TOKENS OUT  COST USD  P50 MS  P99 MS
+    2026-01-01 00:00  openai:main        42        44       1      42000          50  0.001234     310  -
+    2026-01-01 00:00  -                  17        19       1      17000          50  0.001234     310  -
+    total                                59        61       1      59000          50  0.001234     310  -
     ");
     let empty = self::report(Vec::new());
     let said = table(&empty, &BY).to_text(false);
@@ -55,7 +55,7 @@ fn a_cost_that_is_not_known_is_not_shown_as_nothing() {
     let partly = UsageFigures { cost_unknown: 1, ..figures(1) };
     let rows = [unknown, partly, figures(1)].map(|one| row(None, Some("openai:main"), one)).to_vec();
     let shown = table(&report(rows), &BY).to_text(false);
-    let costs: Vec<_> = shown.lines().skip(1).take(3).map(|line| line.get(70..86).unwrap().trim()).collect();
+    let costs: Vec<_> = shown.lines().skip(1).take(3).map(|line| line.get(62..78).unwrap().trim()).collect();
     assert_eq!(costs, ["?", "0.001234 + ?", "0.001234"], "{shown}");
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Access, App, Daemon, Durability, Keys, Match, Members, Principal, Retention, Server, Socket, Usage};
 use crate::api::AppName;
 use crate::bounds;
+use crate::config::budget;
 use crate::config::document::Value;
 use crate::config::environment::Directories;
 use crate::config::secret;
@@ -20,7 +21,7 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 impl Daemon {
     /// Reads the whole file; what it leaves open lies in `dirs`.
     pub(in crate::config) fn read(root: &Cursor<'_>, dirs: &Directories) -> Option<Self> {
-        let fields = root.fields(&["server", "store", "keys", "config", "access", "apps", "usage"])?;
+        let fields = root.fields(&["server", "store", "keys", "config", "access", "apps", "usage", "budgets"])?;
         let providers = dirs.config.as_ref().map(|dir| dir.join("providers.toml"));
         let store = table(&fields, "store", &["path"]);
         let config = table(&fields, "config", &["providers"]);
@@ -32,6 +33,7 @@ impl Daemon {
             access: fields.get("access").map(|access| Access::read(&access)).unwrap_or_default(),
             apps: read_apps(&fields),
             usage: fields.get("usage").map(|usage| Usage::read(&usage)).unwrap_or_default(),
+            budgets: budget::read(&fields),
             // What may be missing comes last, so that everything above has been looked at by then.
             server: server?,
             store_path: store_path?,
@@ -189,8 +191,8 @@ fn read_apps(root: &Fields<'_>) -> BTreeMap<AppName, App> {
         let fields = at.fields(&["match", "feature"])?;
         let feature = fields.get("feature").and_then(|feature| feature.parsed());
         let matches = Match::read(&fields.require("match", "match = { user = \"name\" } or { group = \"name\" }")?)?;
-        if let Some(line) = matched.insert(matches.clone(), at.line()) {
-            at.error(format!("matches the same as the app in line {line}"));
+        if let Some(first) = matched.insert(matches.clone(), at.place().clone()) {
+            at.error(format!("matches the same as the app in {}", first.from(at.place())));
         }
         let name: AppName = app_name?;
         Some((name.clone(), App { name, matches, feature }))
@@ -226,7 +228,7 @@ impl Usage {
 impl Retention {
     fn read(at: &Cursor<'_>) -> Self {
         let default = Self::default();
-        let Some(fields) = at.fields(&["records", "minutes", "hours", "days"]) else { return default };
+        let Some(fields) = at.fields(&["records", "minutes", "hours", "days", "size"]) else { return default };
         let kept = |key: &str, default: Duration| {
             let range = bounds::RETENTION_MIN..=bounds::RETENTION_MAX;
             fields.get(key).and_then(|at| at.duration(range)).unwrap_or(default)
@@ -236,6 +238,7 @@ impl Retention {
             minutes: kept("minutes", default.minutes),
             hours: kept("hours", default.hours),
             days: kept("days", default.days),
+            size: fields.get("size").and_then(|at| at.bytes(bounds::RETENTION_BYTES_MIN..=u64::MAX)),
         }
     }
 }

@@ -80,8 +80,8 @@ fn every_listed_model_says_what_it_can_do_and_what_it_costs() {
                 [Capability::Images, Capability::Speech, Capability::Transcription, Capability::Moderation].into_iter();
             let other = others.filter(|other| capabilities.has(*other)).count();
             assert_eq!(usize::from(chat) + usize::from(embeds) + other, 1, "{id} is for one kind of call");
-            // Of pictures and sound the unit of the price may be one that is not known here.
-            if other == 1 && model.price.is_none() {
+            // Pictures and sound may be billed by the piece.
+            if other == 1 && model.price.as_ref().is_some_and(|price| price.each != crate::config::Each::default()) {
                 continue;
             }
             let rates = model.price.as_ref().unwrap_or_else(|| panic!("{id} has no price")).rates;

@@ -22,7 +22,9 @@ struct Watched {
 impl Watched {
     fn new(file: &Path, poll: Duration) -> Self {
         let (told, hints) = mpsc::channel();
-        let watcher = Watcher::with_poll([file.to_path_buf()], poll, move || told.send(()).unwrap_or(())).unwrap();
+        let watcher =
+            Watcher::with_poll([file.to_path_buf()], [fragments_of(file)], poll, move || told.send(()).unwrap_or(()))
+                .unwrap();
         hints.recv_timeout(DEADLINE).expect("the first hint, at once");
         Self { hints, file: file.to_path_buf(), _watcher: watcher }
     }
@@ -38,6 +40,10 @@ impl Watched {
             }
         }
     }
+}
+
+fn fragments_of(file: &Path) -> PathBuf {
+    file.with_extension("d")
 }
 
 fn save_by_rename(file: &Path, content: &str) {
@@ -171,7 +177,7 @@ fn reading_is_no_change() {
 #[test]
 fn what_lies_beside_the_directory_does_not_concern_the_file() {
     let dir = tempfile::tempdir().unwrap();
-    let mut watches = Watches::new(vec![dir.path().join("bursar/providers.toml")], mpsc::channel().0);
+    let mut watches = Watches::new(vec![dir.path().join("bursar/providers.toml")], Vec::new(), mpsc::channel().0);
     watches.arm();
     for (name, concerns) in [("bursar", true), ("bursar/..data", true), ("bursar/x/y", false), ("elsewhere", false)] {
         assert_eq!(watches.concern(&dir.path().join(name)), concerns, "{name}");
@@ -183,7 +189,36 @@ fn what_lies_beside_the_directory_does_not_concern_the_file() {
 fn a_dropped_watcher_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let (told, hints) = mpsc::channel();
-    drop(Watcher::new([dir.path().join("x")], move || told.send(()).unwrap_or(())).unwrap());
+    drop(Watcher::new([dir.path().join("x")], [], move || told.send(()).unwrap_or(())).unwrap());
     hints.recv_timeout(DEADLINE).expect("the first hint");
     assert!(hints.recv_timeout(DEADLINE).is_err(), "the sender went with the thread");
+}
+
+#[test]
+fn fragments_are_seen_that_come_change_and_go_with_their_directory_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("providers.toml");
+    let mut watched = Watched::new(&file, NEVER);
+    let fragments = fragments_of(&file);
+    watched.file = fragments.join("a.toml");
+    fs::create_dir(&fragments).unwrap();
+    fs::write(fragments.join("a.toml"), "1").unwrap();
+    watched.wait_for(Some("1"));
+    save_by_rename(&fragments.join("a.toml"), "2");
+    watched.wait_for(Some("2"));
+    fs::remove_file(fragments.join("a.toml")).unwrap();
+    watched.wait_for(None);
+    // A directory of which every file is a link into another, which is swapped.
+    fs::remove_dir(&fragments).unwrap();
+    for (version, content) in [("..1", "three"), ("..2", "four")] {
+        fs::create_dir(dir.path().join(version)).unwrap();
+        fs::write(dir.path().join(version).join("a.toml"), content).unwrap();
+    }
+    symlink("..1", dir.path().join("..data")).unwrap();
+    fs::create_dir(&fragments).unwrap();
+    symlink("../..data/a.toml", fragments.join("a.toml")).unwrap();
+    watched.wait_for(Some("three"));
+    symlink("..2", dir.path().join("..tmp")).unwrap();
+    fs::rename(dir.path().join("..tmp"), dir.path().join("..data")).unwrap();
+    watched.wait_for(Some("four"));
 }

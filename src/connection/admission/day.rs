@@ -4,52 +4,58 @@ use super::count::Count;
 
 /// Requests or tokens of one day. What is under way may yet arrive on the next.
 #[derive(Debug, Default)]
-pub(super) struct DayCount {
-    pub(super) count: Count,
+pub(in crate::connection) struct DayCount {
+    pub(in crate::connection) count: Count,
     /// What was written down as used; none: nothing is written down. More than that is not used before more is.
     leased: Option<u64>,
 }
 
 impl DayCount {
     /// Begins the next day: what is under way may arrive on it. `ahead` was written down for it.
-    pub(super) fn turn(&mut self, ahead: u64) {
+    pub(in crate::connection) fn turn(&mut self, ahead: u64) {
         self.count = self.count.under_way();
         self.leased = self.leased.map(|_| ahead.max(self.count.used()));
     }
 
+    /// Begins a period that takes nothing over. `ahead` was written down for it.
+    pub(in crate::connection) fn begin_anew(&mut self, ahead: u64) {
+        self.count = Count::default();
+        self.leased = self.leased.map(|_| ahead);
+    }
+
     /// Whether `need` more is within the limit.
-    pub(super) fn has_room(&self, need: u64, limit: u64) -> bool {
+    pub(in crate::connection) fn has_room(&self, need: u64, limit: u64) -> bool {
         self.count.used().saturating_add(need.min(limit)) <= limit
     }
 
     /// Whether `need` more is within what was written down.
-    pub(super) fn is_leased(&self, need: u64) -> bool {
+    pub(in crate::connection) fn is_leased(&self, need: u64) -> bool {
         self.leased.is_none_or(|leased| self.count.used().saturating_add(need) <= leased)
     }
 
     /// Counts more, or less, than had been reserved.
-    pub(super) fn correct(&mut self, more: u64, less: u64) {
+    pub(in crate::connection) fn correct(&mut self, more: u64, less: u64) {
         self.count.add(more);
         self.count.sub(less);
     }
 
     /// Counts more than is known of, so that no more than `room` is left.
-    pub(super) fn lower(&mut self, room: u64, limit: u64) {
+    pub(in crate::connection) fn lower(&mut self, room: u64, limit: u64) {
         self.count.add(limit.saturating_sub(room).saturating_sub(self.count.used()));
     }
 
     /// What shall be written down: what is used, and `ahead` more.
-    pub(super) fn wanted(&self, ahead: u64) -> u64 {
+    pub(in crate::connection) fn wanted(&self, ahead: u64) -> u64 {
         self.count.used().saturating_add(ahead)
     }
 
     /// Whether less than half of `ahead` is left of what was written down.
-    pub(super) fn runs_out(&self, ahead: u64) -> bool {
+    pub(in crate::connection) fn runs_out(&self, ahead: u64) -> bool {
         self.leased.is_none_or(|leased| leased.saturating_sub(self.count.used()) < ahead / 2 + 1)
     }
 
     /// Notes what was written down.
-    pub(super) fn lease(&mut self, leased: u64) {
+    pub(in crate::connection) fn lease(&mut self, leased: u64) {
         self.leased = Some(leased);
     }
 }

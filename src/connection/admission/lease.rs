@@ -2,6 +2,7 @@
 //! as has been used and some more, and no more than that is used before the next one is. So what a crash leaves behind
 //! may count too much, and never too little.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,13 +15,35 @@ use crate::clock::Now;
 use crate::connection::day::Day;
 use crate::store::Lease;
 
-/// Scopes whose lease runs out.
+/// What is written down: as much as has been used, and some more.
+pub trait Leased: Send + Sync {
+    /// What is to be written down now; none where nothing is.
+    fn lease(&self, now: Now) -> Option<Lease>;
+
+    /// What has been used, when nothing more will be.
+    fn last_lease(&self, now: Now) -> Option<Lease>;
+
+    /// Notes that a lease was written down.
+    fn leased(self: Arc<Self>, lease: &Lease);
+}
+
+/// Scopes and budgets whose lease runs out.
 #[derive(Debug, Default)]
 pub struct Leases {
     /// Whether anybody writes leases down. Where not, counters are as free as they are forgetful.
     written: AtomicBool,
-    low: Mutex<Vec<Arc<Scope>>>,
+    low: Mutex<Low>,
     more: Notify,
+}
+
+/// Whose lease runs out.
+#[derive(Default)]
+struct Low(Vec<Arc<dyn Leased>>);
+
+impl fmt::Debug for Low {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} leases", self.0.len())
+    }
 }
 
 impl Leases {
@@ -30,9 +53,9 @@ impl Leases {
     }
 
     /// Waits until some lease runs out, and tells which.
-    pub async fn low(&self) -> Vec<Arc<Scope>> {
+    pub async fn low(&self) -> Vec<Arc<dyn Leased>> {
         loop {
-            let low = std::mem::take(&mut *self.low.lock().unwrap_or_else(PoisonError::into_inner));
+            let low = std::mem::take(&mut self.low.lock().unwrap_or_else(PoisonError::into_inner).0);
             if !low.is_empty() {
                 return low;
             }
@@ -42,11 +65,19 @@ impl Leases {
 
     /// Notes that a lease runs out, once.
     pub(super) fn look(&self, scope: &Arc<Scope>, state: &mut State) {
-        if self.written.load(Ordering::Relaxed) && !state.today.asked && state.runs_low() {
-            state.today.asked = true;
-            self.low.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(scope));
+        if !state.today.asked && state.runs_low() {
+            state.today.asked = self.ask(scope);
+        }
+    }
+
+    /// Asks for a lease to be written down; false where nobody writes any.
+    pub(in crate::connection) fn ask<L: Leased + 'static>(&self, of: &Arc<L>) -> bool {
+        let written = self.written.load(Ordering::Relaxed);
+        if written {
+            self.low.lock().unwrap_or_else(PoisonError::into_inner).0.push(Arc::clone(of) as Arc<dyn Leased>);
             self.more.notify_one();
         }
+        written
     }
 }
 
@@ -73,37 +104,23 @@ impl State {
     }
 }
 
-impl Scope {
-    /// What is to be written down now; none where no day is limited.
-    pub fn lease(&self, now: Now) -> Option<Lease> {
+/// Nothing is written down where no day is limited.
+impl Leased for Scope {
+    fn lease(&self, now: Now) -> Option<Lease> {
         let mut state = self.state();
         state.advance(now);
         let (requests, tokens) = state.ahead();
         state.has_days().then(|| self.noted(&state, requests, tokens))
     }
 
-    /// What has been used, when nothing more will be.
-    pub fn last_lease(&self, now: Now) -> Option<Lease> {
+    fn last_lease(&self, now: Now) -> Option<Lease> {
         let mut state = self.state();
         state.advance(now);
         state.has_days().then(|| self.noted(&state, 0, 0))
     }
 
-    fn noted(&self, state: &State, requests_ahead: u64, tokens_ahead: u64) -> Lease {
-        let today = &state.today;
-        Lease {
-            scope: self.key().stored(),
-            starts_ms: today.day.starts_ms,
-            ends_ms: today.day.ends_ms,
-            requests: today.requests.wanted(requests_ahead),
-            tokens: today.tokens.wanted(tokens_ahead),
-            requests_ahead,
-            tokens_ahead,
-        }
-    }
-
-    /// Notes that a lease was written down, and calls whoever waited for it.
-    pub fn leased(self: &Arc<Self>, lease: &Lease) {
+    /// Calls whoever waited for it, too.
+    fn leased(self: Arc<Self>, lease: &Lease) {
         let mut state = self.state();
         let today = &mut state.today;
         today.asked = false;
@@ -115,6 +132,23 @@ impl Scope {
         }
         drop(state);
         self.notify();
+    }
+}
+
+impl Scope {
+    fn noted(&self, state: &State, requests_ahead: u64, tokens_ahead: u64) -> Lease {
+        let today = &state.today;
+        Lease {
+            scope: self.key().stored(),
+            starts_ms: today.day.starts_ms,
+            ends_ms: today.day.ends_ms,
+            requests: today.requests.wanted(requests_ahead),
+            tokens: today.tokens.wanted(tokens_ahead),
+            requests_ahead,
+            tokens_ahead,
+            nano_usd: 0,
+            nano_usd_ahead: 0,
+        }
     }
 
     /// Counts a call that a process before this one made, which had arrived by then.

@@ -26,16 +26,16 @@ impl Process {
         let admission = Admission::default().restored(written.clone(), now.wall_ms);
         let quotas = quotas(&admission, 400, 40_000);
         admission.leases.begin();
-        let scopes = admission.scopes();
+        let scopes = admission.leased();
         let mut process = Self { admission, quotas, written };
         process.write(&scopes, now);
         process
     }
 
-    fn write(&mut self, scopes: &[Arc<Scope>], now: Now) {
+    fn write(&mut self, scopes: &[Arc<dyn Leased>], now: Now) {
         for scope in scopes {
             let lease = scope.lease(now).unwrap();
-            scope.leased(&lease);
+            Arc::clone(scope).leased(&lease);
             self.written = vec![lease];
         }
     }

@@ -11,8 +11,8 @@
 //! - Days are calendar days where the provider's are (see `day.rs`), and are written down ahead (see `lease.rs`).
 //! - Scopes outlive snapshots, so that a reload resets nothing. The engine sees no clock: time comes with each call.
 
-mod count;
-mod day;
+pub(in crate::connection) mod count;
+pub(in crate::connection) mod day;
 mod estimate;
 mod lease;
 mod permit;
@@ -26,13 +26,15 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use jiff::tz::TimeZone;
 
+pub(in crate::connection) use day::DayCount;
 pub use estimate::{Averages, input_tokens};
-pub use lease::Leases;
+pub use lease::{Leased, Leases};
 pub use permit::{Blocked, Counted, Full, Limited, Permit, reserve};
 pub use quotas::Quotas;
 pub use scope::{Figure, Holder, Scope, ScopeKey, Used};
 pub use waiting::{Waiter, Waiting};
 
+use super::budget::{self, Purses};
 use crate::clock::Now;
 use crate::config::Limits;
 use crate::store::Lease;
@@ -45,6 +47,8 @@ pub struct Admission {
     pub waiting: Arc<Waiting>,
     /// Day counters that are to be written down.
     pub leases: Arc<Leases>,
+    /// What has been spent of budgets.
+    pub purses: Purses,
     /// How long replies were.
     pub averages: Averages,
 }
@@ -63,7 +67,10 @@ impl Admission {
     /// Goes on from what a process before this one wrote down. Only scopes that are made later look at it.
     #[must_use]
     pub fn restored(self, leases: Vec<Lease>, now_ms: i64) -> Self {
-        self.write().before = leases.into_iter().map(|lease| (lease.scope.clone(), (lease, now_ms))).collect();
+        let with_time = leases.into_iter().map(|lease| (lease.scope.clone(), (lease, now_ms)));
+        let (budgets, scopes) = with_time.partition(|(name, _)| name.starts_with(budget::STORED));
+        self.purses.restore(budgets);
+        self.write().before = scopes;
         self
     }
 
@@ -111,6 +118,12 @@ impl Admission {
 
     fn write(&self) -> RwLockWriteGuard<'_, Scopes> {
         self.scopes.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything that is written down: all scopes, and all budgets.
+    pub fn leased(&self) -> Vec<Arc<dyn Leased>> {
+        let scopes = self.scopes().into_iter().map(|scope| scope as Arc<dyn Leased>);
+        scopes.chain(self.purses.all().into_iter().map(|purse| purse as Arc<dyn Leased>)).collect()
     }
 
     /// All scopes that there are.

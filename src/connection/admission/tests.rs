@@ -223,9 +223,13 @@ fn run(operations: u64, seed: u64, before_midnight_ms: u64) {
     }
 }
 
+/// `BURSAR_LIMIT_OPERATIONS` says how many.
 #[test]
-fn no_limit_is_exceeded_as_the_provider_counts_in_a_million_operations() {
-    run(1_000_000, 0x5eed, 3_600_000);
+fn no_limit_is_exceeded_as_the_provider_counts() {
+    let operations = std::env::var("BURSAR_LIMIT_OPERATIONS").ok().and_then(|text| text.parse().ok());
+    let operations = operations.unwrap_or(200_000);
+    run(operations, 0x5eed, 3_600_000);
+    println!("limits: none exceeded in {operations} operations");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod clogging;
 mod order;
 mod outcomes;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,10 +37,11 @@ fn house(connections: usize, lines: &str) -> Snapshot {
         catalogue: Arc::new(loaded.value),
         secrets: &HashMap::new(),
         access: Access::resolve(&config::Access::default(), &[], 0).0,
-        stored: Vec::new(),
-        provider_switches: HashMap::new(),
-        connection_switches: HashMap::new(),
-        model_lists: Vec::new(),
+        budgets: &[],
+        stored: &BTreeMap::new(),
+        provider_switches: &BTreeMap::new(),
+        connection_switches: &BTreeMap::new(),
+        model_lists: &[],
         health: &Registry::default(),
         admission: &Admission::default(),
         memory: &Memory::default(),

@@ -3,9 +3,10 @@
 use http::StatusCode;
 
 use super::{answer, done, named, object, off};
-use crate::admin::{self, ConnectionFilter};
+use crate::admin::{self, ConnectionFilter, NotesChange};
 use crate::api::admin::{
-    Connection, ConnectionList, ConnectionStatus, CreateConnection, HealthState, PatchConnection, PutSecret, TestResult,
+    Connection, ConnectionList, ConnectionStatus, CreateConnection, HealthState, Object, PatchConnection, PutSecret,
+    TestResult,
 };
 use crate::api::error::Problem;
 use crate::api::{Code, ConnectionId, Failure, ProviderSlug};
@@ -151,6 +152,69 @@ async fn secret_put(admitted: Admitted) -> Result<Connection, Failure> {
     admin::put_secret(&context.admin, &context.worker, &id, put).await
 }
 
+/// `GET /admin/v1/connections/{id}/ui_metadata`: what a user interface keeps with it.
+#[utoipa::path(
+    get, path = "/admin/v1/connections/{id}/ui_metadata", tag = "connections",
+    params(("id" = ConnectionId, Path)),
+    responses((status = 200, body = Object), (status = "4XX", body = Problem))
+)]
+pub(in crate::server) async fn metadata(admitted: Admitted) -> Reply {
+    answer(named(&admitted.rest).and_then(|id| admitted.context.admin.ui_metadata(&id)))
+}
+
+/// `PUT /admin/v1/connections/{id}/ui_metadata`: the whole of it, in place of what was there.
+#[utoipa::path(
+    put, path = "/admin/v1/connections/{id}/ui_metadata", tag = "connections",
+    params(("id" = ConnectionId, Path)),
+    request_body = Object,
+    responses(
+        (status = 200, body = Object), (status = "4XX", body = Problem),
+        (status = 409, description = "a file declares it", body = Problem), (status = 507, body = Problem)
+    )
+)]
+pub(in crate::server) async fn put_metadata(admitted: Admitted) -> Reply {
+    answer(metadata_changed(admitted, NotesChange::Replace).await)
+}
+
+/// `PATCH /admin/v1/connections/{id}/ui_metadata`: a merge patch (RFC 7396).
+#[utoipa::path(
+    patch, path = "/admin/v1/connections/{id}/ui_metadata", tag = "connections",
+    params(("id" = ConnectionId, Path)),
+    request_body(content = Object, content_type = "application/merge-patch+json"),
+    responses(
+        (status = 200, body = Object), (status = "4XX", body = Problem),
+        (status = 409, description = "a file declares it", body = Problem), (status = 507, body = Problem)
+    )
+)]
+pub(in crate::server) async fn patch_metadata(admitted: Admitted) -> Reply {
+    answer(metadata_changed(admitted, NotesChange::Merge).await)
+}
+
+async fn metadata_changed(admitted: Admitted, change: fn(Object) -> NotesChange) -> Result<Object, Failure> {
+    let Admitted { context, request, rest, .. } = admitted;
+    let id: ConnectionId = named(&rest)?;
+    let given: Object = object(request).await?;
+    admin::off_the_worker(move || context.admin.change_ui_metadata(&id, change(given))).await
+}
+
+/// `POST /admin/v1/connections/{id}/confirm`: lets the secret that a file refers to go to where the provider is now.
+#[utoipa::path(
+    post, path = "/admin/v1/connections/{id}/confirm", tag = "connections",
+    params(("id" = ConnectionId, Path)),
+    responses(
+        (status = 200, body = Connection), (status = "4XX", body = Problem),
+        (status = 409, description = "the store keeps its secret, or the secret cannot be had", body = Problem),
+        (status = 507, body = Problem)
+    )
+)]
+pub(in crate::server) async fn confirm(admitted: Admitted) -> Reply {
+    let confirmed = async {
+        let id: ConnectionId = named(&admitted.rest)?;
+        off(&admitted, move |admin| admin.confirm_secret(&id)).await
+    };
+    answer(confirmed.await)
+}
+
 /// `POST /admin/v1/connections/{id}/test`: asks the provider for its models, which costs nothing. A failed test is a
 /// result, not an error.
 #[utoipa::path(
@@ -161,7 +225,7 @@ async fn secret_put(admitted: Admitted) -> Result<Connection, Failure> {
 pub(in crate::server) async fn test(admitted: Admitted) -> Reply {
     let tested = async {
         let id: ConnectionId = named(&admitted.rest)?;
-        admin::test(&admitted.context.worker, &id).await
+        admin::test(&admitted.context.admin, &admitted.context.worker, &id).await
     };
     answer(tested.await)
 }

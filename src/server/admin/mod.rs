@@ -2,6 +2,7 @@
 //!
 //! What blocks runs off the worker. Errors are problem details; a change is in force when its reply goes out.
 
+pub(super) mod config;
 pub(super) mod connections;
 pub(super) mod events;
 pub(super) mod explain;
@@ -24,7 +25,7 @@ use super::body;
 use super::reply::{self, Reply};
 use crate::adapter::text::sanitise;
 use crate::admin::{self, Admin};
-use crate::api::admin::{CheckReport, HealthList, Plan, Reload, Status};
+use crate::api::admin::{BudgetList, CheckReport, HealthList, Status};
 use crate::api::error::Problem;
 use crate::api::{Code, Failure, IdError};
 use crate::bounds;
@@ -37,25 +38,6 @@ use crate::bounds;
 pub(super) async fn status(admitted: Admitted) -> Reply {
     let (process, clients) = (admitted.context.process, admitted.context.clients.open());
     answer(off(&admitted, move |admin| Ok(admin.status(process, clients))).await)
-}
-
-/// `POST /admin/v1/reload`: reads the configuration again. A file that has errors is told of in the reply, and leaves all
-/// as it was.
-#[utoipa::path(
-    post, path = "/admin/v1/reload", tag = "configuration",
-    responses((status = 200, body = Reload), (status = "4XX", body = Problem))
-)]
-pub(super) async fn reload(admitted: Admitted) -> Reply {
-    answer(off(&admitted, |admin| Ok(admin.reload_now())).await)
-}
-
-/// `GET /admin/v1/config/plan`: what a reload would do now.
-#[utoipa::path(
-    get, path = "/admin/v1/config/plan", tag = "configuration",
-    responses((status = 200, body = Plan), (status = "4XX", body = Problem))
-)]
-pub(super) async fn plan(admitted: Admitted) -> Reply {
-    answer(off(&admitted, |admin| Ok(admin.plan())).await)
 }
 
 /// `GET /admin/v1/health`.
@@ -73,7 +55,16 @@ pub(super) async fn health(admitted: Admitted) -> Reply {
     responses((status = 200, body = CheckReport), (status = "4XX", body = Problem))
 )]
 pub(super) async fn check(admitted: Admitted) -> Reply {
-    answer(Ok(admin::check_all(&admitted.context.worker).await))
+    answer(Ok(admin::check_all(&admitted.context.admin, &admitted.context.worker).await))
+}
+
+/// `GET /admin/v1/budgets`: what may be spent, and what is left of it.
+#[utoipa::path(
+    get, path = "/admin/v1/budgets", tag = "usage",
+    responses((status = 200, body = BudgetList), (status = "4XX", body = Problem))
+)]
+pub(super) async fn budgets(admitted: Admitted) -> Reply {
+    answer(Ok(admitted.context.admin.budgets()))
 }
 
 /// What a handler found, as a reply.
@@ -137,6 +128,19 @@ fn without_value(error: &str) -> String {
         (Some(way), None) => way.to_owned(),
         (None, _) => error.to_owned(),
     }
+}
+
+/// Whether a query says that something is meant: `name=true`.
+fn flag(query: Option<&str>, name: &str) -> Result<bool, Failure> {
+    let mut flag = false;
+    for (key, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        let wrong = |message: String| Failure::new(Code::InvalidRequest, message).at(key.as_ref());
+        if key != name {
+            return Err(wrong(format!("the query takes {name}")));
+        }
+        flag = value.parse().map_err(|_| wrong(format!("{name}: write true or false")))?;
+    }
+    Ok(flag)
 }
 
 /// A name out of the path.

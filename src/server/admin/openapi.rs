@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use http::StatusCode;
 use utoipa::OpenApi;
 
-use super::{connections, events, explain, providers, store, usage};
+use super::{config, connections, events, explain, providers, store, usage};
 use crate::server::admitted::Admitted;
 use crate::server::reply::{self, Reply};
 
@@ -19,15 +19,22 @@ use crate::server::reply::{self, Reply};
     ),
     paths(
         super::status,
-        super::reload,
-        super::plan,
+        config::reload,
+        config::plan,
+        config::sync,
         super::health,
         super::check,
+        super::budgets,
         usage::report,
         usage::records,
+        usage::reprice,
         providers::list,
         providers::show,
         providers::change,
+        providers::remove,
+        providers::preferences,
+        providers::put_preferences,
+        providers::patch_preferences,
         providers::check,
         connections::list,
         connections::add,
@@ -35,6 +42,10 @@ use crate::server::reply::{self, Reply};
         connections::change,
         connections::remove,
         connections::put_secret,
+        connections::metadata,
+        connections::put_metadata,
+        connections::patch_metadata,
+        connections::confirm,
         connections::test,
         explain::show,
         explain::dry_run,

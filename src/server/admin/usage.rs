@@ -2,7 +2,9 @@
 
 use http::StatusCode;
 
-use super::{answer, off};
+use super::{answer, object, off};
+use crate::admin;
+use crate::api::admin::{RepriceRequest, Repriced};
 use crate::api::error::Problem;
 use crate::api::usage::UsageReport;
 use crate::api::{Failure, RecordPage, UsageRecord};
@@ -53,6 +55,20 @@ pub(in crate::server) async fn report(admitted: Admitted) -> Reply {
 pub(in crate::server) async fn records(admitted: Admitted) -> Reply {
     let pairs = pairs(&admitted);
     answer(off(&admitted, move |admin| admin.usage_records(borrowed(&pairs))).await)
+}
+
+/// `POST /admin/v1/usage/reprice`: computes costs anew from the prices in force, and tells what changes.
+#[utoipa::path(
+    post, path = "/admin/v1/usage/reprice", tag = "usage", request_body = RepriceRequest,
+    responses((status = 200, body = Repriced), (status = "4XX", body = Problem))
+)]
+pub(in crate::server) async fn reprice(admitted: Admitted) -> Reply {
+    let repriced = async {
+        let Admitted { context, request, .. } = admitted;
+        let asked: RepriceRequest = object(request).await?;
+        admin::off_the_worker(move || context.admin.reprice(&asked)).await
+    };
+    answer(repriced.await)
 }
 
 /// `GET /v1/bursar/usage`: an app's own usage, asked and told as operators' is. Of others it learns nothing.

@@ -71,7 +71,7 @@ fn check(request: &ExecuteRequest) -> Result<(), Failure> {
 }
 
 /// The call that a request asks for. Headers count where the body says nothing; either can switch fallback off.
-pub(super) fn call(request: ExecuteRequest, received: Received, identity: Identity) -> Result<Call, Failure> {
+pub(super) fn call(request: ExecuteRequest, received: Received, identity: Identity) -> Result<Box<Call>, Failure> {
     let beside = Beside::in_headers(&received.headers)?;
     let timeout = request.options.timeout_ms.map(Duration::from_millis);
     let model = request.wanted_model()?;
@@ -79,7 +79,7 @@ pub(super) fn call(request: ExecuteRequest, received: Received, identity: Identi
     let body = counted(Bytes::from(chat(model, request.input, request.options).to_string()))?;
     let said = Said::json(Dialect::OpenAi, Operation::Chat, Manner::default(), body)
         .map_err(|error| Failure { param: Some(by.into()), ..invalid(error) })?;
-    Ok(Call {
+    Ok(Box::new(Call {
         id: received.id,
         began: received.began,
         body_took: received.body_took,
@@ -93,7 +93,7 @@ pub(super) fn call(request: ExecuteRequest, received: Received, identity: Identi
         fallback: request.fallback && beside.fallback,
         timeout: timeout.or(beside.timeout),
         wait: beside.wait,
-    })
+    }))
 }
 
 /// The chat completion request that says the same.

@@ -8,7 +8,7 @@ use crate::api::execute::{
 };
 use crate::api::{Code, ConnectionId, Failure, Outcome, RequestId};
 use crate::bounds;
-use crate::execute::{Answer, Ledger};
+use crate::execute::{Account, Answer, Ledger};
 
 /// Who answered.
 pub(super) struct Who {
@@ -101,14 +101,14 @@ impl Gathered {
 
     /// The reply. The account has been closed.
     pub(super) fn reply(&mut self, who: &Who, ledger: &Ledger) -> ExecuteReply {
-        let (tokens, cost_usd) = ledger.used();
+        let Account { tokens, cost, estimated, .. } = ledger.used();
         ExecuteReply {
             id: self.id,
             provider: who.connection.provider.clone(),
             connection: who.connection.clone(),
             model: self.model.take().unwrap_or_else(|| who.model.clone()),
             output: self.output(),
-            usage: ExecuteUsage { tokens, cost_usd },
+            usage: ExecuteUsage { tokens, cost_usd: cost, estimated },
             attempts: attempts(ledger),
             duration_ms: u64::try_from(ledger.began().elapsed().as_millis()).unwrap_or(u64::MAX),
         }

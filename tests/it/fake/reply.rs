@@ -75,6 +75,11 @@ impl Reply {
         self.pieces(pieces)
     }
 
+    /// The body's bytes.
+    pub fn body(&self) -> Vec<u8> {
+        self.pieces.concat()
+    }
+
     /// The length of the body.
     pub fn body_len(&self) -> usize {
         self.pieces.iter().map(Bytes::len).sum()

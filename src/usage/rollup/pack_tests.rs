@@ -1,0 +1,83 @@
+//! Sections read back as they were packed, and what is not one is an error.
+
+use proptest::prelude::*;
+
+use super::super::labels::DIMENSIONS;
+use super::*;
+
+type Plain = (i64, [Option<String>; DIMENSIONS], Tally);
+
+fn any_cells() -> impl Strategy<Value = Vec<Plain>> {
+    let label = proptest::option::of("[a-c]{1,2}");
+    let labels = proptest::array::uniform6(label);
+    let tally = (proptest::array::uniform9(any::<u64>()), proptest::collection::vec(0..10_000_u64, 0..20));
+    let tally = tally.prop_map(|(sums, lengths)| {
+        let mut tally = Tally::default();
+        tally.sums.all_mut().into_iter().zip(sums).for_each(|(own, sum)| *own = sum);
+        lengths.iter().for_each(|&length| tally.durations.add(length));
+        lengths.iter().skip(3).for_each(|&length| tally.ttfts.add(length / 3));
+        tally
+    });
+    proptest::collection::vec((any::<i64>(), labels, tally), 0..20)
+}
+
+fn read(bytes: &[u8], mask: Mask) -> Result<Vec<Plain>, Malformed> {
+    let mut strings = Strings::default();
+    strings.place("a");
+    let section = Section::read(bytes, mask, &mut strings)?;
+    let sets = section.sets.clone();
+    let mut cells = Vec::new();
+    section.each(|cell| {
+        let mut tally = Tally::default();
+        cell.add_to(&mut tally);
+        cells.push((cell.at_ms, sets[cell.set].map(|place| strings.text(place).map(str::to_owned)), tally));
+    })?;
+    Ok(cells)
+}
+
+fn packed(plain: &[Plain], mask: Mask) -> Vec<u8> {
+    let mut strings = Strings::default();
+    let set = |labels: &[Option<String>; DIMENSIONS], strings: &mut Strings| {
+        mask.cut(&labels.each_ref().map(|label| label.as_deref().map_or(NONE, |label| strings.place(label))))
+    };
+    let cells: Vec<_> = plain
+        .iter()
+        .map(|(at_ms, labels, tally)| Cell { at_ms: *at_ms, set: set(labels, &mut strings), tally })
+        .collect();
+    pack(&cells, mask, &strings)
+}
+
+proptest! {
+    #[test]
+    fn cells_read_back_as_packed(plain in any_cells(), bits in 0..1_u8 << DIMENSIONS) {
+        let mask = Mask(bits);
+        let mut expected = plain.clone();
+        for (_, labels, _) in &mut expected {
+            (0..DIMENSIONS).filter(|n| bits & 1 << n == 0).for_each(|n| labels[n] = None);
+        }
+        prop_assert_eq!(read(&packed(&plain, mask), mask), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_cut_or_no_section_is_an_error_and_no_panic(plain in any_cells(), noise: Vec<u8>) {
+        let bytes = packed(&plain, Mask::ALL);
+        for end in 0..bytes.len() {
+            prop_assert!(read(&bytes[..end], Mask::ALL).is_err());
+        }
+        prop_assert!(read(&[&bytes[..], &[0]].concat(), Mask::ALL).is_err());
+        let _ = read(&noise, Mask::ALL);
+    }
+}
+
+#[test]
+fn a_sum_that_a_later_version_added_is_passed_over() {
+    let mut out = Writer::default();
+    // No texts, one combination of no dimensions, one sum more than are known, one cell at 5.
+    for number in [0, 1, Sums::COUNT as u64 + 1, 1, 10, 0] {
+        out.number(number);
+    }
+    (1..=Sums::COUNT as u64 + 1).for_each(|sum| out.number(sum));
+    (0..2).for_each(|_| out.number(0));
+    let cells = read(&out.0, Mask(0)).unwrap();
+    assert_eq!((cells[0].0, cells[0].2.sums.all().last()), (5, Some(&(Sums::COUNT as u64))));
+}
