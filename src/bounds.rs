@@ -82,6 +82,22 @@ pub const RETENTION_BYTES_MIN: u64 = 2 * USAGE_SEGMENT_BYTES_MAX;
 pub const SECRET_BYTES_MAX: usize = 16 * KIB;
 /// Records that one key seals under random nonces before it must be replaced: half of what NIST SP 800-38D allows.
 pub const SEALS_PER_KEY_MAX: u64 = 1 << 31;
+/// Bytes of a backup's passphrase, at the least.
+pub const PASSPHRASE_BYTES_MIN: usize = 12;
+/// Bytes of a passphrase, at the most.
+pub const PASSPHRASE_BYTES_MAX: usize = KIB;
+/// KiB of memory that a passphrase is stretched with: OWASP asks for 19 MiB at the least.
+pub const PASSPHRASE_MEMORY_KIB: u32 = 64 * KIB as u32;
+/// Passes over that memory.
+pub const PASSPHRASE_PASSES: u32 = 3;
+/// KiB of memory that a backup may ask for: it is read before anything proves where it comes from.
+pub const PASSPHRASE_MEMORY_KIB_MAX: u32 = 1024 * KIB as u32;
+/// Passes that a backup may ask for.
+pub const PASSPHRASE_PASSES_MAX: u32 = 16;
+/// Bytes of a backup that are sealed together.
+pub const BACKUP_CHUNK_BYTES: usize = 64 * KIB;
+/// Chunks of a backup on their way to whoever asked for it.
+pub const BACKUP_CHUNKS_WAITING_MAX: usize = 4;
 /// Bytes of all header lines of a request.
 pub const HEAD_BYTES_MAX: usize = 64 * KIB;
 
@@ -288,6 +304,18 @@ pub const STORE_VALUE_BYTES_MAX: usize = 16 * KIB;
 pub const STORE_RECORD_BYTES_MAX: u64 = 4 * MIB as u64;
 /// Bytes of one record of the state: a secret, settings and what the dashboard keeps, all at their largest.
 pub const STATE_RECORD_BYTES_MAX: usize = 128 * KIB;
+/// Bytes of changes in the log after which a new snapshot takes its place.
+pub const CHANGES_BYTES_MAX: u64 = MIB as u64;
+/// Bytes of records that make a frame of the log full.
+pub const CHANGES_FRAME_BYTES: usize = 64 * KIB;
+/// Bytes of a frame: one that was nearly full, and a record at its largest.
+pub const CHANGES_FRAME_BYTES_MAX: usize = 512 * KIB;
+/// Bytes of changes that are committed together: what comes beyond waits for the next commit.
+pub const COMMIT_BYTES_MAX: usize = MIB;
+/// Credentials that are sealed anew in one change.
+pub const RESEAL_AT_ONCE: usize = 256;
+/// Damaged states that are kept set aside: the newest tell what happened.
+pub const STATES_SET_ASIDE_MAX: usize = 3;
 /// Bytes of the database's cache for the state.
 pub const STATE_CACHE_BYTES: u64 = 16 * MIB as u64;
 /// Bytes of the database's cache for each open segment of usage.
@@ -389,6 +417,7 @@ const _: () = {
     assert!(CONFIG_SETTLE_INTERVAL.as_millis() < CONFIG_POLL_INTERVAL.as_millis(), "a poll must find a settled file");
     assert!(STATE_RECORD_BYTES_MAX as u64 <= STORE_RECORD_BYTES_MAX, "what is written must be read");
     assert!(SECRET_BYTES_MAX + NOTES_BYTES_MAX < STATE_RECORD_BYTES_MAX, "a connection holds its secret and its notes");
+    assert!(CHANGES_FRAME_BYTES + STATE_RECORD_BYTES_MAX < CHANGES_FRAME_BYTES_MAX / 2, "a frame holds its records");
     assert!(MODEL_LIST_BYTES_MAX + MODEL_LIST_IDS_MAX * 8 < STATE_RECORD_BYTES_MAX, "each id comes with its length");
     assert!(METRIC_NAMES_MAX < METRIC_SERIES_MAX, "each name of one label has room beside another's");
     assert!(USAGE_BLOCK_RECORDS_MAX <= USAGE_QUEUE_MAX, "a block must fit the queue");

@@ -4,12 +4,14 @@
 //! worker. A change is durable, and the snapshot that holds it published, before the call returns.
 
 mod budgets;
+mod confirm;
 mod connections;
 mod control;
 mod counters;
 mod explain;
 mod facts;
 mod failure;
+pub mod keys;
 mod metrics;
 mod models;
 mod notes;
@@ -19,6 +21,7 @@ mod reload;
 mod reprice;
 mod secrets;
 mod status;
+mod storage;
 mod stored;
 mod usage;
 mod view;
@@ -31,6 +34,7 @@ pub use probe::{Doubt, check_all, check_provider, fetch_models, put_secret, test
 pub use providers::NotesChange;
 pub use reload::Reloaded;
 pub use status::Process;
+pub use storage::{backup_key, offline, summary};
 pub use usage::time;
 
 use crate::api::{Code, Failure};

@@ -64,6 +64,9 @@ pub(super) enum ClientError {
         /// Its sentence.
         message: String,
     },
+    /// What came cannot be kept.
+    #[error("what the daemon sent cannot be written: {0}")]
+    Unwritten(io::Error),
     /// The connection broke, or what came makes no sense.
     #[error("the daemon's reply cannot be read: {reason}")]
     Broken {
@@ -89,6 +92,7 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } | Self::Broken { .. } => Exit::Unreachable,
             Self::Denied { .. } => Exit::NotPermitted,
+            Self::Unwritten(_) => Exit::Busy,
             Self::Refused { code: Some(code), .. } => exit_of(*code),
             // A provider's own words, passed on.
             Self::Refused { code: None, .. } => Exit::Upstream,
@@ -190,6 +194,26 @@ impl Client {
     /// As [`Client::get`].
     pub(super) async fn watch(&self, path: &str) -> Result<Events, ClientError> {
         Ok(Events::of(self.send(Method::GET, path, None).await?))
+    }
+
+    /// Sends an object, and writes what comes back as it comes.
+    ///
+    /// # Errors
+    /// As [`Client::get`], and when it cannot be written.
+    pub(super) async fn download(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        to: &mut impl io::Write,
+    ) -> Result<(), ClientError> {
+        let mut reply = self.send(Method::POST, path, Some(json(body)?)).await?.into_body();
+        while let Some(frame) = reply.frame().await {
+            let frame = frame.map_err(ClientError::broken)?;
+            if let Some(bytes) = frame.data_ref() {
+                to.write_all(bytes).map_err(ClientError::Unwritten)?;
+            }
+        }
+        Ok(())
     }
 
     /// Sends a request; what is not a success comes back as an error.

@@ -1,5 +1,6 @@
 //! The command line: one file per command group. What concerns a running daemon goes through its socket, as any other
-//! program's request does; only `check` and `keys` look at files themselves.
+//! program's request does; only `check`, `keys` and `store` look at
+//! files themselves, the last where no daemon has them open.
 
 mod check;
 mod client;
@@ -23,6 +24,7 @@ mod providers;
 mod secret;
 mod serve;
 mod status;
+mod store;
 mod usage;
 
 use std::path::PathBuf;
@@ -105,6 +107,8 @@ enum Command {
     Doctor(doctor::Doctor),
     #[command(subcommand)]
     Keys(keys::Keys),
+    #[command(subcommand)]
+    Store(store::Store),
     Completions(completions::Completions),
 }
 
@@ -130,15 +134,23 @@ fn run(cli: Cli) -> Outcome {
         Command::Completions(completions) => return completions.run(&out),
         _ => let_log_out(global.verbose),
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failed::state(format!("the runtime cannot be started: {error}")))?;
+    if let Command::Store(store) = command {
+        return store.run(&global, &out);
+    }
+    let runtime = runtime()?;
     match command {
         Command::Demo(demo) => runtime.block_on(demo.run(&out)),
         Command::Doctor(doctor) => runtime.block_on(doctor.run(&global, &out, out.now_ms)),
         command => runtime.block_on(ask(command, &global, &out)),
     }
+}
+
+/// What calls to the daemon run on.
+fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failed::state(format!("the runtime cannot be started: {error}")))
 }
 
 /// Commands that a running daemon answers.
@@ -163,11 +175,17 @@ async fn ask(command: Command, global: &Global, out: &Output) -> Outcome {
         | Command::Doctor(_)
         | Command::Check(_)
         | Command::Keys(_)
+        | Command::Store(_)
         | Command::Completions(_) => Ok(exit::Exit::Ok),
     }
 }
 
 impl Global {
+    /// A client of the daemon's admin plane.
+    fn admin(&self) -> Result<Client, Failed> {
+        self.client(Plane::Admin)
+    }
+
     /// A client of the daemon that the options lead to.
     fn client(&self, plane: Plane) -> Result<Client, Failed> {
         let environment = locate::environment();

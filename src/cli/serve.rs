@@ -5,7 +5,8 @@ use clap::Args;
 use super::Global;
 use super::exit::{Exit, Failed, Outcome};
 use super::locate;
-use crate::{daemon, log};
+use crate::daemon;
+use crate::log;
 
 /// Run the daemon in the foreground
 ///

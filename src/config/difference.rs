@@ -15,15 +15,18 @@ use super::walk::quoted_key;
 use crate::api::admin::{Change, ChangeAction, ChangeKind, KeyChange};
 use crate::bounds;
 
-/// What differs between two readings of `bursar.toml`, by its tables; of `[apps]`, by their names.
+/// What differs between two readings of `bursar.toml`: apps and budgets by their names, the rest by its tables.
 pub fn of_daemons(old: &[Source], new: &[Source]) -> Vec<Change> {
     let parse = |sources: &[Source]| match sources.first() {
         Some(source) => table(document::parse(source, &Problems::default())),
         None => Table::default(),
     };
     let (mut old, mut new) = (parse(old), parse(new));
-    let apps = |of: &mut Table| of.0.remove("apps").map(|entry| named(entry.node)).unwrap_or_default();
-    let mut changes = between(ChangeKind::App, &apps(&mut old), &apps(&mut new));
+    let mut changes = Vec::new();
+    for (section, kind) in [("apps", ChangeKind::App), ("budgets", ChangeKind::Budget)] {
+        let all = |of: &mut Table| of.0.remove(section).map(|entry| named(entry.node)).unwrap_or_default();
+        changes.extend(between(kind, &all(&mut old), &all(&mut new)));
+    }
     let bracketed = |(name, entry): (String, Entry)| (format!("[{name}]"), entry.node);
     let all = |table: Table| table.0.into_iter().map(bracketed).collect();
     changes.extend(between(ChangeKind::Daemon, &all(old), &all(new)));
@@ -55,7 +58,6 @@ const ORDER: &[(&str, ChangeKind)] = &[
     ("routes", ChangeKind::Route),
     ("features", ChangeKind::Feature),
     ("limit_groups", ChangeKind::LimitGroup),
-    ("budgets", ChangeKind::Budget),
     ("defaults", ChangeKind::Defaults),
 ];
 

@@ -122,6 +122,11 @@ impl Cipher {
         self.id
     }
 
+    /// The key that sealed these bytes, as they say.
+    pub fn key_of(record: &[u8]) -> Option<KeyId> {
+        record.get(1..)?.first_chunk().copied().map(KeyId)
+    }
+
     /// Seals bytes for one place, under a nonce of their own.
     ///
     /// # Errors

@@ -2,8 +2,13 @@
 //!
 //! Two levels, so that changing the master key re-wraps a few keys and touches no record. The wrapped form holds a
 //! check record beside each key: a key that was swapped for another is noticed before anything is opened with it.
+//!
+//! The key of credentials can be replaced while it is in use. Until every credential is sealed anew the old one stays
+//! wrapped beside the new one, and a process that once had it keeps it to its end, for whoever still holds a credential
+//! that it sealed.
 
 use std::fmt;
+use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -15,15 +20,27 @@ use super::master::MasterKey;
 
 /// Seals the credentials of connections.
 const CONNECTIONS: &str = "connections";
+/// Sealed them before, and still opens those that are not sealed anew.
+const RETIRED: &str = "connections-retired";
+/// Seals the log of changes.
+const CHANGES: &str = "changes";
 /// Authenticates manifests and fingerprints.
 const MAC: &str = "mac";
+/// Every data key that there may be.
+const NAMES: [&str; 4] = [CONNECTIONS, RETIRED, MAC, CHANGES];
 /// What a check record holds.
 const CHECK: &[u8] = b"bursar/check/v1";
 
-/// The data keys of one store, open and ready.
+/// A key that authenticates, in plain form: wiped when it goes.
+pub type MacKey = Zeroizing<[u8; KEY_BYTES]>;
+
+/// The data keys of one store, open and ready. Cheap to clone.
+#[derive(Clone)]
 pub struct Keyring {
-    connections: Cipher,
+    connections: Arc<Cipher>,
+    retired: Vec<Arc<Cipher>>,
     mac: Zeroizing<[u8; KEY_BYTES]>,
+    changes: Arc<Cipher>,
 }
 
 /// The data keys in the form in which they are stored: useless without the master key.
@@ -33,6 +50,17 @@ pub struct WrappedKeys {
     pub master: KeyId,
     /// Each key.
     pub keys: Vec<WrappedKey>,
+}
+
+impl WrappedKeys {
+    /// Whether credentials are being sealed anew, under another key than before.
+    pub fn is_resealing(&self) -> bool {
+        self.has(RETIRED)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.keys.iter().any(|key| key.name == name)
+    }
 }
 
 /// One data key under the master key.
@@ -83,10 +111,21 @@ impl Keyring {
     /// # Errors
     /// When the system gives no random numbers.
     pub fn create(master: &MasterKey) -> Result<(Self, WrappedKeys), KeyringError> {
+        Self::create_with(master, random_key()?)
+    }
+
+    /// As [`Keyring::create`], with the key that authenticates fingerprints brought along: those that were made with
+    /// it stay good.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn create_with(master: &MasterKey, mac: MacKey) -> Result<(Self, WrappedKeys), KeyringError> {
         let wrapping = master.cipher()?;
-        let (connections, mac) = (random_key()?, random_key()?);
-        let keys = vec![wrap(&wrapping, CONNECTIONS, &connections)?, wrap(&wrapping, MAC, &mac)?];
-        let keyring = Self { connections: Cipher::new(&connections)?, mac };
+        let (connections, changes) = (random_key()?, random_key()?);
+        let each = [(CONNECTIONS, &connections), (MAC, &mac), (CHANGES, &changes)];
+        let keys = each.into_iter().map(|(name, key)| wrap(&wrapping, name, key)).collect::<Result<_, _>>()?;
+        let (connections, changes) = (Cipher::new(&connections)?.into(), Cipher::new(&changes)?.into());
+        let keyring = Self { connections, retired: Vec::new(), mac, changes };
         Ok((keyring, WrappedKeys { master: master.id(), keys }))
     }
 
@@ -96,8 +135,10 @@ impl Keyring {
     /// When the master key is another one, or a key is missing or altered.
     pub fn open(master: &MasterKey, wrapped: &WrappedKeys) -> Result<Self, KeyringError> {
         let wrapping = wrapping_cipher(master, wrapped)?;
-        let connections = Cipher::new(&*unwrap(&wrapping, CONNECTIONS, wrapped)?)?;
-        Ok(Self { connections, mac: unwrap(&wrapping, MAC, wrapped)? })
+        let cipher = |name| Ok::<_, KeyringError>(Arc::new(Cipher::new(&*unwrap(&wrapping, name, wrapped)?)?));
+        let retired = if wrapped.is_resealing() { vec![cipher(RETIRED)?] } else { Vec::new() };
+        let (connections, changes) = (cipher(CONNECTIONS)?, cipher(CHANGES)?);
+        Ok(Self { connections, retired, mac: unwrap(&wrapping, MAC, wrapped)?, changes })
     }
 
     /// Wraps the same data keys under another master key; no sealed record changes.
@@ -107,12 +148,78 @@ impl Keyring {
     pub fn rewrap(from: &MasterKey, to: &MasterKey, wrapped: &WrappedKeys) -> Result<WrappedKeys, KeyringError> {
         let (old, new) = (wrapping_cipher(from, wrapped)?, to.cipher()?);
         let again = |name| unwrap(&old, name, wrapped).and_then(|key| wrap(&new, name, &key));
-        Ok(WrappedKeys { master: to.id(), keys: vec![again(CONNECTIONS)?, again(MAC)?] })
+        let present = NAMES.into_iter().filter(|name| wrapped.has(name));
+        Ok(WrappedKeys { master: to.id(), keys: present.map(again).collect::<Result<_, _>>()? })
     }
 
-    /// Seals and opens the credentials of connections.
+    /// Adds the key of the log of changes to keys that were made before there was one; none where it is there.
+    ///
+    /// # Errors
+    /// As [`Keyring::open`], and when the system gives no random numbers.
+    pub fn completed(master: &MasterKey, wrapped: &WrappedKeys) -> Result<Option<WrappedKeys>, KeyringError> {
+        let wrapping = wrapping_cipher(master, wrapped)?;
+        if wrapped.has(CHANGES) {
+            return Ok(None);
+        }
+        let mut keys = wrapped.keys.clone();
+        keys.push(wrap(&wrapping, CHANGES, &*random_key()?)?);
+        Ok(Some(WrappedKeys { keys, ..*wrapped }))
+    }
+
+    /// Begins to replace the data keys: new ones seal from here on, and the old key of credentials is kept until
+    /// [`Keyring::settled`]. What authenticates stays, so that fingerprints do.
+    ///
+    /// # Errors
+    /// As [`Keyring::open`], and when the system gives no random numbers.
+    pub fn renewed(&self, master: &MasterKey, wrapped: &WrappedKeys) -> Result<(Self, WrappedKeys), KeyringError> {
+        let wrapping = wrapping_cipher(master, wrapped)?;
+        let old = unwrap(&wrapping, CONNECTIONS, wrapped)?;
+        let mac = unwrap(&wrapping, MAC, wrapped)?;
+        let (connections, changes) = (random_key()?, random_key()?);
+        let each = [(CONNECTIONS, &connections), (RETIRED, &old), (MAC, &mac), (CHANGES, &changes)];
+        let keys = each.into_iter().map(|(name, key)| wrap(&wrapping, name, key)).collect::<Result<_, _>>()?;
+        let retired = self.retired.iter().chain([&self.connections]).cloned().collect();
+        let (connections, changes) = (Cipher::new(&connections)?.into(), Cipher::new(&changes)?.into());
+        Ok((Self { connections, retired, mac, changes }, WrappedKeys { master: wrapped.master, keys }))
+    }
+
+    /// Ends that: no stored credential needs the old key any more.
+    #[must_use]
+    pub fn settled(wrapped: &WrappedKeys) -> WrappedKeys {
+        let keys = wrapped.keys.iter().filter(|key| key.name != RETIRED).cloned().collect();
+        WrappedKeys { keys, ..*wrapped }
+    }
+
+    /// Seals the credentials of connections.
     pub(super) fn connections(&self) -> &Cipher {
         &self.connections
+    }
+
+    /// Whether this process had another key of credentials before.
+    pub fn has_retired(&self) -> bool {
+        !self.retired.is_empty()
+    }
+
+    /// The key that sealed a credential, as long as this process has it.
+    pub(super) fn that_sealed(&self, sealed: &[u8]) -> &Cipher {
+        let id = Cipher::key_of(sealed);
+        let older = || self.retired.iter().find(|cipher| Some(cipher.id()) == id);
+        if id == Some(self.connections.id()) { &self.connections } else { older().unwrap_or(&self.connections) }
+    }
+
+    /// Seals the log of changes.
+    pub fn changes(&self) -> &Cipher {
+        &self.changes
+    }
+
+    /// Which key seals what: its purpose and its id.
+    pub fn ids(&self) -> [(&'static str, KeyId); 3] {
+        [(CONNECTIONS, self.connections.id()), (MAC, KeyId::of(&self.mac)), (CHANGES, self.changes.id())]
+    }
+
+    /// The key that authenticates, for a backup that brings it to another store.
+    pub fn mac_key(&self) -> &MacKey {
+        &self.mac
     }
 
     /// Authenticates bytes under a label of their own: HMAC-SHA256 over both, the label's length first.
@@ -205,7 +312,7 @@ mod tests {
     fn altered_swapped_and_missing_keys_are_noticed() {
         let (_, wrapped) = Keyring::create(&master(1)).unwrap();
         let open = |keys| Keyring::open(&master(1), &WrappedKeys { keys, ..wrapped.clone() }).unwrap_err();
-        let [one, other] = [wrapped.keys[0].clone(), wrapped.keys[1].clone()];
+        let [one, other, third] = [0, 1, 2].map(|n| wrapped.keys[n].clone());
         let swapped = [(&one, &other), (&other, &one)]
             .map(|(name, key)| WrappedKey { name: name.name.clone(), ..key.clone() })
             .to_vec();
@@ -213,7 +320,40 @@ mod tests {
         let mut flipped = one.clone();
         flipped.check[30] ^= 1;
         assert!(matches!(open(vec![flipped, other]), KeyringError::Damaged { .. }));
-        assert_eq!(open(vec![one]), KeyringError::Missing("mac"));
+        assert_eq!(open(vec![one.clone(), third]), KeyringError::Missing("mac"));
+        assert_eq!(open(vec![one, wrapped.keys[1].clone()]), KeyringError::Missing("changes"));
+    }
+
+    #[test]
+    fn renewed_keys_seal_anew_and_open_what_was_sealed_before_until_they_are_settled() {
+        let (made, wrapped) = Keyring::create(&master(1)).unwrap();
+        let place = Place { tree: "t", record: &["r"], origin: "" };
+        let sealed = made.connections().seal(&place, b"before").unwrap();
+        let (renewed, both) = made.renewed(&master(1), &wrapped).unwrap();
+        assert!(both.is_resealing() && !wrapped.is_resealing());
+        assert_ne!(renewed.ids()[0], made.ids()[0]);
+        assert_eq!(renewed.ids()[1], made.ids()[1]);
+        let moved = Keyring::rewrap(&master(1), &master(2), &both).unwrap();
+        for ring in [&renewed, &Keyring::open(&master(1), &both).unwrap(), &Keyring::open(&master(2), &moved).unwrap()]
+        {
+            assert_eq!(ring.that_sealed(&sealed).open(&place, &sealed).unwrap().as_slice(), b"before");
+            assert_eq!(ring.ids(), renewed.ids());
+        }
+        let settled = Keyring::open(&master(1), &Keyring::settled(&both)).unwrap();
+        assert!(settled.that_sealed(&sealed).open(&place, &sealed).is_err());
+        assert_eq!(settled.ids(), renewed.ids());
+    }
+
+    #[test]
+    fn keys_of_before_the_log_of_changes_are_completed_once() {
+        let (made, wrapped) = Keyring::create(&master(1)).unwrap();
+        assert_eq!(Keyring::completed(&master(1), &wrapped).unwrap(), None);
+        let keys = wrapped.keys.iter().filter(|key| key.name != CHANGES).cloned().collect();
+        let old = WrappedKeys { keys, ..wrapped };
+        assert!(matches!(Keyring::open(&master(1), &old), Err(KeyringError::Missing("changes"))));
+        let completed = Keyring::completed(&master(1), &old).unwrap().unwrap();
+        let opened = Keyring::open(&master(1), &completed).unwrap();
+        assert_eq!((opened.ids()[0], opened.ids()[1]), (made.ids()[0], made.ids()[1]));
     }
 
     #[test]

@@ -81,11 +81,13 @@ impl MasterKey {
         if given.iter().all(|byte| given.first() == Some(byte)) {
             return Err(MasterKeyError::NotRandom);
         }
-        let mut derived = Zeroizing::new([0; KEY_BYTES]);
-        Hkdf::<Sha256>::new(None, given.as_slice())
-            .expand(INFO, derived.as_mut_slice())
-            .map_err(|_| MasterKeyError::Random)?;
+        let derived = derive(&given, INFO)?;
         Ok(Self { given, derived })
+    }
+
+    /// The key for another use.
+    pub(super) fn derive(&self, info: &[u8]) -> Result<Zeroizing<[u8; KEY_BYTES]>, MasterKeyError> {
+        derive(&self.given, info)
     }
 
     /// Which key this is; tells nothing about the key.
@@ -116,6 +118,14 @@ fn from_hex(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         _ => None,
     };
     text.chunks(2).map(pair).collect::<Option<Vec<u8>>>().map(Zeroizing::new)
+}
+
+fn derive(given: &Zeroizing<[u8; KEY_BYTES]>, info: &[u8]) -> Result<Zeroizing<[u8; KEY_BYTES]>, MasterKeyError> {
+    let mut derived = Zeroizing::new([0; KEY_BYTES]);
+    Hkdf::<Sha256>::new(None, given.as_slice())
+        .expand(info, derived.as_mut_slice())
+        .map_err(|_| MasterKeyError::Random)?;
+    Ok(derived)
 }
 
 impl fmt::Debug for MasterKey {

@@ -9,6 +9,7 @@
 //! may be sent to: a sealed credential that is moved to another connection, or whose connection now points elsewhere,
 //! does not open.
 
+mod backup;
 mod cipher;
 mod keyring;
 mod master;
@@ -16,8 +17,9 @@ mod origin;
 mod secret;
 mod vault;
 
+pub use backup::{BackupKey, BackupKeyError, BackupLock, SALT_BYTES};
 pub use cipher::{Cipher, CipherError, KeyId, Place};
-pub use keyring::{Fingerprint, Keyring, KeyringError, WrappedKey, WrappedKeys};
+pub use keyring::{Fingerprint, Keyring, KeyringError, MacKey, WrappedKey, WrappedKeys};
 pub use master::{MasterKey, MasterKeyError};
 pub use origin::{Origin, OriginError};
 pub use secret::{Secret, SecretError};

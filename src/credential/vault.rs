@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use thiserror::Error;
 
-use super::cipher::{CipherError, Place};
-use super::keyring::{Fingerprint, Keyring};
+use super::cipher::{Cipher, CipherError, Place};
+use super::keyring::{Fingerprint, Keyring, MacKey};
 use super::origin::Origin;
 use super::secret::Secret;
 use crate::api::ConnectionId;
@@ -38,14 +39,40 @@ pub enum VaultError {
     Cipher(#[from] CipherError),
 }
 
-/// Seals and opens credentials. Cheap to clone; does no I/O, so a worker may open a credential for each call.
+/// Seals and opens credentials. Cheap to clone; does no I/O, so a worker may open a credential for each call. All
+/// clones see it when the data keys are replaced.
 #[derive(Clone)]
-pub struct Vault(Arc<Keyring>);
+pub struct Vault(Arc<ArcSwap<Keyring>>);
 
 impl Vault {
     /// A vault over open keys.
     pub fn new(keyring: Keyring) -> Self {
-        Self(Arc::new(keyring))
+        Self(Arc::new(ArcSwap::from_pointee(keyring)))
+    }
+
+    /// The keys that are in force.
+    pub fn keyring(&self) -> Arc<Keyring> {
+        self.0.load_full()
+    }
+
+    /// Puts other keys in force.
+    pub fn replace(&self, keyring: Keyring) {
+        self.0.store(Arc::new(keyring));
+    }
+
+    /// Whether the key that seals now sealed this credential.
+    pub fn is_current(&self, secret: &SealedSecret) -> bool {
+        Cipher::key_of(&secret.sealed) == Some(self.0.load().connections().id())
+    }
+
+    /// The credential, sealed anew by the key that seals now.
+    ///
+    /// # Errors
+    /// As [`Vault::open`] and [`Vault::seal`].
+    pub fn resealed(&self, id: &ConnectionId, secret: &SealedSecret) -> Result<SealedSecret, VaultError> {
+        let plain = self.open(id, &secret.origin, secret)?;
+        let sealed = self.0.load().connections().seal(&place(&names(id), &secret.origin), plain.expose())?;
+        Ok(SealedSecret { sealed: sealed.into(), ..secret.clone() })
     }
 
     /// Seals a secret for one connection and the one origin that it may be sent to.
@@ -53,7 +80,7 @@ impl Vault {
     /// # Errors
     /// When the system gives no random numbers, or the key has sealed too much.
     pub fn seal(&self, id: &ConnectionId, origin: &Origin, secret: &Secret) -> Result<SealedSecret, VaultError> {
-        let sealed = self.0.connections().seal(&place(&names(id), origin), secret.expose())?;
+        let sealed = self.0.load().connections().seal(&place(&names(id), origin), secret.expose())?;
         Ok(SealedSecret { origin: origin.clone(), sealed: sealed.into(), hint: secret.hint() })
     }
 
@@ -66,12 +93,73 @@ impl Vault {
         if secret.origin != *origin {
             return Err(VaultError::OtherOrigin { sealed: secret.origin.clone(), asked: origin.clone() });
         }
-        Ok(Secret::opened(self.0.connections().open(&place(&names(id), origin), &secret.sealed)?))
+        let keys = self.0.load();
+        Ok(Secret::opened(keys.that_sealed(&secret.sealed).open(&place(&names(id), origin), &secret.sealed)?))
+    }
+
+    /// The credential, sealed for a backup by the backup's key.
+    ///
+    /// # Errors
+    /// As [`Vault::open`] and [`Vault::seal`].
+    pub fn handed_over(
+        &self,
+        id: &ConnectionId,
+        secret: &SealedSecret,
+        to: &Cipher,
+    ) -> Result<SealedSecret, VaultError> {
+        let plain = self.open(id, &secret.origin, secret)?;
+        let sealed = to.seal(&in_backup(&names(id), &secret.origin), plain.expose())?;
+        Ok(SealedSecret { sealed: sealed.into(), ..secret.clone() })
+    }
+
+    /// A credential out of a backup, sealed by the key that seals now.
+    ///
+    /// # Errors
+    /// When the backup's key did not seal it for this connection and origin.
+    pub fn taken_over(
+        &self,
+        id: &ConnectionId,
+        secret: &SealedSecret,
+        from: &Cipher,
+    ) -> Result<SealedSecret, VaultError> {
+        let plain = from.open(&in_backup(&names(id), &secret.origin), &secret.sealed)?;
+        let sealed = self.0.load().connections().seal(&place(&names(id), &secret.origin), &plain)?;
+        Ok(SealedSecret { sealed: sealed.into(), ..secret.clone() })
+    }
+
+    /// Whether a credential out of a backup opens.
+    ///
+    /// # Errors
+    /// As [`Vault::taken_over`].
+    pub fn opens_handed_over(id: &ConnectionId, secret: &SealedSecret, from: &Cipher) -> Result<(), VaultError> {
+        Ok(from.open(&in_backup(&names(id), &secret.origin), &secret.sealed).map(drop)?)
+    }
+
+    /// The key that authenticates, sealed for a backup.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn handed_over_mac(&self, to: &Cipher) -> Result<Vec<u8>, VaultError> {
+        Ok(to.seal(&MAC_IN_BACKUP, self.0.load().mac_key().as_slice())?)
+    }
+
+    /// That key, out of a backup.
+    ///
+    /// # Errors
+    /// When the backup's key did not seal it.
+    pub fn taken_over_mac(sealed: &[u8], from: &Cipher) -> Result<MacKey, VaultError> {
+        let plain = from.open(&MAC_IN_BACKUP, sealed)?;
+        let mut key = MacKey::default();
+        if plain.len() != key.len() {
+            return Err(CipherError::Tampered.into());
+        }
+        key.copy_from_slice(&plain);
+        Ok(key)
     }
 
     /// The keyed fingerprint of a secret and its origin.
     pub fn fingerprint(&self, origin: &Origin, secret: &Secret) -> Fingerprint {
-        let tag = self.0.mac("fingerprint", &[origin.as_str().as_bytes(), secret.expose()]);
+        let tag = self.0.load().mac("fingerprint", &[origin.as_str().as_bytes(), secret.expose()]);
         let mut short = [0; 16];
         short.iter_mut().zip(tag).for_each(|(to, from)| *to = from);
         Fingerprint(short)
@@ -79,7 +167,7 @@ impl Vault {
 
     /// Authenticates bytes of the store's own; see [`Keyring::mac`].
     pub fn mac(&self, label: &str, parts: &[&[u8]]) -> [u8; 32] {
-        self.0.mac(label, parts)
+        self.0.load().mac(label, parts)
     }
 }
 
@@ -90,6 +178,12 @@ fn names(id: &ConnectionId) -> [&str; 2] {
 fn place<'a>(names: &'a [&'a str; 2], origin: &'a Origin) -> Place<'a> {
     Place { tree: "connections", record: names, origin: origin.as_str() }
 }
+
+fn in_backup<'a>(names: &'a [&'a str; 2], origin: &'a Origin) -> Place<'a> {
+    Place { tree: "backup-connections", record: names, origin: origin.as_str() }
+}
+
+const MAC_IN_BACKUP: Place<'static> = Place { tree: "backup-keys", record: &["mac"], origin: "" };
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

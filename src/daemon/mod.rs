@@ -2,7 +2,6 @@
 //!
 //! Every background task of the program is spawned here or in [`crate::server`], and joined before the process ends.
 
-mod keys;
 mod leases;
 mod lists;
 mod prober;
@@ -23,9 +22,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use keys::{KeyError, init as init_keys, load as load_key, replace as replace_key};
-
 use crate::access::Names;
+use crate::admin::keys::{self, KeyError};
 use crate::admin::{Admin, Paths, Process, Reloaded, StartError};
 use crate::bounds;
 use crate::clock::Clock;
@@ -90,9 +88,9 @@ pub fn serve(config: Option<PathBuf>, socket: Option<PathBuf>, environment: Envi
     let paths = Paths { daemon: environment.daemon_file(config.as_deref()), environment, socket };
     let daemon = paths.read_daemon(None).map_err(DaemonError::Config)?;
     let settings = daemon.value.clone();
-    let key = keys::load(&settings.keys)?;
-    let store = Arc::new(Store::open(&settings.store_path, &key)?);
-    drop(key);
+    let masters = keys::load_all(&settings.keys)?;
+    let store = Arc::new(Store::open_with(&settings.store_path, &masters)?);
+    drop(masters);
     for notice in store.notices() {
         tracing::warn!("{notice}");
     }
@@ -165,6 +163,10 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
     let secrets = tokio::spawn(secrets::keep(Arc::clone(admin), stopping.clone()));
     let prober = tokio::spawn(prober::keep(Arc::clone(admin), stopping.clone()));
     let sweeper = tokio::spawn(sweeper::keep(Arc::clone(admin), stopping.clone()));
+    let resealing = tokio::task::spawn_blocking({
+        let admin = Arc::clone(admin);
+        move || admin.go_on_resealing()
+    });
     let watcher = watch_files(admin);
     systemd::ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = threads.len(), "ready");
@@ -202,6 +204,7 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
     drain(&mut signals, &admin.engine, kill, threads).await;
     let _ = keeping.await;
     let _ = leasing.await;
+    let _ = resealing.await;
     drop(watcher.0);
     Ok(())
 }

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
-use super::admin::{self, config, connections, events, explain, metrics, openapi, providers, usage};
+use super::admin::{self, config, connections, events, explain, metrics, openapi, providers, store, usage};
 use super::admitted::{Admitted, Caller};
 use super::dialect::Surface;
 use super::listen::Plane;
@@ -107,6 +107,11 @@ pub static ROUTES: &[Route] = routes! {
     GET "/admin/v1/requests/{id}" Access::Operator(Role::Viewer) => explain::show;
     POST "/admin/v1/explain" Access::Operator(Role::Admin) => explain::dry_run;
     GET "/admin/v1/events" Access::Operator(Role::Viewer) => events::watch;
+    GET "/admin/v1/store" Access::Operator(Role::Viewer) => store::show;
+    POST "/admin/v1/store/verify" Access::Operator(Role::Admin) => store::verify;
+    POST "/admin/v1/store/backup" Access::Operator(Role::Admin) => store::backup;
+    GET "/admin/v1/keys" Access::Operator(Role::Viewer) => store::keys;
+    POST "/admin/v1/keys/rotate" Access::Operator(Role::Admin) => store::rotate;
     GET "/metrics" Access::Operator(Role::Viewer) => metrics::scrape;
     GET "/admin/v1/openapi.json" Access::Operator(Role::Viewer) => openapi::document;
 };

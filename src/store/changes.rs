@@ -1,8 +1,9 @@
 //! Changes of several records that are made together, or not at all.
 
+use super::change_log::Change;
 use super::connections;
 use super::models;
-use super::state::{self, Change, State};
+use super::state::{self, State};
 use super::{ConnectionSwitch, ConnectionSwitches, ProviderSwitch, ProviderSwitches, StoreError, StoredConnection};
 use crate::api::{ConnectionId, ProviderSlug};
 

@@ -9,7 +9,7 @@ use crate::api::admin::Limits;
 use crate::api::{ConnectionId, LimitGroup};
 use crate::credential::SealedSecret;
 
-const TABLE: &str = "c/";
+pub(super) const TABLE: &str = "c/";
 
 /// A connection as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +86,11 @@ impl<'a> Connections<'a> {
 
 pub(super) fn key(id: &ConnectionId) -> Vec<u8> {
     format!("{TABLE}{id}").into_bytes()
+}
+
+/// Whether a record of the state is a connection.
+pub(super) fn is_key(key: &[u8]) -> bool {
+    key.starts_with(TABLE.as_bytes())
 }
 
 #[derive(Serialize, Deserialize)]

@@ -29,7 +29,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     all
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
@@ -106,7 +106,16 @@ impl Original {
             }
             Ok(store) => {
                 assert_full(&store, &self.connections);
-                if all_usage(&store) == self.records {
+                let usage_whole = all_usage(&store) == self.records;
+                let notices = store.notices();
+                if notices.iter().any(|notice| notice.contains("made anew")) {
+                    assert!(usage_whole);
+                    drop(store);
+                    let again = Store::open(copy, &master()).unwrap();
+                    assert_full(&again, &self.connections);
+                    assert!(!again.notices().iter().any(|notice| notice.contains("made anew")));
+                    "healed"
+                } else if usage_whole {
                     "intact"
                 } else {
                     assert!(!store.notices().is_empty(), "usage is missing, and nothing was said");
@@ -141,8 +150,10 @@ fn a_damaged_copy_is_whole_refused_or_set_aside() {
             .filter(|path| !path.ends_with("reserve") && !path.ends_with("lock"))
             .collect();
         // Every other one in a log, where nearly all bytes are.
-        let logs: Vec<_> =
-            targets.iter().filter(|path| path.ends_with("db/db") || path.ends_with("state/db")).collect();
+        let logs: Vec<_> = targets
+            .iter()
+            .filter(|path| path.ends_with("db/db") || path.ends_with("state/db") || path.ends_with("changes"))
+            .collect();
         let target = if random.below(2) == 0 {
             logs[usize::try_from(random.below(logs.len() as u64)).unwrap()]
         } else {
@@ -158,7 +169,7 @@ fn a_damaged_copy_is_whole_refused_or_set_aside() {
 #[test]
 fn a_lost_file_or_directory_is_never_a_fresh_start() {
     let original = Original::new();
-    for lost in ["state", "manifest", "initialized", "state/db", "state/conf", "state/blobs", "usage"] {
+    for lost in ["state", "manifest", "changes", "initialized", "state/db", "state/conf", "state/blobs", "usage"] {
         let damaged = tempfile::tempdir().unwrap();
         copy(original.dir.path(), damaged.path());
         let path = damaged.path().join(lost);
@@ -169,22 +180,37 @@ fn a_lost_file_or_directory_is_never_a_fresh_start() {
         }
         match lost {
             // The manifests tell as much as the marker; usage may be moved away; large values are few.
-            "initialized" | "state/blobs" => assert_eq!(original.verdict(damaged.path()), "intact"),
+            "initialized" | "state/blobs" => assert_eq!(original.verdict(damaged.path()), "intact", "{lost}"),
             "usage" => assert_full(&Store::open(damaged.path(), &master()).unwrap(), &original.connections),
-            _ => assert_eq!(original.verdict(damaged.path()), "refused", "{lost}"),
+            _ => assert_eq!(original.verdict(damaged.path()), "healed", "{lost}"),
         }
     }
 }
 
 #[test]
-fn an_older_copy_of_the_database_is_refused_with_its_numbers() {
+fn an_older_copy_of_the_database_is_healed_and_of_the_log_too_is_refused_with_its_numbers() {
     let dir = tempfile::tempdir().unwrap();
     drop(Store::open(dir.path(), &master()).unwrap());
     let older = tempfile::tempdir().unwrap();
-    copy(&dir.path().join("state"), older.path());
-    fill(&Store::open(dir.path(), &master()).unwrap(), &[]);
-    fs::remove_dir_all(dir.path().join("state")).unwrap();
-    copy(older.path(), &dir.path().join("state"));
+    copy(dir.path(), older.path());
+    let connections = fill(&Store::open(dir.path(), &master()).unwrap(), &[]);
+    let bring_back = |name: &str| {
+        fs::remove_dir_all(dir.path().join(name)).or_else(|_| fs::remove_file(dir.path().join(name))).unwrap();
+        let (from, to) = (older.path().join(name), dir.path().join(name));
+        if from.is_dir() { copy(&from, &to) } else { _ = fs::copy(from, to).unwrap() }
+    };
+    for (name, says) in
+        [("state", "it holds change 1, and change 23 was made"), ("changes", "a change"), ("manifest", "older copy")]
+    {
+        bring_back(name);
+        let store = Store::open(dir.path(), &master()).unwrap();
+        assert_full(&store, &connections);
+        assert!(name == "changes" || store.notices()[0].contains(says), "{:?}", store.notices());
+        let anew = store.notices().into_iter().filter(|notice| notice.contains("made anew"));
+        assert_eq!(anew.count(), 1, "{name}");
+    }
+    bring_back("state");
+    bring_back("changes");
     let refused = Store::open(dir.path(), &master()).unwrap_err().to_string();
     assert!(refused.contains("change 23 was the last one acknowledged, and the database holds change 1"), "{refused}");
 }

@@ -35,6 +35,9 @@ pub(super) struct Database {
     failed: AtomicBool,
 }
 
+/// A key and its value.
+pub(super) type Entry = (Vec<u8>, Vec<u8>);
+
 /// Changes that become visible and durable together.
 #[derive(Default)]
 pub(super) struct Batch(sled::Batch);
@@ -106,6 +109,11 @@ impl Database {
         Ok(Self { sled: Some(sled), dir: dir.into(), log, large_values, failed: AtomicBool::new(false) })
     }
 
+    /// Whether an earlier write failed, so that nothing more is written.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
     /// The directory that it is in.
     pub(super) fn dir(&self) -> &Path {
         &self.dir
@@ -135,6 +143,23 @@ impl Database {
         })?
     }
 
+    /// The entries after a key, in order, until they have so many bytes; all but the last of them have fewer.
+    pub(super) fn entries_after(&self, after: Option<&[u8]>, bytes: usize) -> Result<Vec<Entry>, StoreError> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.call("read", |sled| {
+            let (mut entries, mut read) = (Vec::new(), 0);
+            for entry in sled.range::<&[u8], _>((after.map_or(Unbounded, Excluded), Unbounded)) {
+                let (key, value) = entry?;
+                read += key.len() + value.len();
+                entries.push((key.to_vec(), value.to_vec()));
+                if read >= bytes {
+                    break;
+                }
+            }
+            Ok(entries)
+        })
+    }
+
     /// Makes changes visible and durable: when this returns, neither a crash nor a power loss takes them back.
     ///
     /// After one that failed nothing more is written, because a failed sync cannot be tried again: what the kernel
@@ -155,16 +180,17 @@ impl Database {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.log.sync_data()?;
+        files::sync(&self.log, &self.dir.join("db"))?;
         let now = large_values(&self.dir)?;
         let mut known = self.large_values.lock().unwrap_or_else(PoisonError::into_inner);
         let mut fresh = now.difference(&known).peekable();
         if fresh.peek().is_some() {
             for name in fresh {
                 // One that is gone again was replaced in the meantime.
-                match File::open(large_values_path(&self.dir).join(name)) {
+                let path = large_values_path(&self.dir).join(name);
+                match File::open(&path) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    file => file?.sync_all()?,
+                    file => files::sync(&file?, &path)?,
                 }
             }
             files::sync_directory(&large_values_path(&self.dir))?;

@@ -48,6 +48,11 @@ impl Disk {
         Ok(Self(Arc::new(inner)))
     }
 
+    /// As [`Disk::new`], for a directory that needs no reserve of its own.
+    pub(super) fn unreserved(dir: &Path, free: FreeBytes) -> Self {
+        Self(Arc::new(Inner { dir: dir.into(), free, reserved: AtomicBool::new(true) }))
+    }
+
     /// Whether there is room for a commit. Makes the reserve file again once there is plenty.
     ///
     /// # Errors

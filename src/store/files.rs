@@ -1,11 +1,29 @@
 //! The store's own files and directories: private, and synced where something is promised about them.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+
+#[cfg(test)]
+use super::steps::passed;
+
+/// What was done to files, told after it was done: tests end the process, or the power, between any two.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(test), allow(dead_code, reason = "only tests look at them"))]
+pub(super) enum Step<'a> {
+    /// A file's bytes are durable.
+    Synced(&'a Path),
+    /// The names in a directory are durable.
+    SyncedDirectory(&'a Path),
+    /// Something else was changed at a path.
+    Changed(&'a Path),
+}
+
+#[cfg(not(test))]
+fn passed(_: Step<'_>) {}
 
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -25,7 +43,7 @@ pub(super) fn settle(dir: &Path) -> io::Result<()> {
             settle(&path)?;
         } else {
             fs::set_permissions(&path, Permissions::from_mode(FILE_MODE))?;
-            File::open(&path)?.sync_all()?;
+            sync(&File::open(&path)?, &path)?;
         }
     }
     fs::set_permissions(dir, Permissions::from_mode(DIRECTORY_MODE))?;
@@ -34,7 +52,16 @@ pub(super) fn settle(dir: &Path) -> io::Result<()> {
 
 /// Makes the names in a directory durable.
 pub(super) fn sync_directory(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+    File::open(dir)?.sync_all()?;
+    passed(Step::SyncedDirectory(dir));
+    Ok(())
+}
+
+/// Makes a file's bytes durable, with its length.
+pub(super) fn sync(file: &File, path: &Path) -> io::Result<()> {
+    file.sync_data()?;
+    passed(Step::Synced(path));
+    Ok(())
 }
 
 /// Makes durable that something was created, renamed or removed at this path.
@@ -47,14 +74,54 @@ pub(super) fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)
 }
 
+/// A file that is written under another name, and takes its place as a whole: after a crash the old one is there or the
+/// new one.
+pub(super) struct Fresh {
+    file: BufWriter<File>,
+    path: PathBuf,
+    target: PathBuf,
+    bytes: u64,
+}
+
+impl Fresh {
+    pub(super) fn create(target: &Path) -> io::Result<Self> {
+        let path = beside(target, "new");
+        remove_file(&path)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(&path)?;
+        Ok(Self { file: BufWriter::new(file), path, target: target.into(), bytes: 0 })
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.bytes += bytes.len() as u64;
+        self.file.write_all(bytes)
+    }
+
+    /// Makes it durable under its name; gives the open file and its bytes.
+    pub(super) fn put_in_place(self) -> io::Result<(File, u64)> {
+        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        sync(&file, &self.path)?;
+        rename(&self.path, &self.target)?;
+        Ok((file, self.bytes))
+    }
+}
+
 /// Replaces a file as a whole and durably: after a crash it holds the old bytes or the new ones.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let fresh = beside(path, "new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    sync_parent(path)
+    let mut fresh = Fresh::create(path)?;
+    fresh.write(bytes)?;
+    fresh.put_in_place().map(drop)
+}
+
+/// Removes a file, if it is there.
+pub(super) fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => {
+            removed?;
+            passed(Step::Changed(path));
+            Ok(())
+        }
+    }
 }
 
 /// A file's bytes, if it is there.
@@ -69,6 +136,10 @@ pub(super) fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// Moves something and makes that durable.
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
+    passed(Step::Changed(to));
+    if from.parent() != to.parent() {
+        sync_parent(from)?;
+    }
     sync_parent(to)
 }
 
@@ -76,7 +147,10 @@ pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
 pub(super) fn remove_directory(dir: &Path) -> io::Result<()> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        _ => {
+            passed(Step::Changed(dir));
+            Ok(())
+        }
     }
 }
 

@@ -8,11 +8,22 @@ use crate::credential::{KeyId, WrappedKey, WrappedKeys};
 /// The one key under which they are stored.
 pub(super) const KEY: &[u8] = b"keys";
 
+/// Their form wherever they are stored.
 #[derive(Serialize, Deserialize)]
-struct WrappedKeysV1 {
+pub(super) struct WrappedKeysV1 {
     master: [u8; 8],
     /// Name, sealed key, check record.
     keys: Vec<(String, Vec<u8>, Vec<u8>)>,
+}
+
+pub(super) fn to_form(wrapped: &WrappedKeys) -> WrappedKeysV1 {
+    let keys = wrapped.keys.iter().map(|key| (key.name.clone(), key.sealed.clone(), key.check.clone())).collect();
+    WrappedKeysV1 { master: wrapped.master.0, keys }
+}
+
+pub(super) fn from_form(form: WrappedKeysV1) -> WrappedKeys {
+    let keys = form.keys.into_iter().map(|(name, sealed, check)| WrappedKey { name, sealed, check }).collect();
+    WrappedKeys { master: KeyId(form.master), keys }
 }
 
 impl Record for WrappedKeys {
@@ -20,13 +31,10 @@ impl Record for WrappedKeys {
     const FORMAT: u8 = 1;
 
     fn to_body(&self) -> Result<Vec<u8>, RecordError> {
-        let keys = self.keys.iter().map(|key| (key.name.clone(), key.sealed.clone(), key.check.clone())).collect();
-        record::to_bytes(Self::KIND, &WrappedKeysV1 { master: self.master.0, keys })
+        record::to_bytes(Self::KIND, &to_form(self))
     }
 
     fn from_body(_format: u8, body: &[u8]) -> Result<Self, RecordError> {
-        let stored: WrappedKeysV1 = record::from_bytes(Self::KIND, body)?;
-        let keys = stored.keys.into_iter().map(|(name, sealed, check)| WrappedKey { name, sealed, check }).collect();
-        Ok(Self { master: KeyId(stored.master), keys })
+        Ok(from_form(record::from_bytes(Self::KIND, body)?))
     }
 }

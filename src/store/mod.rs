@@ -11,17 +11,21 @@
 //! reserve       4 MiB to give up when the store must open on a full disk
 //! manifest      generation, count and sum of `state`, authenticated: what was acknowledged
 //! state/        connections, switches, lists of models, wrapped keys, and nothing else
+//! changes       the sealed log of the changes to `state`, from which a damaged one is made anew
 //! volatile/     what changes all day long: cooldowns, parks, rejections, and what has been used of limits
 //! usage/        segments of usage records, a directory for each UTC day or size bound; and the rollups of each day
 //! ```
 //!
 //! What must stay true:
 //! - A change is acknowledged after it was flushed *and* synced. See `database.rs`.
-//! - `state` opens whole, as it was acknowledged, or not at all. A damaged segment of usage is renamed and said so
-//!   ([`Store::notices`]); serving goes on.
+//! - `state` opens whole, as it was acknowledged, or not at all: damaged, it is made anew from the log of changes and
+//!   that is said ([`Store::notices`]), or the store is refused. A damaged segment of usage is set aside and said so;
+//!   serving goes on.
 //! - Nothing on disk holds a plain secret.
 
+mod backup;
 mod block;
+mod change_log;
 mod changes;
 mod checks;
 mod connections;
@@ -31,11 +35,17 @@ mod days;
 mod disk;
 mod facts;
 mod files;
+mod healing;
 mod keys;
+mod layout;
 mod manifest;
+mod migrations;
 mod models;
+mod opening;
 mod page;
 mod record;
+mod rekey;
+mod replay;
 mod rollups;
 mod rows;
 mod segment;
@@ -45,14 +55,16 @@ mod state;
 mod switches;
 mod two_databases;
 mod usage;
+mod verify;
 mod volatile;
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
 
+pub use backup::{BackupError, Counts, Head as BackupHead, Inspected, Restored, head as backup_head, inspect, restore};
 pub use changes::Changes;
 pub use checks::{Check, Checks};
 pub use connections::{Connections, StoredConnection};
@@ -60,18 +72,24 @@ pub use counters::{Counters, Lease};
 pub use days::{days_of, first_day_kept, span_of};
 pub(crate) use disk::FreeBytes;
 pub use facts::{CoolingFact, Facts, FactsTable, ModelFact, ParkedFact, RejectedFact, Scope};
+pub use migrations::Migrated;
 pub use models::{ModelList, ModelLists};
 pub use page::Ask as RecordAsk;
 pub use record::RecordError;
+pub use rekey::KeyStatus;
 pub use rollups::{Frame, Head, Lengths, Log, Position, Rollups, Tier, touches};
 pub use switches::{ConnectionSwitch, ConnectionSwitches, ProviderSwitch, ProviderSwitches};
 pub use usage::Usage;
+pub use verify::Verified;
 
 use crate::api::ConnectionId;
 use crate::bounds;
-use crate::credential::{KeyId, Keyring, KeyringError, MasterKey, Origin, SealedSecret, Secret, Vault, VaultError};
+use crate::credential::{
+    BackupKey, KeyId, Keyring, KeyringError, MasterKey, Origin, SealedSecret, Secret, Vault, VaultError,
+};
 use disk::Disk;
 use files::{Lock, LockError};
+use migrations::Place;
 use state::State;
 use volatile::Volatile;
 
@@ -119,6 +137,22 @@ pub enum OpenError {
         /// The one that was given.
         given: KeyId,
     },
+    /// A newer version wrote it.
+    #[error(
+        "the state in {dir} has format {found}, which {writer} wrote, and this version knows formats up to {known}: \
+         use that version or a newer one, or take the state back with its `bursar store migrate --to {known}`",
+        dir = .dir.display()
+    )]
+    Newer {
+        /// The state directory.
+        dir: PathBuf,
+        /// The format that it is in.
+        found: u32,
+        /// The newest format that this version knows.
+        known: u32,
+        /// The version that wrote it.
+        writer: String,
+    },
     /// No room.
     #[error("the disk under {dir} is full", dir = .dir.display())]
     Full {
@@ -144,12 +178,19 @@ impl OpenError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::InUse { .. } | Self::Full { .. } => 75,
-            Self::Damaged { .. } | Self::WrongMasterKey { .. } | Self::Io { .. } => 78,
+            Self::Damaged { .. } | Self::WrongMasterKey { .. } | Self::Newer { .. } | Self::Io { .. } => 78,
         }
     }
 
     fn io(path: &Path, error: impl ToString) -> Self {
         Self::Io { path: path.into(), reason: error.to_string() }
+    }
+
+    fn locked(dir: &Path, error: LockError) -> Self {
+        match error {
+            LockError::Held(pid) => Self::InUse { dir: dir.into(), pid },
+            LockError::Io(error) => Self::io(dir, error),
+        }
     }
 
     fn store(path: &Path, error: StoreError) -> Self {
@@ -225,20 +266,32 @@ impl Store {
     /// When another process has it open, the master key is not the right one, or the state is not whole. Damaged usage
     /// is no error: see [`Store::notices`].
     pub fn open(dir: &Path, master: &MasterKey) -> Result<Self, OpenError> {
-        Self::open_on(dir, master, disk::free_bytes())
+        Self::open_with(dir, std::slice::from_ref(master))
     }
 
-    /// As [`Store::open`], with another measure of free space.
-    pub(crate) fn open_on(dir: &Path, master: &MasterKey, free: FreeBytes) -> Result<Self, OpenError> {
+    /// As [`Store::open`], with whichever master key fits: while it is changed there may be two.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with(dir: &Path, masters: &[MasterKey]) -> Result<Self, OpenError> {
+        Self::open_on(dir, masters, disk::free_bytes())
+    }
+
+    /// As [`Store::open_with`], with another measure of free space.
+    pub(crate) fn open_on(dir: &Path, masters: &[MasterKey], free: FreeBytes) -> Result<Self, OpenError> {
         let io = |error: io::Error| OpenError::io(dir, error);
         files::private_directory(dir).map_err(io)?;
-        let lock = Lock::take(&dir.join("lock")).map_err(|error| match error {
-            LockError::Held(pid) => OpenError::InUse { dir: dir.into(), pid },
-            LockError::Io(error) => io(error),
-        })?;
+        let lock = Lock::take(&dir.join("lock")).map_err(|error| OpenError::locked(dir, error))?;
+        backup::finish(dir).map_err(io)?;
         let disk = Disk::new(dir, free).map_err(io)?;
-        let state = State::open(&state::Paths::of(dir), master, disk.clone())?;
         let notices = Notices::default();
+        let paths = state::Paths::of(dir);
+        migrations::run(&Place { dir, paths: &paths, masters, disk: &disk, notices: &notices }, layout::CURRENT)?;
+        let state = opening::open(&paths, masters, &disk, &notices)?;
+        layout::mark(&paths, layout::CURRENT)?;
+        for aside in healing::all_aside(&paths.state).map_err(io)? {
+            notices.add(format!("a damaged state is kept in {}: remove it when it is of no more use", aside.display()));
+        }
         let volatile = Self::open_volatile(dir, &disk, &notices)?;
         let of_usage = dir.join("usage");
         let usage = Usage::open(&of_usage, disk.clone(), notices.clone())?;
@@ -267,7 +320,7 @@ impl Store {
 
     /// How often the state changed since it was made.
     pub fn generation(&self) -> u64 {
-        self.state.generation()
+        self.state.contents().generation
     }
 
     /// The connections that the store manages.
@@ -354,6 +407,16 @@ impl Store {
         Ok(self.state.wrapped_keys()?.master)
     }
 
+    /// Writes a backup of everything, while the store is in use.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the backup not be written.
+    pub fn backup(&self, key: &BackupKey, out: impl Write) -> Result<Counts, BackupError> {
+        let (records, contents) = self.state.copy()?;
+        let rest = Some((&self.volatile, &self.usage));
+        backup::write(&backup::Source { records: &records, contents, vault: self.state.vault(), rest }, key, out)
+    }
+
     /// Wraps the data keys under another master key; from then on the store opens with that one only. No credential
     /// changes, and open vaults go on.
     ///
@@ -361,7 +424,58 @@ impl Store {
     /// When `from` is not the master key in force, or the change cannot be made durable.
     pub fn change_master_key(&self, from: &MasterKey, to: &MasterKey) -> Result<(), ChangeKeyError> {
         let wrapped = Keyring::rewrap(from, to, &self.state.wrapped_keys()?)?;
-        Ok(self.state.put(keys::KEY.to_vec(), &wrapped)?)
+        Ok(self.state.change_keys(&wrapped, None)?)
+    }
+}
+
+impl Store {
+    /// The format that this version writes.
+    pub const FORMAT: u32 = layout::CURRENT;
+
+    /// The format that a directory says it is in; none where it says nothing that can be read.
+    pub fn format(dir: &Path) -> Option<u32> {
+        match layout::read(&state::Paths::of(dir)).ok()? {
+            layout::Layout::Format(format) | layout::Layout::Newer(format, _) => Some(format),
+            layout::Layout::Unmarked | layout::Layout::Altered => None,
+        }
+    }
+
+    /// Which key seals what.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn key_status(&self) -> Result<KeyStatus, StoreError> {
+        rekey::status(&self.state)
+    }
+
+    /// Begins to seal with other data keys, unless that was begun already. Credentials that were sealed before still
+    /// open; [`Store::reseal`] seals them anew.
+    ///
+    /// # Errors
+    /// When the master key is not the one in force, or the change cannot be made durable.
+    pub fn renew_data_keys(&self, master: &MasterKey) -> Result<(), ChangeKeyError> {
+        rekey::renew(&self.state, master)
+    }
+
+    /// Seals anew every credential that an older key sealed, and lets go of that key; tells how many there were. Other
+    /// changes go on meanwhile.
+    ///
+    /// # Errors
+    /// When a credential does not open, or a change cannot be made durable. It can be called again.
+    pub fn reseal(&self) -> Result<u64, StoreError> {
+        rekey::reseal(&self.state)
+    }
+
+    /// Brings the store of a directory to a format, if it is in another one. No process may have it open.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and when there is no such format.
+    pub fn migrate(dir: &Path, masters: &[MasterKey], to: u32) -> Result<Migrated, OpenError> {
+        let _lock = Lock::take(&dir.join("lock")).map_err(|error| OpenError::locked(dir, error))?;
+        backup::finish(dir).map_err(|error| OpenError::io(dir, error))?;
+        let disk = Disk::new(dir, disk::free_bytes()).map_err(|error| OpenError::io(dir, error))?;
+        let (paths, notices) = (state::Paths::of(dir), Notices::default());
+        migrations::run(&Place { dir, paths: &paths, masters, disk: &disk, notices: &notices }, to)
     }
 }
 
@@ -384,5 +498,11 @@ mod damage_tests;
 mod format_tests;
 #[cfg(test)]
 mod full_disk_tests;
+#[cfg(test)]
+mod power_tests;
+#[cfg(test)]
+mod step_tests;
+#[cfg(test)]
+mod steps;
 #[cfg(test)]
 mod tests;

@@ -33,6 +33,11 @@ impl<'a> ModelLists<'a> {
         Self { state }
     }
 
+    /// Whether a record reads; none if it is not of this table.
+    pub(super) fn reads(key: &[u8], value: &[u8]) -> Option<Result<(), RecordError>> {
+        key.starts_with(TABLE.as_bytes()).then(|| record::decode::<ModelList>(key, value).map(drop))
+    }
+
     /// All lists, in the order of their providers.
     ///
     /// # Errors

@@ -9,13 +9,13 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use super::block::{self, Block, Packed, Summary};
-use super::database::{Batch, Database};
+use super::database::{Batch, Database, Entry};
 use super::{StoreError, files, record};
 use crate::api::UsageRecord;
 use crate::api::usage::RecordId;
@@ -183,6 +183,11 @@ impl Segment {
         Ok(record::decode::<Block>(&key, &value)?.unpack()?)
     }
 
+    /// The entries after a key, as they are stored.
+    pub(super) fn raw(&self, after: Option<&[u8]>, bytes: usize) -> Result<Vec<Entry>, StoreError> {
+        self.database.entries_after(after, bytes)
+    }
+
     fn write_count(&self) {
         let blocks = self.index.read().unwrap_or_else(PoisonError::into_inner).len();
         if let Err(error) = self.count.write_all_at(&count_bytes(blocks as u64), 0) {
@@ -191,15 +196,51 @@ impl Segment {
     }
 }
 
+/// A segment that is made of entries as they were stored.
+pub(super) struct Refill {
+    name: Name,
+    dir: PathBuf,
+    database: Database,
+    batch: Batch,
+    bytes: usize,
+}
+
+impl Refill {
+    pub(super) fn begin(root: &Path, name: Name) -> Result<Self, StoreError> {
+        let dir = root.join(name.to_string());
+        Segment::create(&dir)?;
+        let (database, ()) = Database::open(&database_path(&dir), bounds::USAGE_CACHE_BYTES, |_| Ok(()))?;
+        Ok(Self { name, dir, database, batch: Batch::default(), bytes: 0 })
+    }
+
+    pub(super) fn push(&mut self, key: &[u8], value: Vec<u8>) -> Result<(), StoreError> {
+        self.bytes += key.len() + value.len();
+        self.batch.insert(key, value);
+        if self.bytes < bounds::COMMIT_BYTES_MAX {
+            return Ok(());
+        }
+        self.bytes = 0;
+        self.database.commit(std::mem::take(&mut self.batch))
+    }
+
+    /// Makes it durable, and opens it once as any other: what is no segment is refused.
+    pub(super) fn end(self) -> Result<(), StoreError> {
+        let Self { name, dir, database, batch, .. } = self;
+        database.commit(batch)?;
+        drop(database);
+        Segment::open(name, &dir).map(drop)
+    }
+}
+
 fn strange_key() -> StoreError {
     StoreError::Damaged { reason: "a key is not a record's id".into() }
 }
 
-fn database_path(dir: &Path) -> std::path::PathBuf {
+fn database_path(dir: &Path) -> PathBuf {
     dir.join("db")
 }
 
-fn count_path(dir: &Path) -> std::path::PathBuf {
+fn count_path(dir: &Path) -> PathBuf {
     dir.join("acknowledged")
 }
 

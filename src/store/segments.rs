@@ -73,6 +73,19 @@ impl Segments {
         locked(&self.names).iter().copied().filter(|name| days.contains(&name.day)).collect()
     }
 
+    /// The directories beside the segments whose names end so.
+    pub(super) fn beside(&self, suffix: &str) -> io::Result<Vec<PathBuf>> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            if entry.file_name().to_str().is_some_and(|name| name.ends_with(suffix)) {
+                all.push(entry.path());
+            }
+        }
+        all.sort();
+        Ok(all)
+    }
+
     /// Appends records of one day, ordered by id, and tells where they are. Durable when this returns.
     pub(super) fn append(&self, day: i64, records: &[&UsageRecord]) -> Result<Position, StoreError> {
         let _one_at_a_time = locked(&self.appending);

@@ -2,32 +2,35 @@
 //!
 //! All its records are in one tree, `table/id` → envelope, so that a transaction covers whatever a change touches. The
 //! manifest (see [`super::manifest`]) is part of each transaction.
+//!
+//! A change goes first into the log of changes ([`super::change_log`]), which is synced; then into the database, which is
+//! synced; then the manifest outside is replaced, and only then it is acknowledged. So whatever the moment of a crash,
+//! what is behind can be brought forward by what is ahead, and one of them lost or damaged can be made from the others:
+//! [`super::opening`].
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 
-use super::database::{Batch, Database, guarded};
+use super::change_log::{Change, ChangeLog};
+use super::database::{Batch, Database};
 use super::disk::Disk;
 use super::manifest::{self, Contents, Manifest};
 use super::record::{self, Record};
-use super::{OpenError, StoreError, files, keys};
+use super::replay::Records;
+use super::{StoreError, files, keys, rekey};
 use crate::bounds;
-use crate::credential::{Keyring, KeyringError, MasterKey, Vault, WrappedKeys};
+use crate::credential::{Keyring, Vault, WrappedKeys};
 
 /// The open database.
 pub(super) struct State {
     database: Database,
     vault: Vault,
     disk: Disk,
-    manifest_path: PathBuf,
+    paths: Paths,
     waiting: Mutex<Vec<Waiting>>,
     head: Mutex<Head>,
 }
-
-/// A record's key, and its new value, or none to remove it.
-pub(super) type Change = (Vec<u8>, Option<Vec<u8>>);
 
 /// Changes that wait for the next commit, and where their caller hears of it.
 struct Waiting {
@@ -35,63 +38,42 @@ struct Waiting {
     done: mpsc::SyncSender<Result<(), StoreError>>,
 }
 
-/// What is in force inside, and the generation that the file outside tells.
-struct Head {
-    contents: Contents,
-    outside: u64,
+/// What is in force inside, the generation that the file outside tells, and the log of changes.
+pub(super) struct Head {
+    pub(super) contents: Contents,
+    pub(super) outside: u64,
+    pub(super) log: ChangeLog,
 }
 
 /// Where the parts of the state are.
+#[derive(Debug, Clone)]
 pub(super) struct Paths {
-    state: PathBuf,
-    manifest: PathBuf,
-    marker: PathBuf,
+    pub(super) state: PathBuf,
+    pub(super) manifest: PathBuf,
+    pub(super) changes: PathBuf,
+    pub(super) marker: PathBuf,
 }
 
 impl Paths {
     pub(super) fn of(dir: &Path) -> Self {
-        Self { state: dir.join("state"), manifest: dir.join("manifest"), marker: dir.join("initialized") }
+        Self {
+            state: dir.join("state"),
+            manifest: dir.join("manifest"),
+            changes: dir.join("changes"),
+            marker: dir.join("initialized"),
+        }
     }
 }
 
-/// What the marker says; a version that changes the layout says another number.
-const MARKER: &[u8] = b"bursar state, format 1\n";
-
 impl State {
-    /// Opens the state of a directory, or makes it where there never was one.
-    pub(super) fn open(paths: &Paths, master: &MasterKey, disk: Disk) -> Result<Self, OpenError> {
-        let marker = files::read_if_there(&paths.marker).map_err(|error| OpenError::io(&paths.marker, error))?;
-        if marker.as_deref().is_some_and(|marker| marker != MARKER) {
-            return Err(damaged(paths, "the file \"initialized\" is of another version, or altered"));
-        }
-        if !paths.state.exists() {
-            if marker.is_some() || paths.manifest.exists() {
-                return Err(damaged(paths, "state was made here, and it is gone"));
-            }
-            create(&paths.state, master)?;
-        }
-        let (database, wrapped, inside) = read(paths)?;
-        let vault = unlock(paths, master, &wrapped)?;
-        let (database, contents) = verify(paths, database, inside, &vault)?;
-        let state = Self {
-            database,
-            disk,
-            manifest_path: paths.manifest.clone(),
-            waiting: Mutex::default(),
-            head: Mutex::new(Head { contents, outside: outside(paths, &vault, &contents, marker.is_some())? }),
-            vault,
-        };
-        state.settle(paths)?;
-        Ok(state)
+    /// A state that was found whole, or made so.
+    pub(super) fn new(database: Database, vault: Vault, disk: Disk, paths: Paths, head: Head) -> Self {
+        Self { database, vault, disk, paths, waiting: Mutex::default(), head: Mutex::new(head) }
     }
 
-    /// Writes what a crash may have kept from being written: the manifest outside, then the marker.
-    fn settle(&self, paths: &Paths) -> Result<(), OpenError> {
-        self.write_outside(&mut locked(&self.head)).map_err(|error| OpenError::store(&paths.manifest, error))?;
-        if paths.marker.exists() {
-            return Ok(());
-        }
-        files::replace(&paths.marker, MARKER).map_err(|error| OpenError::io(&paths.marker, error))
+    /// Writes what a crash may have kept from being written: the manifest outside.
+    pub(super) fn settle(&self) -> Result<(), StoreError> {
+        self.write_outside(&mut locked(&self.head))
     }
 
     /// What seals and opens with this state's keys.
@@ -99,9 +81,13 @@ impl State {
         &self.vault
     }
 
-    /// How often the state changed since it was made.
-    pub(super) fn generation(&self) -> u64 {
-        locked(&self.head).contents.generation
+    /// What it amounts to.
+    pub(super) fn contents(&self) -> Contents {
+        locked(&self.head).contents
+    }
+
+    pub(super) fn paths(&self) -> &Paths {
+        &self.paths
     }
 
     /// The data keys as they are stored.
@@ -126,6 +112,21 @@ impl State {
         Ok(all)
     }
 
+    /// Every record as it is stored, all of one moment, and what they amount to. Changes wait meanwhile.
+    pub(super) fn copy(&self) -> Result<(Records, Contents), StoreError> {
+        let head = locked(&self.head);
+        Ok((all(&self.database)?, head.contents))
+    }
+
+    /// Shows every record as it is stored, all of one moment. Changes wait meanwhile.
+    pub(super) fn inspect<T>(
+        &self,
+        look: impl FnOnce(&Database, &Contents) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let head = locked(&self.head);
+        look(&self.database, &head.contents)
+    }
+
     /// Stores a record. Durable when this returns.
     pub(super) fn put<R: Record>(&self, key: Vec<u8>, record: &R) -> Result<(), StoreError> {
         self.commit(vec![encoded(key, record)?])
@@ -136,44 +137,120 @@ impl State {
         self.commit(vec![(key, None)])
     }
 
-    /// Commits changes, all of them or none, together with all that came meanwhile: whoever gets the head commits for
-    /// everybody waiting, so that concurrent changes share a sync. Of two changes of one record the later one counts.
+    /// Makes changes, all of them or none, together with all that came meanwhile: whoever gets the head commits for
+    /// everybody waiting, so that concurrent changes share their syncs. Durable when this returns.
     pub(super) fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         let (done, result) = mpsc::sync_channel(1);
         locked(&self.waiting).push(Waiting { changes, done });
-        let mut head = locked(&self.head);
-        let group = std::mem::take(&mut *locked(&self.waiting));
-        if !group.is_empty() {
-            let (changes, waiters): (Vec<_>, Vec<_>) = group.into_iter().map(|one| (one.changes, one.done)).unzip();
-            let result = self.commit_all(&mut head, changes.into_iter().flatten());
+        loop {
+            let mut head = locked(&self.head);
+            // Another may have committed it, before the head could be had.
+            if let Ok(result) = result.try_recv() {
+                return result;
+            }
+            let (changes, waiters): (Vec<_>, Vec<_>) =
+                self.next_group().into_iter().map(|one| (one.changes, one.done)).unzip();
+            let result = self.commit_all(&mut head, changes.into_iter().flatten().collect());
             for waiter in waiters {
                 let _ = waiter.send(result.clone());
             }
         }
-        drop(head);
-        result.recv().unwrap_or_else(|_| Err(StoreError::Failed { reason: "the commit was given up".into() }))
     }
 
-    fn commit_all(&self, head: &mut Head, changes: impl Iterator<Item = Change>) -> Result<(), StoreError> {
+    /// As many of those that wait as one commit takes; at least one, of those that came first.
+    fn next_group(&self) -> Vec<Waiting> {
+        let mut waiting = locked(&self.waiting);
+        let mut bytes = 0;
+        let fits = waiting.iter().take_while(|one| {
+            let fits = bytes < bounds::COMMIT_BYTES_MAX;
+            bytes +=
+                one.changes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum::<usize>();
+            fits
+        });
+        let count = fits.count();
+        waiting.drain(..count).collect()
+    }
+
+    /// Changes one record, reading it and storing what becomes of it while nobody else changes anything.
+    pub(super) fn update(
+        &self,
+        make: impl FnOnce(&Database) -> Result<Vec<Change>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut head = locked(&self.head);
+        let changes = make(&self.database)?;
+        if changes.is_empty() { Ok(()) } else { self.commit_all(&mut head, changes) }
+    }
+
+    fn commit_all(&self, head: &mut Head, changes: Vec<Change>) -> Result<(), StoreError> {
+        self.begin(head)?;
+        let changes = rekey::refreshed(&self.vault, last_of_each(changes))?;
+        let (next, batch) = self.prepare(head, &changes)?;
+        head.log.append(self.vault.keyring().changes(), next, &changes)?;
+        self.finish(head, next, batch)?;
+        if head.log.is_long()
+            && let Err(error) = self.compact(head)
+        {
+            tracing::warn!(%error, "the log of changes could not be made anew; it will be after the next change");
+        }
+        Ok(())
+    }
+
+    /// Changes the stored keys. The log begins anew with them: they stand in clear at its beginning, wrapped, and it is
+    /// sealed under one of them. Where the data keys are others, they are given.
+    pub(super) fn change_keys(&self, wrapped: &WrappedKeys, keyring: Option<Keyring>) -> Result<(), StoreError> {
+        let mut guard = locked(&self.head);
+        let head = &mut *guard;
+        self.begin(head)?;
+        let changes = [encoded(keys::KEY.to_vec(), wrapped)?];
+        let (next, batch) = self.prepare(head, &changes)?;
+        let mut records = all(&self.database)?;
+        for (key, value) in changes {
+            records.extend(value.map(|value| (key, value)));
+        }
+        let entries = records.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
+        let current = self.vault.keyring();
+        let sealing = keyring.as_ref().unwrap_or(&current);
+        head.log = ChangeLog::create(&self.paths.changes, wrapped, sealing, next, entries)?;
+        if let Some(keyring) = keyring {
+            self.vault.replace(keyring);
+        }
+        self.finish(head, next, batch)
+    }
+
+    fn begin(&self, head: &mut Head) -> Result<(), StoreError> {
         self.disk.check()?;
+        if self.database.has_failed() {
+            return Err(StoreError::Failed { reason: "an earlier write failed: reopen the store".into() });
+        }
         // The manifest outside may be one behind and never two.
-        self.write_outside(head)?;
+        self.write_outside(head)
+    }
+
+    fn prepare(&self, head: &Head, changes: &[Change]) -> Result<(Contents, Batch), StoreError> {
         let mut next = Contents { generation: head.contents.generation + 1, ..head.contents };
         let mut batch = Batch::default();
-        for (key, value) in changes.collect::<BTreeMap<_, _>>() {
-            if let Some(old) = self.database.get(&key)? {
-                next.subtract(&self.vault, &key, &old);
+        for (key, value) in changes {
+            if let Some(old) = self.database.get(key)? {
+                next.subtract(&self.vault, key, &old);
             }
             match value {
                 Some(value) => {
-                    next.add(&self.vault, &key, &value);
-                    batch.insert(&key, value);
+                    next.add(&self.vault, key, value);
+                    batch.insert(key, value.clone());
                 }
-                None => batch.remove(&key),
+                None => batch.remove(key),
             }
         }
         batch.insert(manifest::KEY, record::encode(manifest::KEY, &Manifest::of(&self.vault, next))?);
-        self.database.commit(batch)?;
+        Ok((next, batch))
+    }
+
+    /// Brings the database to where the log is, and acknowledges.
+    fn finish(&self, head: &mut Head, next: Contents, batch: Batch) -> Result<(), StoreError> {
+        if let Err(error) = self.database.commit(batch) {
+            head.log.give_up();
+            return Err(error);
+        }
         head.contents = next;
         if let Err(error) = self.write_outside(head) {
             tracing::warn!(%error, "the manifest could not be written; it will be before the next change");
@@ -181,19 +258,22 @@ impl State {
         Ok(())
     }
 
+    fn compact(&self, head: &mut Head) -> Result<(), StoreError> {
+        head.log = log_of(&self.paths, &self.database, &self.vault.keyring(), head.contents)?;
+        Ok(())
+    }
+
     fn write_outside(&self, head: &mut Head) -> Result<(), StoreError> {
         if head.outside == head.contents.generation {
             return Ok(());
         }
-        let manifest = record::encode(manifest::KEY, &Manifest::of(&self.vault, head.contents))?;
-        files::replace(&self.manifest_path, &manifest)
-            .map_err(|error| StoreError::failed("write the manifest", error))?;
+        write_manifest(&self.paths, &self.vault, head.contents)?;
         head.outside = head.contents.generation;
         Ok(())
     }
 }
 
-/// A record as the change that stores it.
+/// The change that stores a record.
 pub(super) fn encoded<R: Record>(key: Vec<u8>, record: &R) -> Result<Change, StoreError> {
     let value = record::encode(&key, record)?;
     if value.len() > bounds::STATE_RECORD_BYTES_MAX {
@@ -202,93 +282,41 @@ pub(super) fn encoded<R: Record>(key: Vec<u8>, record: &R) -> Result<Change, Sto
     Ok((key, Some(value)))
 }
 
-/// Makes a new state with new data keys. Until all of it is durable it has another name, so a crash leaves none.
-fn create(dir: &Path, master: &MasterKey) -> Result<(), OpenError> {
-    let make = || {
-        let (keyring, wrapped) =
-            Keyring::create(master).map_err(|error| StoreError::Failed { reason: error.to_string() })?;
-        let vault = Vault::new(keyring);
-        let value = record::encode(keys::KEY, &wrapped)?;
-        let mut contents = Contents { generation: 1, ..Contents::default() };
-        contents.add(&vault, keys::KEY, &value);
-        let mut first = Batch::default();
-        first.insert(keys::KEY, value);
-        first.insert(manifest::KEY, record::encode(manifest::KEY, &Manifest::of(&vault, contents))?);
-        Database::create(dir, bounds::STATE_CACHE_BYTES, first)
-    };
-    make().map_err(|error| OpenError::store(dir, error))
+/// Of several changes of one record the last one.
+fn last_of_each(changes: Vec<Change>) -> Vec<Change> {
+    changes.into_iter().collect::<std::collections::BTreeMap<_, _>>().into_iter().collect()
 }
 
-/// Opens the database and reads the keys and the manifest that every state has.
-fn read(paths: &Paths) -> Result<(Database, WrappedKeys, Manifest), OpenError> {
-    let look = |database: &Database| {
-        let missing = |what: &str| StoreError::Damaged { reason: format!("the {what} is missing") };
-        let keys_value = database.get(keys::KEY)?.ok_or_else(|| missing("keys' record"))?;
-        let manifest_value = database.get(manifest::KEY)?.ok_or_else(|| missing("manifest inside"))?;
-        Ok((record::decode(keys::KEY, &keys_value)?, record::decode(manifest::KEY, &manifest_value)?))
-    };
-    Database::open(&paths.state, bounds::STATE_CACHE_BYTES, look)
-        .map(|(database, (wrapped, manifest))| (database, wrapped, manifest))
-        .map_err(|error| OpenError::store(&paths.state, error))
+/// Every record of a database but the manifest.
+pub(super) fn all(database: &Database) -> Result<Records, StoreError> {
+    let mut records = Records::new();
+    database.visit(b"", |key, value| {
+        if key != manifest::KEY {
+            records.insert(key.to_vec(), value.to_vec());
+        }
+        Ok(true)
+    })?;
+    Ok(records)
 }
 
-fn unlock(paths: &Paths, master: &MasterKey, wrapped: &WrappedKeys) -> Result<Vault, OpenError> {
-    match Keyring::open(master, wrapped) {
-        Ok(keyring) => Ok(Vault::new(keyring)),
-        Err(KeyringError::WrongMasterKey { wrapped, given }) => Err(OpenError::WrongMasterKey { wrapped, given }),
-        Err(error) => Err(damaged(paths, error)),
-    }
-}
-
-/// Reads every record and holds it against the manifest inside.
-fn verify(
+/// Writes the log of changes anew, from the database.
+pub(super) fn log_of(
     paths: &Paths,
-    database: Database,
-    inside: Manifest,
-    vault: &Vault,
-) -> Result<(Database, Contents), OpenError> {
-    let said = inside.verified(vault).ok_or_else(|| damaged(paths, "the manifest inside was altered"))?;
-    let vault = vault.clone();
-    let count = move || {
-        let mut found = Contents { generation: said.generation, ..Contents::default() };
-        database.visit(b"", |key, value| {
-            if key != manifest::KEY {
-                found.add(&vault, key, value);
-            }
-            Ok(true)
-        })?;
-        Ok((database, found))
-    };
-    let (database, found) = guarded(count).map_err(|error| OpenError::store(&paths.state, error))?;
-    if found == said {
-        return Ok((database, said));
-    }
-    Err(damaged(
-        paths,
-        format!("{} records are expected and {} found, or their contents differ", said.records, found.records),
-    ))
+    database: &Database,
+    keyring: &Keyring,
+    contents: Contents,
+) -> Result<ChangeLog, StoreError> {
+    let records = all(database)?;
+    let missing = || StoreError::Damaged { reason: "the keys' record is missing".into() };
+    let wrapped = record::decode(keys::KEY, records.get(keys::KEY).ok_or_else(missing)?)?;
+    let entries = records.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
+    ChangeLog::create(&paths.changes, &wrapped, keyring, contents, entries)
 }
 
-/// The generation of the manifest outside, which must tell the same as the one inside or be one behind.
-fn outside(paths: &Paths, vault: &Vault, inside: &Contents, marked: bool) -> Result<u64, OpenError> {
-    let value = files::read_if_there(&paths.manifest).map_err(|error| OpenError::io(&paths.manifest, error))?;
-    let Some(value) = value else {
-        // Only a state that was just made has none yet.
-        let just_made = inside.generation == 1 && !marked;
-        return if just_made { Ok(0) } else { Err(damaged(paths, "the file \"manifest\" is missing")) };
-    };
-    let said = record::decode::<Manifest>(manifest::KEY, &value)
-        .ok()
-        .and_then(|manifest| manifest.verified(vault))
-        .ok_or_else(|| damaged(paths, "the file \"manifest\" was altered"))?;
-    if said == *inside || said.generation.checked_add(1) == Some(inside.generation) {
-        return Ok(said.generation);
-    }
-    let reason = format!(
-        "change {} was the last one acknowledged, and the database holds change {}: it lost some, or is an older copy",
-        said.generation, inside.generation
-    );
-    Err(damaged(paths, reason))
+/// Writes the manifest outside.
+pub(super) fn write_manifest(paths: &Paths, vault: &Vault, contents: Contents) -> Result<(), StoreError> {
+    let manifest = record::encode(manifest::KEY, &Manifest::of(vault, contents))?;
+    files::replace(&paths.manifest, &manifest).map_err(|error| StoreError::failed("write the manifest", error))
 }
 
 impl fmt::Debug for State {
@@ -297,10 +325,6 @@ impl fmt::Debug for State {
     }
 }
 
-fn damaged(paths: &Paths, reason: impl ToString) -> OpenError {
-    OpenError::Damaged { dir: paths.state.clone(), reason: reason.to_string() }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::change_log::Change;
 use super::record::{self, Record, RecordError};
-use super::state::{self, Change, State};
+use super::state::{self, State};
 use crate::api::{ConnectionId, ConnectionName, ProviderSlug};
 use crate::credential::{Fingerprint, Origin};
 
@@ -42,6 +43,11 @@ macro_rules! switches {
         impl<'a> $table<'a> {
             pub(super) fn new(state: &'a State) -> Self {
                 Self { state }
+            }
+
+            /// Whether a record reads; none if it is not of this table.
+            pub(super) fn reads(key: &[u8], value: &[u8]) -> Option<Result<(), RecordError>> {
+                key.starts_with($prefix.as_bytes()).then(|| record::decode::<Named<$switch>>(key, value).map(drop))
             }
 
             /// All switches with what they belong to, in order.

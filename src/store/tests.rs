@@ -240,7 +240,7 @@ fn a_full_disk_is_an_error_and_not_an_end() {
     let dir = tempfile::tempdir().unwrap();
     let free = Arc::new(AtomicU64::new(u64::MAX));
     let ask = free.clone();
-    let store = Store::open_on(dir.path(), &master(), Arc::new(move |_| Ok(ask.load(Ordering::Relaxed)))).unwrap();
+    let store = Store::open_on(dir.path(), &[master()], Arc::new(move |_| Ok(ask.load(Ordering::Relaxed)))).unwrap();
     let connections = fill(&store, &[]);
     let records = block::tests::sample_records(5);
 

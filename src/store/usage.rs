@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::database::Entry;
 use super::disk::Disk;
 use super::page::{self, Ask};
 use super::rollups::Position;
@@ -110,6 +111,26 @@ impl Usage {
         }
         records.sort_by_key(|record| record.id);
         Ok(records)
+    }
+
+    /// The names of all segments, oldest first.
+    pub(super) fn segment_names(&self) -> Vec<segment::Name> {
+        self.segments.names(0..=i64::MAX)
+    }
+
+    /// The directories in which what the records amount to is kept beside them.
+    pub(super) fn rollup_directories(&self) -> Result<Vec<PathBuf>, StoreError> {
+        self.segments.beside(".rollups").map_err(|error| StoreError::failed("read the rollups", error))
+    }
+
+    /// The entries of a segment after a key, as they are stored; none where it is gone, or was set aside.
+    pub(super) fn raw(
+        &self,
+        name: segment::Name,
+        after: Option<&[u8]>,
+        bytes: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        Ok(self.segments.look(name, |segment| segment.raw(after, bytes))?.unwrap_or_default())
     }
 }
 

@@ -60,6 +60,29 @@ impl Volatile {
         list(&self.database, table.prefix())
     }
 
+    /// Shows every record as it is stored.
+    pub(super) fn raw(&self, mut see: impl FnMut(&[u8], &[u8])) -> Result<(), StoreError> {
+        self.database.visit(b"", |key, value| {
+            see(key, value);
+            Ok(true)
+        })
+    }
+
+    /// Counts the records, and tells of those that do not read.
+    pub(super) fn sound(&self, count: &mut u64, problems: &mut Vec<String>) -> Result<(), StoreError> {
+        self.raw(|key, value| {
+            *count += 1;
+            let read = if key.starts_with(Table::Facts.prefix()) {
+                record::decode::<super::Facts>(key, value).map(drop)
+            } else if key.starts_with(Table::Days.prefix()) {
+                record::decode::<super::Lease>(key, value).map(drop)
+            } else {
+                return problems.push("nobody knows what a record of what changes all day long is".into());
+            };
+            problems.extend(read.err().map(|error| error.to_string()));
+        })
+    }
+
     /// Stores records, each in place of its scope's old one; none removes that. Durable when this returns.
     pub(super) fn put<'a, R: Record + 'a>(
         &self,

@@ -35,7 +35,8 @@ impl Fixture {
         let free = Arc::new(AtomicU64::new(u64::MAX));
         let ask = free.clone();
         let master = MasterKey::parse(b"0123456789abcdef0123456789abcdef").unwrap();
-        let store = Store::open_on(dir, &master, Arc::new(move |_| Ok(ask.load(Ordering::SeqCst)))).unwrap();
+        let free_bytes = Arc::new(move |_: &_| Ok(ask.load(Ordering::SeqCst)));
+        let store = Store::open_on(dir, std::slice::from_ref(&master), free_bytes).unwrap();
         let store = Arc::new(store);
         let dir = tempfile::tempdir().unwrap();
         Self { rollups: Rollups::new(Arc::clone(&store)), store, free, dir }

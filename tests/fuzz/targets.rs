@@ -13,6 +13,8 @@ use bursar::adapter::sse::{Frame, Reader};
 use bursar::adapter::{ADAPTERS, Adapter, Asked, Dialect, Forward, Refusal};
 use bursar::api::{Operation, Tokens};
 use bursar::bounds;
+use bursar::credential::{BackupKey, MasterKey, MasterKeyError};
+use bursar::store;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use serde_json::value::RawValue;
@@ -32,6 +34,7 @@ pub static TARGETS: &[Target] = &[
     ("ingress_request", ingress_request),
     ("ingress_reply", ingress_reply),
     ("ingress_stream", ingress_stream),
+    ("backup", backup),
 ];
 
 /// How many values of the first byte differ in what they pick.
@@ -57,6 +60,32 @@ pub fn sse(data: &[u8]) {
     let whole = read(bytes.len());
     assert_eq!(read(usize::from(size) + 1), whole, "another split gives other frames");
     assert_eq!(whole.into_iter().flat_map(|frame| frame.0).collect::<Vec<_>>(), bytes, "bytes are lost");
+}
+
+/// A backup that this program wrote, of a store with a few connections, and the key that it is sealed with.
+static BACKUP: &[u8] = include_bytes!("../fixtures/store/backup-1.backup");
+static BACKUP_KEY: &[u8; 32] = b"00000000001111111111222222222233";
+
+/// Whatever is taken for a backup is refused or whole; and one that was altered anywhere is refused.
+pub fn backup(data: &[u8]) {
+    let Some((&how, bytes)) = data.split_first() else { return };
+    let key =
+        MasterKey::parse(BACKUP_KEY).and_then(|key| BackupKey::from_key(&key).map_err(|_| MasterKeyError::Random));
+    let key = key.expect("32 bytes are a key");
+    if how % 2 == 0 {
+        assert!(store::inspect(bytes, &key).is_err() || bytes == BACKUP);
+        return;
+    }
+    // Pieces of the input take the place of pieces of the backup.
+    let mut altered = BACKUP.to_vec();
+    for edit in bytes.chunks(16) {
+        let Some((place, with)) = edit.split_first_chunk::<2>() else { break };
+        let at = usize::from(u16::from_le_bytes(*place)) % altered.len();
+        let end = (at + with.len()).min(altered.len());
+        altered.splice(at..end, with.iter().copied());
+    }
+    altered.truncate(altered.len() - usize::from(how) / 2 % 4);
+    assert_eq!(store::inspect(&*altered, &key).is_ok(), altered == BACKUP);
 }
 
 /// A body that is scanned goes out as one JSON object that names the other model, and nothing else becomes unreadable.

@@ -189,6 +189,8 @@ async fn files_and_store_are_brought_together_on_the_command_line() {
     assert_eq!((code, shown.as_str()), (0, "nothing would change\n"));
     assert_eq!(bursar.call(Call::chat("new/m")).await.status, 200);
     assert_eq!(fake.seen().last().unwrap().key(), Some(key_of("old:main").as_str()));
+    let shown = bursar.call(Call::get("/admin/v1/providers/new")).await.json();
+    assert_eq!((&shown["usage_count"], &shown["connections"]), (&json!(1), &json!(1)), "{shown}");
 
     bursar.place().save(&file, &format!("{renamed}[routes.fast]\ntargets = [\"new/m\"]\n"));
     let (code, shown, said) = run(&bursar, &["config", "diff"]);

@@ -48,5 +48,6 @@ mod sandbox;
 mod secrets;
 mod socket;
 mod spoken;
+mod storage;
 mod usage;
 mod usage_asked;

@@ -109,7 +109,9 @@ async fn a_new_secret_of_a_declared_connection_clears_its_rejection() {
     assert_eq!(reload().await["changed"], false);
     assert_eq!(state(&bursar, "one:a").await, "rejected");
     bursar.place().set_key("one:a", &key_of("one:new"));
-    let changes = json!([{"kind": "connection", "name": "one:a", "action": "changed"}]);
+    let changes = json!([{
+        "kind": "connection", "name": "one:a", "action": "changed", "note": "its secret is another one",
+    }]);
     assert_eq!(bursar.call(Call::get("/admin/v1/config/plan")).await.json()["changes"], changes);
     let reloaded = reload().await;
     assert_eq!((&reloaded["changed"], &reloaded["changes"]), (&json!(true), &changes));
@@ -126,8 +128,9 @@ async fn a_secret_that_was_gone_for_a_while_stays_rejected() {
     assert_eq!(bursar.call(Call::chat("one/m")).await.status, 502);
     for (key, expected) in [(String::new(), "needs_secret"), (key_of("one:a"), "rejected")] {
         bursar.place().set_key("one:a", &key);
-        let reloaded = bursar.call(ask(Method::POST, "reload", "")).await.json();
-        assert_eq!((&reloaded["changed"], state(&bursar, "one:a").await), (&json!(true), json!(expected)));
+        // A refused secret is read again by itself too, and whichever reads it first tells of it.
+        assert_eq!(bursar.call(ask(Method::POST, "reload", "")).await.status, 200);
+        assert_eq!(state(&bursar, "one:a").await, json!(expected));
     }
     bursar.stop().await;
 }

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use bursar::api::usage::{Dimension, RecordId, UsageReport};
 use bursar::api::{CostSource, NanoUsd, Operation, Outcome, RecordPage, RequestId, Tokens, UsageRecord};
+use bursar::clock::Clock;
 use bursar::credential::MasterKey;
 use bursar::store::Store;
 use http::StatusCode;
@@ -204,8 +205,10 @@ async fn an_export_that_nobody_reads_any_more_ends_quietly() {
 
 /// Records of an ordinary host, one every few seconds.
 fn many(count: u64) -> Vec<UsageRecord> {
+    // Of the last hours and days: what is older than records are kept for would be gone before it is asked for.
+    let now_ms = u64::try_from(Clock::system().wall_ms()).unwrap();
     let record = |n: u64| {
-        let at_ms = 1_750_000_000_000 + n * 2_500;
+        let at_ms = now_ms - (count - n) * 250;
         let request_id = RequestId::from_parts(at_ms, u128::from(n) << 8);
         UsageRecord {
             id: RecordId(request_id.as_u128()),

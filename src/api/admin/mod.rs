@@ -13,6 +13,7 @@ mod quota;
 mod reprice;
 mod secret;
 mod status;
+mod store;
 
 pub use budget::{BudgetFigure, BudgetList, BudgetStatus, BudgetUsd};
 pub use config::{Change, ChangeAction, ChangeKind, ConfigProblem, KeyChange, Orphan, Plan, Reload, Sync};
@@ -29,6 +30,9 @@ pub use quota::Quota;
 pub use reprice::{RepriceRequest, Repriced, RepricedModel};
 pub use secret::SecretText;
 pub use status::{ClientCounts, ConfigStatus, ConnectionCounts, SocketPaths, Status, StoreStatus, UsageStatus};
+pub use store::{
+    BackupRequest, DataKey, KeyInfo, KeysRotated, RotateKeys, StoreInfo, StorePart, StoreVerified, Stretched,
+};
 
 /// A JSON object whose keys are its owner's.
 pub type Object = serde_json::Map<String, serde_json::Value>;

@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use super::process::Process;
 use super::real::Real;
+use crate::admin::keys;
 use crate::bounds;
 use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Failed};
 use crate::config::{self, Keys};
-use crate::daemon;
 
 /// The demo's providers. The second one stands for a provider whose first account is out of order.
 const PROVIDERS: &str = include_str!("providers.toml");
@@ -139,7 +139,7 @@ fn furnish(directory: &Path, real: &[&Real]) -> Result<PathBuf, Failed> {
     };
     write().map_err(|error| unmade("write the demo's configuration", &error))?;
     let keys = Keys { credential: String::new(), file: Some(key) };
-    daemon::init_keys(&keys, &store).map_err(|error| Failed::new(Exit::System, error.to_string()))?;
+    keys::init(&keys, &store).map_err(|error| Failed::new(Exit::System, error.to_string()))?;
     Ok(daemon)
 }
 

@@ -7,9 +7,9 @@ use std::time::UNIX_EPOCH;
 use super::Finding;
 use crate::access::Access;
 use crate::adapter;
+use crate::admin::keys;
 use crate::bounds;
 use crate::config::{self, Catalogue, Daemon, Principal, Problem, Report, SecretRef, Server, Socket, Source};
-use crate::daemon::load_key;
 use crate::upstream;
 
 /// Errors of a configuration, each with its place.
@@ -42,7 +42,7 @@ pub(super) fn providers_file(daemon: &Daemon, sources: &[Source]) -> Finding {
 /// The key that seals everything.
 pub(super) fn master_key(daemon: &Daemon) -> Finding {
     const CHECK: &str = "master key";
-    match load_key(&daemon.keys) {
+    match keys::load(&daemon.keys) {
         Ok(_) => Finding::good(CHECK, "can be read"),
         Err(error) => {
             let name = &daemon.keys.credential;

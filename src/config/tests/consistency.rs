@@ -64,7 +64,7 @@ fn a_key_that_takes_the_place_of_a_presets_or_a_built_in_one_is_told_of() {
     let told = warnings(
         "[providers.groq]\npreset = \"groq\"\nbase_url = \"https://proxy.example/v1\"\n\
          [providers.ollama]\npreset = \"ollama\"\nbase_url = \"http://10.0.0.9:11434/v1\"\nallow_private = true\n\
-         [providers.openai]\nbase_url = \"https://openai.example/v1\"\nenabled = true\n",
+         [providers.openai]\nkind = \"openrouter\"\nbase_url = \"https://openai.example/v1\"\n",
     );
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(
@@ -74,9 +74,8 @@ fn a_key_that_takes_the_place_of_a_presets_or_a_built_in_one_is_told_of() {
         "{told:?}"
     );
     assert!(
-        told[1].starts_with(
-            "providers.toml:9: providers.openai.base_url: takes the place of what the built-in provider says"
-        ),
+        told[1]
+            .starts_with("providers.toml:9: providers.openai.kind: takes the place of what the built-in provider says"),
         "{told:?}"
     );
 }

@@ -9,6 +9,7 @@ pub(super) mod explain;
 pub(super) mod metrics;
 pub(super) mod openapi;
 pub(super) mod providers;
+pub(super) mod store;
 pub(super) mod usage;
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use http::StatusCode;
 use utoipa::OpenApi;
 
-use super::{config, connections, events, explain, providers, usage};
+use super::{config, connections, events, explain, providers, store, usage};
 use crate::server::admitted::Admitted;
 use crate::server::reply::{self, Reply};
 
@@ -50,6 +50,11 @@ use crate::server::reply::{self, Reply};
         explain::show,
         explain::dry_run,
         events::watch,
+        store::show,
+        store::verify,
+        store::backup,
+        store::keys,
+        store::rotate,
         document,
     )
 )]
@@ -115,6 +120,9 @@ mod tests {
         }
         assert_eq!(schemas["SecretText"]["writeOnly"], true);
         let holders = schemas.iter().filter(|(_, schema)| schema.to_string().contains("SecretText"));
-        assert_eq!(holders.map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["CreateConnection", "PutSecret"]);
+        assert_eq!(
+            holders.map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            ["BackupRequest", "CreateConnection", "PutSecret"]
+        );
     }
 }

@@ -56,7 +56,7 @@ struct State {
     days: BTreeMap<i64, Day>,
     /// Days whose rollups are not to be believed until they are counted anew: questions read their records.
     stale: BTreeSet<i64>,
-    /// Days that could not be counted anew; there is no use in trying before the next start.
+    /// Days that could not be counted anew; there is no use in trying at once.
     given_up: BTreeSet<i64>,
     /// Whether it was said that rollups cannot be written.
     complained: bool,
@@ -88,6 +88,13 @@ impl Rollups {
         let mut state = self.state();
         let mut due = bounds::ROLLUP_INTERVAL;
         for &(day, position) in positions {
+            // It may have been closed since it was made ready: what is stored is found again.
+            if !state.days.contains_key(&day)
+                && !state.stale.contains(&day)
+                && let Err(error) = self.open_day(&mut state, day)
+            {
+                self.distrust(&mut state, day, &error);
+            }
             let Some(counting) = state.days.get_mut(&day).filter(|one| one.position() < Some(position)) else {
                 continue;
             };

@@ -109,9 +109,10 @@ impl Rollups {
         // Few came since, and none come now.
         self.catch_up(day, &mut counting)?;
         self.store.rollups().publish(&mut counting.log)?;
-        state.days.insert(day, counting);
+        let was_counting = state.days.insert(day, counting).is_some();
         state.stale.remove(&day);
-        if is_over {
+        // One that the writer made ready is the writer's to close: it may be about to store more.
+        if is_over && !was_counting {
             self.complete(&mut state, day);
         }
         Ok(())

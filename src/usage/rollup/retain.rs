@@ -10,6 +10,8 @@ impl Rollups {
     /// Forgets what is older than its time; its room on the disk is free when this returns. What fails is said, and tried
     /// again the next time.
     pub(crate) fn retain(&self, retention: &Retention, now_ms: i64) {
+        // What could not be counted anew may find room now.
+        self.state().given_up.clear();
         if let Err(error) = self.retain_records(retention, now_ms) {
             tracing::warn!(%error, "old usage could not be removed");
         }

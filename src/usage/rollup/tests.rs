@@ -19,19 +19,12 @@ const DAY_MS: i64 = 86_400_000;
 pub(in crate::usage) const STEPS: [Step; 4] = [Step::None, Step::Minute, Step::Hour, Step::Day];
 
 impl Rollups {
-    /// Writes what waits, whether it is due or not; also by the hour, and to the end.
-    pub(in crate::usage) fn write_now(&self, hours: bool, all: bool) {
-        let mut state = self.state();
-        let days: Vec<i64> = state.days.keys().copied().collect();
-        for day in days {
-            if let Some(one) = state.days.get_mut(&day) {
-                one.write_minutes().unwrap();
-                if hours {
-                    one.write_hours().unwrap();
-                }
-            }
-            if all {
-                self.complete(&mut state, day);
+    /// Writes what waits, whether it is due or not; also by the hour.
+    pub(in crate::usage) fn write_now(&self, hours: bool) {
+        for day in self.state().days.values_mut() {
+            day.write_minutes().unwrap();
+            if hours {
+                day.write_hours().unwrap();
             }
         }
     }

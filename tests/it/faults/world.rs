@@ -49,7 +49,7 @@ pub async fn hold(app: Dialect, words: Words, cases: &[Case]) -> usize {
     seen.iter().for_each(check::state);
     let remains = bursar.stop().await;
     let records = remains.records();
-    seen.iter().for_each(|one| check::records(&records, one));
+    seen.iter().for_each(|one| check::records(words, &records, one));
     seen.len()
 }
 

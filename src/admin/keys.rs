@@ -75,6 +75,86 @@ impl KeyError {
     }
 }
 
+/// Reads the master key that is in force, and the one that is to take its place, if there is one: the state tells which
+/// of them it is sealed under. That one is another credential, with `-next` after its name, or another file, with
+/// `.next`.
+///
+/// # Errors
+/// When there is none, or none that may be used.
+pub fn load_all(keys: &Keys) -> Result<Vec<MasterKey>, KeyError> {
+    let first = load(keys);
+    let next = match load(&next(keys)) {
+        Ok(key) => Some(key),
+        Err(KeyError::Missing { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    match (first, next) {
+        (Err(KeyError::Missing { .. }), Some(next)) => Ok(vec![next]),
+        (first, next) => Ok([first?].into_iter().chain(next).collect()),
+    }
+}
+
+/// Where the key is that is to take the place of the one in force: a credential for a credential, a file for a file. A
+/// file that took a credential's place would not be looked at.
+fn next(keys: &Keys) -> Keys {
+    let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let is_there = |directory: PathBuf| !keys.credential.is_empty() && directory.join(&keys.credential).exists();
+    if directory.is_some_and(is_there) {
+        Keys { credential: format!("{}-next", keys.credential), file: None }
+    } else {
+        Keys { credential: String::new(), file: keys.file.as_deref().map(|file| beside(file, "next")) }
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}
+
+/// Whether the key in force comes from the file.
+pub fn is_of_file(keys: &Keys) -> bool {
+    keys.file.as_ref().is_some_and(|file| file.exists())
+}
+
+/// Writes a key that is to take the place of the one in the file, beside it and for the same user; one that an earlier
+/// call wrote is kept. Gives its path.
+///
+/// # Errors
+/// When the file cannot be written, or names no key.
+pub fn write_next(keys: &Keys) -> Result<PathBuf, KeyError> {
+    let file = keys.file.as_ref().ok_or(KeyError::NoFile)?;
+    let path = beside(file, "next");
+    let failed = |error| KeyError::Io { doing: "write", path: path.clone(), error };
+    if path.symlink_metadata().is_ok() {
+        return File::open(&path).map_err(failed).and_then(|file| read_file(file, &path)).map(|_| path.clone());
+    }
+    let key = MasterKey::generate().map_err(|error| KeyError::Unusable { place: path.display().to_string(), error })?;
+    let owner = fs::metadata(file).map_err(failed)?;
+    let owner = rustix::process::geteuid().is_root().then_some(owner);
+    write_for(&path, key.to_text().as_bytes(), owner.as_ref()).map_err(failed)?;
+    Ok(path)
+}
+
+/// Puts that key in the place of the one in the file, which is kept beside it. Gives the path of the old one.
+///
+/// # Errors
+/// When the system refuses.
+pub fn put_next_in_place(keys: &Keys) -> Result<PathBuf, KeyError> {
+    let file = keys.file.as_ref().ok_or(KeyError::NoFile)?;
+    let (next, old) = (beside(file, "next"), beside(file, "old"));
+    let failed = |error| KeyError::Io { doing: "put the new master key in the place of", path: file.clone(), error };
+    match fs::remove_file(&old) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => fs::hard_link(file, &old).map_err(failed)?,
+    }
+    fs::rename(&next, file).map_err(failed)?;
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+    Ok(old)
+}
+
 /// Reads the master key: the systemd credential if there is one, else the file.
 ///
 /// # Errors
@@ -152,11 +232,19 @@ pub fn replace(keys: &Keys, store: &Path) -> Result<PathBuf, KeyError> {
 
 /// Writes a private file, whole or not at all, and durably.
 fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+    write_for(path, text, None)
+}
+
+/// As [`write`], for the owner of another file.
+fn write_for(path: &Path, text: &[u8], owner: Option<&fs::Metadata>) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(directory)?;
     // A temporary file is made with mode 0600.
     let mut temporary = tempfile::NamedTempFile::new_in(directory)?;
     temporary.write_all(text)?;
+    if let Some(owner) = owner {
+        std::os::unix::fs::fchown(temporary.as_file(), Some(owner.uid()), Some(owner.gid()))?;
+    }
     temporary.as_file().sync_all()?;
     temporary.persist(path)?;
     File::open(directory)?.sync_all()
@@ -190,6 +278,27 @@ mod tests {
         assert!(matches!(init(&keys(&other), &store), Err(KeyError::StateExists { .. })));
         assert!(matches!(replace(&keys(&other), &store), Err(KeyError::StateExists { .. })));
         assert!(!other.exists());
+    }
+
+    #[test]
+    fn a_next_key_is_written_once_and_takes_the_place_of_the_one_in_force() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("master.key");
+        let keys = keys(&file);
+        init(&keys, &dir.path().join("store")).unwrap();
+        let ids = || load_all(&keys).unwrap().iter().map(MasterKey::id).collect::<Vec<_>>();
+        let first = ids();
+        let next = write_next(&keys).unwrap();
+        assert_eq!(fs::metadata(&next).unwrap().mode() & 0o777, 0o600);
+        let both = ids();
+        assert_eq!((both.len(), both[0]), (2, first[0]));
+        assert_eq!(write_next(&keys).unwrap(), next);
+        assert_eq!(ids(), both, "one that is there is kept");
+        let old = put_next_in_place(&keys).unwrap();
+        assert_eq!(ids(), both[1..]);
+        assert_eq!(load(&Keys { file: Some(old), ..keys.clone() }).unwrap().id(), first[0]);
+        write_next(&keys).unwrap();
+        put_next_in_place(&keys).unwrap();
     }
 
     #[test]
