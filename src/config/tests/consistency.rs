@@ -74,8 +74,7 @@ fn a_key_that_takes_the_place_of_a_presets_or_a_built_in_one_is_told_of() {
         "{told:?}"
     );
     assert!(
-        told[1]
-            .starts_with("providers.toml:9: providers.openai.kind: takes the place of what the built-in provider says"),
+        told[1].starts_with("providers.toml:9: providers.openai.kind: takes the place of the built-in address"),
         "{told:?}"
     );
 }
