@@ -175,12 +175,8 @@ async fn a_reload_resets_nothing_and_what_a_crash_leaves_is_never_too_little() {
     setup(&fake, &of(30)).write(bursar.place());
     let reload = Call::post("/admin/v1/reload", &json!({})).header("x-bursar-request", "1");
     let reloaded = bursar.call(reload).await.json();
-    let change = &reloaded["changes"][0];
-    assert_eq!(
-        (&change["kind"], &change["name"], &change["action"]),
-        (&json!("budget"), &json!("b"), &json!("changed"))
-    );
-    assert_eq!((&change["keys"][0]["was"], &change["keys"][0]["now"]), (&json!("20"), &json!("30")));
+    let changes = reloaded["changes"].as_array().unwrap();
+    assert!(changes.len() == 1 && changes[0]["name"].as_str().unwrap().contains("budgets"), "{reloaded}");
     let shown = budget(&bursar, "b").await;
     assert_eq!(shown["requests"], json!({"limit": 30, "used": 3, "left": 27}));
     bursar.signal(Signal::KILL);
