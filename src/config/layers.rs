@@ -94,9 +94,8 @@ fn over_presets(user: &mut Table, presets: &Table, problems: &Problems) {
     }
 }
 
-/// What says where and how a provider is called. Whoever overrides that should know.
-const SHAPE: &[&str] =
-    &["kind", "base_url", "auth", "paths", "operations", "needs_secret", "settings", "drop", "rename", "stream_usage"];
+/// What says where a provider's key goes, and how. Whoever overrides that should know.
+const SHAPE: &[&str] = &["kind", "base_url", "auth", "paths"];
 
 /// Tells of what a user's file says otherwise than a built-in provider.
 fn warn_of_overridden(built_in: &Table, user: &Table, problems: &Problems) {
@@ -106,7 +105,14 @@ fn warn_of_overridden(built_in: &Table, user: &Table, problems: &Problems) {
             && built_in.0.contains_key(slug)
             && !drops_built_in(provider)
         {
-            overridden(slug, provider, &entry(built_in, slug), "the built-in provider", problems);
+            let under = entry(built_in, slug);
+            overridden(slug, provider, &under, "the built-in provider", problems);
+            // What is built in mostly has the address of its kind, and does not repeat it.
+            if let (Some(over), None) = (provider.0.get("base_url"), under.0.get("base_url")) {
+                let path = format!("providers.{}.base_url", walk::quoted_key(slug));
+                let message = "takes the place of the built-in address: keys go there";
+                problems.warning(Problem::at(&over.key_place, &path, message));
+            }
         }
     }
 }

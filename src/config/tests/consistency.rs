@@ -66,18 +66,15 @@ fn a_key_that_takes_the_place_of_a_presets_or_a_built_in_one_is_told_of() {
          [providers.ollama]\npreset = \"ollama\"\nbase_url = \"http://10.0.0.9:11434/v1\"\nallow_private = true\n\
          [providers.openai]\nkind = \"openrouter\"\nbase_url = \"https://openai.example/v1\"\n",
     );
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(
-        told[0].starts_with(
-            "providers.toml:3: providers.groq.base_url: takes the place of what the preset groq says: \"https://"
-        ),
-        "{told:?}"
-    );
-    assert!(
-        told[1]
-            .starts_with("providers.toml:9: providers.openai.kind: takes the place of what the built-in provider says"),
-        "{told:?}"
-    );
+    let begins = [
+        "providers.toml:3: providers.groq.base_url: takes the place of what the preset groq says: \"https://",
+        "providers.toml:9: providers.openai.kind: takes the place of what the built-in provider says: \"openai\"",
+        "providers.toml:10: providers.openai.base_url: takes the place of the built-in address",
+    ];
+    assert_eq!(told.len(), begins.len(), "{told:?}");
+    for (told, begin) in told.iter().zip(begins) {
+        assert!(told.starts_with(begin), "{told}");
+    }
 }
 
 #[test]
