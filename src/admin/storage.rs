@@ -44,6 +44,7 @@ impl Admin {
     /// # Errors
     /// When something cannot be read at all.
     pub fn verify_store(&self) -> Result<StoreVerified, Failure> {
+        self.settle_usage();
         Ok(summary(self.store.verify()?))
     }
 
@@ -52,6 +53,7 @@ impl Admin {
     /// # Errors
     /// When the store cannot be read, or whoever asked is gone.
     pub fn back_up(&self, key: &BackupKey, out: impl Write) -> Result<Counts, BackupError> {
+        self.settle_usage();
         self.store.backup(key, out)
     }
 

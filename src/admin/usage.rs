@@ -62,7 +62,7 @@ impl Admin {
     }
 
     /// Has what was recorded until now written. Where that cannot be, what could be is still worth an answer.
-    fn settle_usage(&self) {
+    pub(super) fn settle_usage(&self) {
         let _ = self.engine.recorder.flush().wait();
     }
 }

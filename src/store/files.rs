@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 #[cfg(test)]
-use super::steps::passed;
+use super::testing::passed;
 
 /// What was done to files, told after it was done: tests end the process, or the power, between any two.
 #[derive(Debug, Clone, Copy)]

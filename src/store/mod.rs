@@ -503,6 +503,6 @@ mod power_tests;
 #[cfg(test)]
 mod step_tests;
 #[cfg(test)]
-mod steps;
+mod testing;
 #[cfg(test)]
 mod tests;

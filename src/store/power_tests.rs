@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::files::Step;
-use super::steps;
+use super::testing;
 use super::tests::{all_usage, connection, master};
 use super::*;
 
@@ -117,7 +117,7 @@ fn work_until_the_cut(seed: u64, torn: bool) -> (tempfile::TempDir, Acknowledged
         let (root, found, acknowledged) = (root.clone(), found.clone(), acknowledged.clone());
         let (mut shadow, mut count) = (Shadow::default(), 0);
         let mut random = Random(seed ^ 0xdead_beef);
-        steps::watch(dir.path(), move |step| {
+        testing::watch(dir.path(), move |step| {
             shadow.see(step);
             count += 1;
             if count != cut_at {

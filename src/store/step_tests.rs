@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use super::damage_tests::copy;
 use super::format_tests::unpack;
-use super::steps;
+use super::testing;
 use super::tests::{all_usage, assert_full, fill, master};
 use super::*;
 
@@ -50,7 +50,7 @@ fn the_process_that_takes_steps() {
         "heal" => drop(Store::open(&store, &master()).unwrap()),
         other => panic!("{other}"),
     }
-    println!("steps: {}", steps::count());
+    println!("steps: {}", testing::count());
 }
 
 /// Runs it to a step, or to its end; then it tells how many there were.
@@ -62,7 +62,7 @@ fn run(scenario: &str, root: &Path, die_at: Option<u64>) -> Option<u64> {
         .env(DIRECTORY, root)
         .stderr(Stdio::null());
     if let Some(at) = die_at {
-        command.env(steps::DIE_AT, at.to_string());
+        command.env(testing::DIE_AT, at.to_string());
     }
     let output = command.output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();

@@ -40,9 +40,12 @@ pub fn sweep(remains: &Remains, heard: &[u8]) {
                 assert_clean(&needles, &bytes, &format!("{} holds {name}", file.display()));
             }
         }
-        // Blocks of records are compressed, so no search through the files finds what they hold.
-        if place.store().join("manifest").exists() {
-            let records = format!("{:?}", records_of(&remains.store()));
+        // Blocks of records are compressed, so no search through the files finds what they hold. A test that leaves a store
+        // that does not open has said so itself.
+        if place.store().join("manifest").exists()
+            && let Ok(store) = remains.opened()
+        {
+            let records = format!("{:?}", records_of(&store));
             assert_clean(&needles, records.as_bytes(), &format!("a record holds {name}"));
         }
     }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use bursar::api::{RecordOrder, RequestId, UsageRecord};
 use bursar::credential::MasterKey;
-use bursar::store::{RecordAsk, Store};
+use bursar::store::{OpenError, RecordAsk, Store};
 use tempfile::TempDir;
 
 pub use client::{Call, Link, Reply, Streamed};
@@ -59,9 +59,14 @@ pub struct Remains {
 impl Remains {
     /// The store, opened as the next daemon would.
     pub fn store(&self) -> Store {
+        self.opened().expect("the store opens")
+    }
+
+    /// The same, or why it does not open.
+    pub fn opened(&self) -> Result<Store, OpenError> {
         let key = std::fs::read(self.place.key_file()).expect("the master key");
         let key = MasterKey::parse(&key).expect("a master key");
-        Store::open(&self.place.store(), &key).expect("the store opens")
+        Store::open(&self.place.store(), &key)
     }
 
     /// All records of usage, oldest first.
