@@ -49,7 +49,7 @@ impl Fingerprint {
 }
 
 impl Source {
-    /// Reads a file. A missing one is no error here: [`follows`] and the caller know whether it may be missing.
+    /// Reads a file. A missing one is no error here: what follows it and the caller know whether it may be missing.
     ///
     /// # Errors
     /// When the file cannot be read, is not a regular file, is larger than [`bounds::CONFIG_FILE_BYTES_MAX`], may be

@@ -3,7 +3,7 @@
 //! A worker never waits for standard error: lines gather in memory, and a thread of their own writes them out, many at a
 //! time. What it cannot write fast enough is dropped, and the number of lost lines is written instead.
 //!
-//! Each request has a line, in the same form as every other; it is put together by hand ([`line`](mod@line)), because the
+//! Each request has a line, in the same form as every other; it is put together by hand (`line.rs`), because the
 //! general way costs as much as choosing a connection, scanning a body and reading a reply.
 
 mod line;
