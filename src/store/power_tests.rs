@@ -201,7 +201,8 @@ fn what_was_acknowledged_before_the_power_went_is_there() {
             .filter(|slot| !all.iter().any(|one| one.id.name.as_str() == format!("c{slot}")));
         assert!(gone.count() <= 1, "seed {seed}: lost more than one change that was under way can remove");
         let usage = all_usage(&store).len();
-        assert!(usage >= acknowledged.recorded, "seed {seed}: {usage} of {} records", acknowledged.recorded);
+        let (recorded, notices) = (acknowledged.recorded, store.notices());
+        assert!(usage >= recorded, "seed {seed}: {usage} of {recorded} records; {notices:?}");
         assert_eq!(store.verify().unwrap().problems, Vec::<String>::new(), "seed {seed}");
         healed += u64::from(!store.notices().is_empty());
         let secret = |one: &StoredConnection| {

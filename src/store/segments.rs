@@ -41,7 +41,12 @@ pub(super) struct Segments {
 impl Segments {
     /// Looks at what there is, and clears away what a crash left half made or half removed.
     pub(super) fn open(root: &Path, disk: Disk, notices: Notices, bytes_max: u64) -> io::Result<Self> {
+        let is_new = !root.is_dir();
         files::private_directory(root)?;
+        if is_new {
+            // What will be acknowledged in it must not go with it when the power goes.
+            files::sync_parent(root)?;
+        }
         let mut names = BTreeSet::new();
         for entry in fs::read_dir(root)? {
             let entry = entry?;
