@@ -62,10 +62,11 @@ pub(super) async fn attempt(
         ledger.apps_deadline(deadline);
     }
     let asked = wire::asked(call, candidate, ledger.engine().clock.wall_ms() / 1000);
-    let request = wire::request(call, candidate, &asked, &ledger.engine().vault).map_err(|error| {
-        ledger.unsent();
-        unsayable(error)
-    })?;
+    let request = wire::request(call, candidate, &asked, (ledger.labels().trace.as_ref(), &ledger.engine().vault))
+        .map_err(|error| {
+            ledger.unsent();
+            unsayable(error)
+        })?;
     let first_byte = if asked.stream { timeouts.first_byte_streamed } else { timeouts.first_byte };
     let first_byte_at = Instant::now() + first_byte;
     // Whichever runs out first is the one to name.

@@ -66,7 +66,12 @@ fn asks_usage(candidate: &Candidate, scan: &Scan) -> bool {
 }
 
 /// Builds the request of one attempt.
-pub(super) fn request(call: &Call, candidate: &Candidate, asked: &Asked, vault: &Vault) -> Result<Request, WireError> {
+pub(super) fn request(
+    call: &Call,
+    candidate: &Candidate,
+    asked: &Asked,
+    (trace, vault): (Option<&TraceContext>, &Vault),
+) -> Result<Request, WireError> {
     let provider = &candidate.provider;
     let facts = provider.adapter.facts();
     let mut headers = own_headers(candidate);
@@ -75,7 +80,7 @@ pub(super) fn request(call: &Call, candidate: &Candidate, asked: &Asked, vault: 
             headers.insert(*name, value.clone());
         }
     }
-    if let Some(trace) = TraceContext::read(&call.headers) {
+    if let Some(trace) = trace {
         trace.put_on(&mut headers);
     }
     headers.insert(CONTENT_TYPE, call.said.form.clone().unwrap_or(JSON));
