@@ -111,8 +111,8 @@ pub const UPSTREAM_IDLE_PER_HOST_MAX: usize = 128;
 pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// Ways of connecting that a worker keeps pools for.
 pub const UPSTREAM_CLIENTS_MAX: usize = 256;
-/// Header lines of a provider's reply.
-pub const UPSTREAM_HEADERS_MAX: usize = 128;
+/// Header lines of a provider's reply: as many as hyper reads without asking for memory.
+pub const UPSTREAM_HEADERS_MAX: usize = 100;
 /// Bytes of the header list of a provider's HTTP/2 reply.
 pub const UPSTREAM_HEADER_LIST_BYTES_MAX: u32 = 64 * KIB as u32;
 /// The pause between pings on a quiet connection to a provider.

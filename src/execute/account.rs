@@ -3,7 +3,7 @@
 //! Unknown stays unknown but for text: a call that was sent took in what its body holds, and an answer that was read has
 //! the length that was read. Such figures are estimates, and say so.
 
-use super::ledger::Labels;
+use super::labels::Labels;
 use super::running::Running;
 use crate::api::{CostSource, NanoUsd, Operation, Outcome, Tokens};
 use crate::bounds;

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
 use crate::adapter::body::{self, BodyError, InPath, Scan};
@@ -46,7 +46,7 @@ pub struct Call {
 }
 
 /// The header by which an app names the conversation that a request belongs to.
-const SESSION_HEADER: &str = "x-bursar-session";
+const SESSION_HEADER: HeaderName = HeaderName::from_static("x-bursar-session");
 
 impl Call {
     /// A key for the conversation that the request belongs to, the same for all of its requests; none where nothing tells
@@ -54,7 +54,7 @@ impl Call {
     pub fn conversation(&self) -> Option<u64> {
         let mut hasher = DefaultHasher::new();
         (self.app.as_str(), self.said.scan.model.as_str()).hash(&mut hasher);
-        let known = match self.headers.get(SESSION_HEADER) {
+        let known = match self.headers.get(&SESSION_HEADER) {
             Some(session) => {
                 session.as_bytes().hash(&mut hasher);
                 true

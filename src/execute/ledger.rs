@@ -12,39 +12,16 @@ use tokio::time::Instant;
 
 use super::account::{self, Account};
 use super::admit::Room;
+use super::labels::Labels;
 use super::running::Running;
 use super::trace::{Passed, Trace};
-use super::trace_context::TraceContext;
 use super::{Engine, Failed, failure, wire};
 use crate::adapter::{Hints, ProviderError, Seen};
 use crate::api::usage::RecordId;
-use crate::api::{AppName, Feature, Operation, Outcome, RequestId, Tokens, UsageRecord};
+use crate::api::{Outcome, Tokens, UsageRecord};
 use crate::connection::Ended;
 use crate::rotation::{Candidate, Skipped};
 use crate::usage::Receipt;
-
-/// What all records of a request share.
-#[derive(Debug, Clone)]
-pub struct Labels {
-    /// The request.
-    pub request_id: RequestId,
-    /// The calling program.
-    pub app: AppName,
-    /// What it does with the call.
-    pub feature: Feature,
-    /// The model as asked for.
-    pub model: String,
-    /// The kind of call.
-    pub operation: Operation,
-    /// Whether the reply is streamed.
-    pub stream: bool,
-    /// The tokens that the request is taken for, where nobody says what it had.
-    pub input_estimate: u64,
-    /// The characters that are to be read aloud.
-    pub characters: Option<u64>,
-    /// The trace that the app says the request belongs to.
-    pub trace: Option<TraceContext>,
-}
 
 /// An attempt in short, for replies.
 #[derive(Debug, Clone, PartialEq, Eq)]

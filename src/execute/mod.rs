@@ -6,6 +6,7 @@ mod attempt;
 mod call;
 mod engine;
 mod failure;
+mod labels;
 mod ledger;
 mod outlet;
 mod probe;
@@ -27,7 +28,8 @@ pub use account::Account;
 pub use call::{Call, Framing, Manner, Said};
 pub use engine::{Engine, Ids, Worker};
 pub use failure::{Failed, ProviderAnswer, Refused};
-pub use ledger::{Attempted, Labels, Ledger};
+pub use labels::Labels;
+pub use ledger::{Attempted, Ledger};
 pub use probe::{Probe, probe};
 pub use relay::Relay;
 pub use trace::{Passed, PassedOver, Trace, Traces};
@@ -88,7 +90,7 @@ pub struct Unanswered {
 #[doc(alias = "AiConnectionService::execute")]
 pub async fn execute(worker: &Worker, call: Box<Call>) -> Result<Answer, Unanswered> {
     let snapshot = worker.engine.snapshot.load_full();
-    let mut ledger = Ledger::open(Arc::clone(&worker.engine), labels(&call), call.began);
+    let mut ledger = Ledger::open(Arc::clone(&worker.engine), Labels::of(&call), call.began);
     ledger.waited(call.body_took);
     if let Some(pin) = call.pin.as_ref().filter(|pin| !snapshot.connections.contains_key(pin)) {
         let failure = Failure::new(Code::NotFound, format!("there is no connection {pin}")).at("connection");
@@ -286,20 +288,6 @@ async fn answer(candidate: Candidate, answered: Answered, mut ledger: Box<Ledger
         overhead,
         headers,
         body,
-    }
-}
-
-fn labels(call: &Call) -> Labels {
-    Labels {
-        request_id: call.id,
-        app: call.app.clone(),
-        feature: call.feature.clone(),
-        model: call.said.scan.model.clone(),
-        operation: call.operation,
-        stream: call.said.scan.stream,
-        input_estimate: call.said.input_estimate(),
-        characters: call.said.scan.characters,
-        trace: TraceContext::read(&call.headers),
     }
 }
 

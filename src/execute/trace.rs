@@ -8,7 +8,8 @@ use std::mem::size_of;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use super::ledger::{Attempted, Labels};
+use super::labels::Labels;
+use super::ledger::Attempted;
 use crate::api::{ConnectionId, Outcome, RequestId};
 use crate::bounds;
 use crate::rotation::{Skip, Skipped};

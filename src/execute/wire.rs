@@ -22,6 +22,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Headers that every request has: content type, accept, credential, and a few of the app's. Room for them is made once.
 const USUAL_HEADERS: usize = 6;
 
+/// Headers that an answer has beside the provider's, which the server puts in: room for them is made once too.
+const HEADERS_BESIDE: usize = 10;
+
 /// So much of a credential tells it from any other text.
 const CREDENTIAL_BEGINNING_BYTES: usize = 16;
 
@@ -207,7 +210,7 @@ pub(super) fn repeats_credential(error: &ProviderError, body: &[u8], candidate: 
 /// The provider's headers that the adapter's list lets through to the app.
 pub(super) fn given_back(candidate: &Candidate, headers: &HeaderMap) -> HeaderMap {
     let facts = candidate.provider.adapter.facts();
-    let mut back = HeaderMap::new();
+    let mut back = HeaderMap::with_capacity(facts.give_back.len() + HEADERS_BESIDE);
     for name in facts.give_back {
         if let Some(value) = headers.get(*name) {
             back.insert(*name, value.clone());

@@ -23,9 +23,6 @@ const MODEL: HeaderName = HeaderName::from_static("x-bursar-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-bursar-attempts");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-bursar-overhead-us");
 
-/// Headers that a reply has beside the provider's: room for them is made once.
-const OWN_HEADERS: usize = 10;
-
 /// An answer, whole or as it comes.
 pub(super) fn answered(mut answer: Answer) -> Reply {
     let described = Described::of(&mut answer);
@@ -51,7 +48,6 @@ impl Described {
     /// What an answer's headers say; those that the provider gave are taken out of it.
     pub(super) fn of(answer: &mut Answer) -> Self {
         let mut headers = std::mem::take(&mut answer.headers);
-        headers.reserve(OWN_HEADERS);
         let (provider, name) = (answer.provider.as_str(), answer.connection.as_str());
         reply::with_text(&mut headers, PROVIDER, provider);
         reply::with_text(&mut headers, CONNECTION, &[provider, name].join(":"));

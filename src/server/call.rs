@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -15,6 +15,13 @@ use crate::adapter::body::{BodyError, boundary};
 use crate::api::{Capabilities, Code, ConnectionId, Failure, Feature, Operation, RequestId};
 use crate::bounds;
 use crate::execute::{Call, Manner, Said};
+
+/// The headers that are Bursar's.
+const FEATURE: HeaderName = HeaderName::from_static("x-bursar-feature");
+const CONNECTION: HeaderName = HeaderName::from_static("x-bursar-connection");
+const FALLBACK: HeaderName = HeaderName::from_static("x-bursar-fallback");
+const TIMEOUT: HeaderName = HeaderName::from_static("x-bursar-timeout-ms");
+const WAIT: HeaderName = HeaderName::from_static("x-bursar-wait-ms");
 
 /// What a path asks for.
 pub(super) struct Asks {
@@ -43,11 +50,11 @@ impl Beside {
     /// Reads the headers that are Bursar's.
     pub(super) fn in_headers(headers: &HeaderMap) -> Result<Self, Failure> {
         Ok(Self {
-            feature: text(headers, "x-bursar-feature")?.map(feature).transpose()?,
-            pin: text(headers, "x-bursar-connection")?.map(pin).transpose()?,
+            feature: text(headers, &FEATURE)?.map(feature).transpose()?,
+            pin: text(headers, &CONNECTION)?.map(pin).transpose()?,
             fallback: fallback(headers)?,
-            timeout: text(headers, "x-bursar-timeout-ms")?.map(timeout).transpose()?,
-            wait: text(headers, "x-bursar-wait-ms")?.map(wait).transpose()?,
+            timeout: text(headers, &TIMEOUT)?.map(timeout).transpose()?,
+            wait: text(headers, &WAIT)?.map(wait).transpose()?,
         })
     }
 }
@@ -133,7 +140,7 @@ pub(super) fn pin(text: &str) -> Result<ConnectionId, Failure> {
 }
 
 fn fallback(headers: &HeaderMap) -> Result<bool, Failure> {
-    match text(headers, "x-bursar-fallback")? {
+    match text(headers, &FALLBACK)? {
         None | Some("on") => Ok(true),
         Some("off") => Ok(false),
         Some(_) => Err(Failure::new(Code::InvalidRequest, "X-Bursar-Fallback must be on or off")),
@@ -158,7 +165,7 @@ fn millis(header: &str, least: u64, text: &str) -> Result<Duration, Failure> {
     })
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Failure> {
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Failure> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     value
         .to_str()

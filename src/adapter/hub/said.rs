@@ -141,7 +141,8 @@ impl RawMessage<'_> {
 
 /// Bytes of a text as JSON writes it, or of something else that may stand in its place.
 pub fn written(raw: Option<&RawValue>) -> u64 {
-    raw.map_or("", |raw| raw.get()).trim_start_matches("null").trim_matches('"').len() as u64
+    let text = raw.map_or("", |raw| raw.get());
+    if text == "null" { 0 } else { text.trim_matches('"').len() as u64 }
 }
 
 /// Whether a finish reason, or another text that may be missing, is one.
