@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use super::change_log::{Change, ChangeLog};
 use super::database::{Batch, Database};
 use super::manifest::{self, Contents, Manifest};
-use super::opening::{Found, damaged, first_batch};
 use super::replay::{self, Records};
 use super::state::{self, Paths};
+use super::witnesses::{Found, damaged};
 use super::{Notices, OpenError, StoreError, files, keys, record};
 use crate::bounds;
 use crate::clock::Clock;
@@ -136,4 +136,18 @@ pub(super) fn create(
     ChangeLog::create(&paths.changes, wrapped, keyring, contents, entries())?;
     Database::create(&paths.state, bounds::STATE_CACHE_BYTES, first_batch(&vault, contents, entries())?)?;
     Ok(contents)
+}
+
+/// The first records of a database, with the manifest inside.
+fn first_batch<'a>(
+    vault: &Vault,
+    contents: Contents,
+    records: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+) -> Result<Batch, StoreError> {
+    let mut batch = Batch::default();
+    for (key, value) in records {
+        batch.insert(key, value.to_vec());
+    }
+    batch.insert(manifest::KEY, record::encode(manifest::KEY, &Manifest::of(vault, contents))?);
+    Ok(batch)
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::*;
 use crate::api::UsageRecord;
 use crate::api::admin::Limits;
+use crate::bounds;
 use crate::credential::Fingerprint;
 
 pub(super) const CANARY: &str = "sk-canary-canary-0123456789";

@@ -119,7 +119,7 @@ fn format(place: &Place<'_>) -> Result<u32, OpenError> {
             place.notices.add("the file \"initialized\" was altered, and was made anew; nothing is lost".into());
             Ok(layout::CURRENT)
         }
-        Layout::Altered => Err(super::opening::damaged(place.paths, "the file \"initialized\" was altered")),
+        Layout::Altered => Err(super::witnesses::damaged(place.paths, "the file \"initialized\" was altered")),
     }
 }
 

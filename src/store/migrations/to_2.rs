@@ -8,10 +8,12 @@ use crate::bounds;
 use crate::credential::{Keyring, Vault, WrappedKeys};
 use crate::store::database::{Batch, Database};
 use crate::store::manifest::{self, Contents, Manifest};
-use crate::store::opening::{self, damaged, wrong};
+use crate::store::opening;
 use crate::store::record::Record;
 use crate::store::state::{self, State};
+use crate::store::verdict::{fits, lost};
 use crate::store::volatile::{Table, Volatile};
+use crate::store::witnesses::{self, damaged, wrong};
 use crate::store::{Facts, Lease, OpenError, files, keys, record};
 
 pub(super) const STEP: Step = Step { before_up, up, after_up, before_down, down, after_down };
@@ -29,19 +31,19 @@ struct First {
 /// Opens a state of format 1: whole, or not at all.
 fn open(place: &Place<'_>) -> Result<First, OpenError> {
     let paths = place.paths;
-    let (database, wrapped, inside) = opening::database(paths)?.map_err(|reason| damaged(paths, reason))?;
+    let (database, wrapped, inside) = witnesses::database(paths)?.map_err(|reason| damaged(paths, reason))?;
     let master = place.masters.iter().find(|master| master.id() == wrapped.master).or(place.masters.first());
     let master = master.ok_or_else(|| OpenError::io(place.dir, "no master key was given"))?;
     let completed = Keyring::completed(master, &wrapped).map_err(|error| wrong(paths, error))?;
     let keyring = Keyring::open(master, completed.as_ref().unwrap_or(&wrapped)).map_err(|error| wrong(paths, error))?;
     let vault = Vault::new(keyring);
-    let (counted, _) = opening::count(paths, database, inside, &vault)?;
+    let (counted, _) = witnesses::count(paths, database, inside, &vault)?;
     let (database, contents) = counted.map_err(|reason| damaged(paths, reason))?;
-    match opening::outside(paths, &vault)? {
-        Ok(outside) if opening::fits(&outside, &contents) => {}
+    match witnesses::outside(paths, &vault)? {
+        Ok(outside) if fits(&outside, &contents) => {}
         // Only a state that was just made has none yet.
         Err(_) if contents.generation == 1 && !paths.manifest.exists() && !paths.marker.exists() => {}
-        Ok(outside) => return Err(damaged(paths, opening::lost(contents, outside.generation))),
+        Ok(outside) => return Err(damaged(paths, lost(contents, outside.generation))),
         Err(reason) => return Err(damaged(paths, reason)),
     }
     Ok(First { database, wrapped, completed, vault, contents })
