@@ -153,7 +153,12 @@ fn stored<'a>(parts: &'a Parts<'_>, providers: &'a Providers) -> impl Iterator<I
         let origin = provider.map(|provider| &provider.origin);
         let (secret, secret_problem) = match (&stored.secret, origin) {
             (Some(sealed), Some(origin)) if sealed.origin != *origin => {
-                (None, Some(format!("the secret was given for {}, and the provider is now at {origin}", sealed.origin)))
+                let (given, id) = (&sealed.origin, &stored.id);
+                let problem = format!(
+                    "the secret was given for {given}, and the provider is now at {origin}: `bursar credentials set {id}` \
+                     gives it for there"
+                );
+                (None, Some(problem))
             }
             (sealed, _) => (sealed.clone(), None),
         };
@@ -166,7 +171,10 @@ fn stored<'a>(parts: &'a Parts<'_>, providers: &'a Providers) -> impl Iterator<I
             weight: stored.weight,
             limits: stored.limits,
             limit_group: stored.limit_group.clone(),
-            quotas: quotas(parts, &stored.id, (&stored.limits, &BTreeMap::new()), stored.limit_group.as_ref()),
+            // Without its provider nobody knows where its days begin: what it used waits for it as it is.
+            quotas: provider.map_or_else(Quotas::default, |_| {
+                quotas(parts, &stored.id, (&stored.limits, &BTreeMap::new()), stored.limit_group.as_ref())
+            }),
             account: stored.limit_group.as_ref().map(|group| parts.health.group(group)),
             day_resets: day_resets(parts, &stored.id, stored.limit_group.as_ref()),
             headers: settings.headers.iter().cloned().collect(),

@@ -12,7 +12,6 @@ use crate::api::{Code, ConnectionId, Failure, LimitGroup, ProviderSlug};
 use crate::bounds;
 use crate::config::{self, Settings};
 use crate::connection::ManagedBy;
-use crate::connection::admission::Holder;
 use crate::credential::{SealedSecret, Secret};
 use crate::provider::Provider;
 use crate::snapshot::Snapshot;
@@ -188,8 +187,7 @@ impl Admin {
             draft.remove_connection(id)?;
             Ok::<_, Failure>(draft.commit()?)
         })?;
-        self.health.forget(id);
-        self.forget_leases(&self.engine.admission.forget(&Holder::Connection(id.clone())));
+        self.forget(std::slice::from_ref(id));
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::budgets;
 use super::counters;
-use super::reload::Reloaded;
+use super::reload::{Reloaded, moved_away};
 use super::secrets::Secrets;
 use super::stored::{Draft, Stored};
 use crate::access::Access;
@@ -128,7 +128,10 @@ impl Admin {
         let stored = draft.stored.clone();
         // Which secrets are accepted must be known before one of them is sent.
         draft.commit()?;
-        let notes: Vec<_> = notes.into_iter().chain(kept(&stored, &value)).collect();
+        let moved = moved_away(&secrets, &stored, &value, &daemon.value.providers_file);
+        let moved: Vec<_> = moved.iter().map(ToString::to_string).collect();
+        say(&moved);
+        let notes: Vec<_> = notes.into_iter().chain(moved).chain(kept(&stored, &value)).collect();
         let declared = Declared {
             generation: 1,
             secrets,

@@ -1,15 +1,19 @@
 //! What has been used of limits, across the lives of processes.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::Admin;
-use crate::api::UsageRecord;
+use crate::api::{ConnectionId, ProviderSlug, UsageRecord};
 use crate::bounds;
 use crate::clock::Now;
-use crate::connection::admission::Leased;
+use crate::connection::admission::{Carried, Holder, Leased};
 use crate::snapshot::Snapshot;
 use crate::store::{Lease, Store, StoreError};
+
+/// Old names of providers, and their new ones.
+type Map = BTreeMap<ProviderSlug, ProviderSlug>;
 
 impl Admin {
     /// Writes down what is about to be used of daily limits. Where the store takes nothing, calls go on all the same: a
@@ -50,6 +54,33 @@ impl Admin {
         }
         if let Err(error) = self.store.counters().remove(scopes) {
             tracing::warn!(%error, "old counters of daily limits cannot be removed from the store");
+        }
+    }
+
+    /// Forgets connections that are gone for good: how they fared, and what was used of their limits. Blocks.
+    pub(super) fn forget(&self, gone: &[ConnectionId]) {
+        gone.iter().for_each(|id| self.health.forget(id));
+        let holders = gone.iter().cloned().map(Holder::Connection).collect();
+        self.forget_leases(&self.engine.admission.forget(&holders));
+    }
+
+    /// Writes down what will have been used under new names, before anything has one: a crash between the two counts too
+    /// much, and never too little. Blocks.
+    pub(super) fn foresee_moves(&self, map: &Map) -> Result<(), StoreError> {
+        let now = self.engine.clock.both();
+        let foreseen: Vec<_> =
+            map.iter().flat_map(|(from, to)| self.engine.admission.foreseen(from, to, now)).collect();
+        if foreseen.is_empty() { Ok(()) } else { self.store.counters().put(&foreseen) }
+    }
+
+    /// Lets what was used of limits count under the names that connections have now. Blocks.
+    pub(super) fn carry_counters(&self, map: &Map) {
+        let now = self.engine.clock.both();
+        for (from, to) in map {
+            let Carried { grown, leases, gone } = self.engine.admission.carry(from, to, now);
+            self.put(leases);
+            self.write_leases(&grown);
+            self.forget_leases(&gone);
         }
     }
 

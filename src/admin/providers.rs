@@ -128,7 +128,7 @@ impl Admin {
             draft.commit()?;
             Ok::<_, Failure>((removed, gone))
         })?;
-        gone.iter().for_each(|id| self.health.forget(id));
+        self.forget(&gone);
         self.store.checks().put(&[(slug.clone(), None)])?;
         Ok(RemovedProvider { slug: slug.clone(), declared, removed })
     }

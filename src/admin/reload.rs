@@ -11,11 +11,11 @@ use std::sync::atomic::Ordering;
 use super::budgets;
 use super::control::{Admin, Declared, access, build, kept, say};
 use super::secrets::Secrets;
-use super::stored::Draft;
+use super::stored::{Draft, Stored};
 use super::view;
 use crate::adapter;
 use crate::api::admin::{Change, ChangeAction, ChangeKind, Event, EventKind, Orphan, Plan, Reload, Sync};
-use crate::api::{ConnectionId, Failure};
+use crate::api::{ConnectionId, Failure, ProviderSlug};
 use crate::config::{self, Catalogue, Daemon, Durability, Problem, Report};
 use crate::connection::HealthState;
 use crate::store::{Scope, StoreError};
@@ -183,7 +183,7 @@ impl Admin {
         note_secrets(&mut changes, &secrets, &declared.secrets);
         let changed = read.differs(declared) || !changes.is_empty();
         let mut warnings = read.warnings();
-        warnings.extend(moved_away(&secrets, catalogue, &self.providers_file));
+        warnings.extend(moved_away(&secrets, &draft.stored, catalogue, &self.providers_file));
         let orphans = draft.stored.orphans(catalogue);
         let later = declared.daemon.restart_needed(&read.daemon.value).into_iter();
         let later =
@@ -225,8 +225,11 @@ impl Admin {
         let stored = draft.stored.clone();
         let mut snapshot = build(&stored)?;
         let (moved, gone) = (draft.moved.clone(), draft.gone.clone());
+        self.foresee_moves(&wanted.map)?;
         draft.commit()?;
-        self.carry_health(&moved, &gone);
+        self.carry_health(&moved);
+        self.carry_counters(&wanted.map);
+        self.forget(&gone);
         if !renewed.is_empty() || !moved.is_empty() {
             // Now that all can be put in force, what was said of the old secrets counts no more; and the snapshot is to
             // tell attempts with the new ones apart.
@@ -244,9 +247,10 @@ impl Admin {
     }
 
     /// Lets what is known of connections go where they go.
-    fn carry_health(&self, moved: &[(ConnectionId, ConnectionId)], gone: &[ConnectionId]) {
+    fn carry_health(&self, moved: &[(ConnectionId, ConnectionId)]) {
         let now = self.engine.clock.both();
-        for (from, to) in moved {
+        // Of one that has not been in force for a while nothing is known, which says nothing of the new one.
+        for (from, to) in moved.iter().filter(|(from, _)| self.health.knows(from)) {
             let (before, after) = (self.health.of(from), self.health.of(to));
             self.health.restore(
                 &Scope::Connection(to.clone()),
@@ -260,7 +264,6 @@ impl Admin {
             }
             self.health.forget(from);
         }
-        gone.iter().for_each(|id| self.health.forget(id));
     }
 }
 
@@ -317,17 +320,26 @@ fn note_secrets(changes: &mut Vec<Change>, secrets: &Secrets, before: &Secrets) 
 }
 
 /// Tells of secrets that wait because their provider has moved, where its address stands.
-fn moved_away(secrets: &Secrets, catalogue: &Catalogue, file: &Path) -> Vec<Problem> {
-    let warning = |id: &ConnectionId| {
+pub(super) fn moved_away(secrets: &Secrets, stored: &Stored, catalogue: &Catalogue, file: &Path) -> Vec<Problem> {
+    let warning = |slug: &ProviderSlug, message: String| match catalogue.addresses.0.get(slug) {
+        Some(place) => Problem::at(place, &format!("providers.{slug}.base_url"), message),
+        None => Problem::of_file(&file.into(), message),
+    };
+    let declared = secrets.waiting().map(|id| {
         let message = format!(
             "the provider has moved, and the secret of {id} waits: `bursar credentials confirm {id}` lets it go there"
         );
-        match catalogue.addresses.0.get(&id.provider) {
-            Some(place) => Problem::at(place, &format!("providers.{}.base_url", id.provider), message),
-            None => Problem::of_file(&file.into(), message),
-        }
-    };
-    secrets.waiting().map(warning).collect()
+        warning(&id.provider, message)
+    });
+    let given = stored.left_behind(catalogue).into_iter().map(|(slug, ids)| {
+        let first = ids.first().map(ToString::to_string).unwrap_or_default();
+        let which = match ids.len() {
+            1 => format!("the secret of {first} was given for its address before"),
+            count => format!("the secrets of {count} connections ({first}, …) were given for its address before"),
+        };
+        warning(slug, format!("the provider has moved, and {which}: `bursar credentials set {first}` gives it anew"))
+    });
+    declared.chain(given).collect()
 }
 
 /// What a reload came to, for whoever watches.

@@ -8,7 +8,7 @@ use super::secrets::Switches;
 use crate::api::admin::{Change, ChangeAction, ChangeKind, Orphan};
 use crate::api::{Code, ConnectionId, Failure, ProviderSlug};
 use crate::config::Catalogue;
-use crate::credential::{SealedSecret, Vault};
+use crate::credential::{Origin, SealedSecret, Vault};
 use crate::store::{Changes, ConnectionSwitch, ModelList, ProviderSwitch, Store, StoreError, StoredConnection};
 
 /// The store's part of what is in force.
@@ -49,6 +49,26 @@ impl Stored {
             }))
             .chain(declared_once.map(|id| orphan(ChangeKind::Connection, id.to_string(), "switches")))
             .collect()
+    }
+
+    /// The connections whose secret was given for another address than their provider has now, by provider.
+    pub(super) fn left_behind<'a>(
+        &'a self,
+        catalogue: &'a Catalogue,
+    ) -> BTreeMap<&'a ProviderSlug, Vec<&'a ConnectionId>> {
+        let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let origins: BTreeMap<_, _> = catalogue
+            .providers
+            .values()
+            .filter_map(|provider| Some((&provider.slug, Origin::of(&provider.base_url).ok()?)))
+            .collect();
+        for one in self.connections.values() {
+            let given = one.secret.as_ref().map(|sealed| &sealed.origin);
+            if given.zip(origins.get(&one.id.provider)).is_some_and(|(given, now)| given != now) {
+                all.entry(&one.id.provider).or_default().push(&one.id);
+            }
+        }
+        all
     }
 }
 
@@ -103,7 +123,7 @@ impl<'a> Draft<'a> {
                 &format!("{to} is not declared: a new name must be, before it is mapped to"),
             ));
         };
-        let origin = crate::credential::Origin::of(&provider.base_url).ok();
+        let origin = Origin::of(&provider.base_url).ok();
         let ids: Vec<_> = self.stored.connections.keys().filter(|id| id.provider == *from).cloned().collect();
         for id in ids {
             self.move_connection(&id, to, catalogue, vault, origin.as_ref())?;
@@ -117,7 +137,7 @@ impl<'a> Draft<'a> {
         to: &ProviderSlug,
         catalogue: &Catalogue,
         vault: &Vault,
-        origin: Option<&crate::credential::Origin>,
+        origin: Option<&Origin>,
     ) -> Result<(), Failure> {
         let new = ConnectionId::new(to.clone(), id.name.clone());
         let taken = self.stored.connections.contains_key(&new) || catalogue.connections.iter().any(|one| one.id == new);
@@ -167,14 +187,21 @@ impl<'a> Draft<'a> {
         let ids: Vec<_> = self.stored.connection_switches.keys().filter(|id| id.provider == *from).cloned().collect();
         for id in ids {
             let new = ConnectionId::new(to.clone(), id.name.clone());
-            let free = !self.stored.connection_switches.contains_key(&new);
-            if !(free && catalogue.connections.iter().any(|one| one.id == new)) {
+            if !catalogue.connections.iter().any(|one| one.id == new) {
                 continue;
             }
-            let Some(switch) = self.stored.connection_switches.remove(&id) else { continue };
+            let Some(old) = self.stored.connection_switches.remove(&id) else { continue };
+            // The watcher may have come first: then the secret was accepted under the new name, and nothing switched yet.
+            let there = self.stored.connection_switches.get(&new).cloned().unwrap_or_default();
+            let accepted = if there.fingerprint.is_some() { &there } else { &old };
+            let after = ConnectionSwitch {
+                enabled: there.enabled.or(old.enabled),
+                fingerprint: accepted.fingerprint,
+                origin: accepted.origin.clone(),
+            };
             self.batch.put_connection_switch(&id, &ConnectionSwitch::default())?;
-            self.batch.put_connection_switch(&new, &switch)?;
-            self.stored.connection_switches.insert(new.clone(), switch);
+            self.batch.put_connection_switch(&new, &after)?;
+            self.stored.connection_switches.insert(new.clone(), after);
             self.told(ChangeKind::Connection, id.to_string(), ChangeAction::Moved, format!("its switches to {new}"));
             self.moved.push((id, new));
         }

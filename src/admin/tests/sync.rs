@@ -100,6 +100,13 @@ fn a_secret_does_not_follow_its_provider_to_another_address_and_is_not_lost_eith
     assert!(told(&synced.changes).iter().any(|line| line.contains("needs its secret again")), "{synced:?}");
     let shown = house.admin.connection(&id("new:main")).unwrap();
     assert_eq!(shown.health.state, HealthState::NeedsSecret);
+    assert!(shown.health.reason.unwrap().contains("`bursar credentials set new:main` gives it"));
+    let warned = |notes: &[String]| {
+        notes.iter().any(|note| note.contains("providers.toml:3") && note.contains("the secret of new:main"))
+    };
+    assert!(warned(&house.admin.notes()), "{:?}", house.admin.notes());
+    let house = house.reopened();
+    assert!(warned(&house.admin.notes()), "a new start tells it too: {:?}", house.admin.notes());
     // Back at the old address the secret is as good as ever.
     house.write(&provider("newer", "10.0.0.1"));
     house.admin.sync_now(&map(&[("new", "newer")])).unwrap();
@@ -116,6 +123,67 @@ fn what_was_observed_goes_along_with_a_connection() {
     admin.sync_now(&map(&[("old", "new")])).unwrap();
     let shown = admin.connection(&id("new:main")).unwrap();
     assert_eq!((shown.health.state, shown.health.reason.as_deref()), (HealthState::Rejected, Some("it says no")));
+}
+
+#[test]
+fn a_renamed_provider_does_not_get_its_day_twice_whether_the_watcher_came_first_or_not() {
+    for watcher_first in [false, true] {
+        let house = House::new();
+        let declared = |slug: &str| {
+            let of_file = "name = \"file\"\nlimits = { requests_per_day = 10 }\n";
+            format!("{}[[connections]]\nprovider = \"{slug}\"\n{of_file}", provider(slug, "10.0.0.1"))
+        };
+        house.write(&declared("old"));
+        house.admin.reload();
+        let limits = Limits { requests_per_day: Some(10), ..Limits::default() };
+        house.admin.add_connection(CreateConnection { limits: Some(limits), ..create("old:main") }).unwrap();
+        house.admin.begin_leases();
+        let used = |house: &House, name: &str| house.admin.connection(&id(name)).unwrap().quotas[0].used;
+        let call = |house: &House, name: &str, times: u64| {
+            let snapshot = house.admin.engine.snapshot.load();
+            let quotas = &snapshot.connections[&id(name)].quotas;
+            for _ in 0..times {
+                let now = house.admin.engine.clock.both();
+                crate::connection::admission::reserve(&quotas.of("m"), 1, now, None).unwrap().end(now);
+            }
+        };
+        call(&house, "old:main", 1);
+        call(&house, "old:file", 1);
+        house.write(&declared("new"));
+        if watcher_first {
+            house.admin.reload();
+            call(&house, "new:file", 1);
+        }
+        house.admin.sync_now(&map(&[("old", "new")])).unwrap();
+        let of_file = if watcher_first { 2 } else { 1 };
+        assert_eq!((used(&house, "new:main"), used(&house, "new:file")), (1, of_file), "{watcher_first}");
+        let stored = house.admin.store.counters().list().unwrap();
+        assert!(stored.iter().all(|lease| !lease.scope.starts_with("c/old:")), "{stored:?}");
+        let house = house.reopened();
+        assert!(used(&house, "new:main") >= 1 && used(&house, "new:file") >= of_file, "a crash forgets none of it");
+    }
+}
+
+#[test]
+fn what_was_switched_on_a_declared_connection_moves_though_the_watcher_came_first() {
+    let house = House::new();
+    let secret = house.dir.path().join("key");
+    std::fs::write(&secret, "sk-canary-canary-9876").unwrap();
+    let declared = |slug: &str| {
+        let of_file = format!("name = \"file\"\nsecret = {{ file = {secret:?} }}\n");
+        format!("{}[[connections]]\nprovider = \"{slug}\"\n{of_file}", provider(slug, "10.0.0.1"))
+    };
+    house.write(&declared("old"));
+    house.admin.reload();
+    let off = PatchConnection { status: Some(ConnectionStatus::Disabled), ..PatchConnection::default() };
+    house.admin.change_connection(&id("old:file"), off).unwrap();
+    house.write(&declared("new"));
+    house.admin.reload();
+    let synced = house.admin.sync_now(&map(&[("old", "new")])).unwrap();
+    assert_eq!(told(&synced.changes), ["moved connection old:file: its switches to new:file"]);
+    assert_eq!(orphans(&synced.orphans), [""; 0]);
+    let shown = house.admin.connection(&id("new:file")).unwrap();
+    assert_eq!((shown.status, shown.health.state), (ConnectionStatus::Disabled, HealthState::Ok));
 }
 
 #[test]

@@ -15,13 +15,14 @@ pub(in crate::connection) mod count;
 pub(in crate::connection) mod day;
 mod estimate;
 mod lease;
+mod moved;
 mod permit;
 mod quotas;
 mod scope;
 mod waiting;
 mod window;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use jiff::tz::TimeZone;
@@ -29,6 +30,7 @@ use jiff::tz::TimeZone;
 pub(in crate::connection) use day::DayCount;
 pub use estimate::{Averages, input_tokens};
 pub use lease::{Leased, Leases};
+pub use moved::Carried;
 pub use permit::{Blocked, Counted, Full, Limited, Permit, reserve};
 pub use quotas::Quotas;
 pub use scope::{Figure, Holder, Scope, ScopeKey, Used};
@@ -105,14 +107,13 @@ impl Admission {
         before.extract_if(|_, (lease, _)| lease.ends_ms <= now.wall_ms).map(|(name, _)| name).collect()
     }
 
-    /// Forgets a holder that is gone for good. Of the scopes that come back nothing is to be stored any more.
-    pub fn forget(&self, holder: &Holder) -> Vec<String> {
+    /// Forgets holders that are gone for good. Of the scopes that come back nothing is to be stored any more.
+    pub fn forget(&self, holders: &BTreeSet<Holder>) -> Vec<String> {
         let mut scopes = self.write();
         let Scopes { all, before, .. } = &mut *scopes;
-        let gone = all.extract_if(|key, _| key.holder == *holder).map(|(key, _)| key.stored());
-        let of_models = format!("{}/", ScopeKey { holder: holder.clone(), model: None }.stored());
-        let left =
-            before.extract_if(|name, _| *name == of_models.trim_end_matches('/') || name.starts_with(&of_models));
+        let gone = all.extract_if(|key, _| holders.contains(&key.holder)).map(|(key, _)| key.stored());
+        let is_theirs = |name: &str| ScopeKey::of_stored(name).is_some_and(|key| holders.contains(&key.holder));
+        let left = before.extract_if(|name, _| is_theirs(name));
         gone.chain(left.map(|(name, _)| name)).collect()
     }
 

@@ -12,7 +12,7 @@ use super::day::DayCount;
 use super::lease::Leases;
 use super::waiting::Waiting;
 use super::window::Window;
-use crate::api::{ConnectionId, LimitGroup};
+use crate::api::{ConnectionId, LimitGroup, ProviderSlug};
 use crate::bounds;
 use crate::clock::Now;
 use crate::config::Limits;
@@ -44,6 +44,30 @@ impl ScopeKey {
             Holder::Group(group) => format!("g/{group}"),
         };
         self.model.iter().fold(holder, |holder, model| format!("{holder}/{model}"))
+    }
+
+    /// What is stored under a name; none where that names something else.
+    pub(super) fn of_stored(name: &str) -> Option<Self> {
+        let (sort, rest) = name.split_once('/')?;
+        // No name of a connection or group holds a slash; those of models do.
+        let (holder, model) = rest.split_once('/').map_or((rest, None), |(holder, model)| (holder, Some(model.into())));
+        let holder = match sort {
+            "c" => Holder::Connection(holder.parse().ok()?),
+            "g" => Holder::Group(holder.parse().ok()?),
+            _ => return None,
+        };
+        Some(Self { holder, model })
+    }
+
+    /// The same scope of the connection that has this name at another provider; none where it is not one of `from`'s.
+    pub(super) fn moved(&self, from: &ProviderSlug, to: &ProviderSlug) -> Option<Self> {
+        match &self.holder {
+            Holder::Connection(id) if id.provider == *from => {
+                let id = ConnectionId::new(to.clone(), id.name.clone());
+                Some(Self { holder: Holder::Connection(id), model: self.model.clone() })
+            }
+            _ => None,
+        }
     }
 }
 
@@ -254,6 +278,17 @@ impl Scope {
             Figure::TokensPerDay => state.today.tokens.lower(remaining, limit),
             Figure::Concurrent => {}
         }
+    }
+
+    /// Counts what was used of the same quotas under another name. When in its minute that was is not known here: it
+    /// counts for a whole one from now.
+    pub(super) fn take_over(&self, used: &Used, now: Now) {
+        let mut state = self.state();
+        state.advance(now);
+        state.requests.restore(used.requests_per_minute, now.at);
+        state.tokens.restore(used.tokens_per_minute, now.at);
+        state.today.requests.count.add(used.requests_per_day);
+        state.today.tokens.count.add(used.tokens_per_day);
     }
 
     /// Tells that room came free, and calls whoever waits for it.

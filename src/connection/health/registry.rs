@@ -30,6 +30,11 @@ impl Registry {
         found_or(&self.groups, group, || Account::kept(Scope::Group(group.clone()), &self.changes))
     }
 
+    /// Whether anything is known of a connection.
+    pub fn knows(&self, id: &ConnectionId) -> bool {
+        got(&self.connections, id).is_some()
+    }
+
     /// Forgets a connection that was removed, in the store too.
     pub fn forget(&self, id: &ConnectionId) {
         self.connections.write().unwrap_or_else(PoisonError::into_inner).remove(id);
