@@ -176,7 +176,9 @@ async fn remove(client: &Client, out: &Output, slug: &ProviderSlug, cascade: boo
     let removed: RemovedProvider = client.take(&format!("{}?cascade={cascade}", path(slug))).await?;
     out.rows(&removed, || status::changes(&removed.removed, "the store kept nothing of it"));
     if let Some(place) = &removed.declared {
-        out.remark(&format!("{slug} is still declared, in {place}: take it out there, if it is to go as well"));
+        out.remark(&format!(
+            "{slug} is still declared, in {place}, and can be given keys again: `bursar providers disable {slug}` shuts it"
+        ));
     }
     Ok(Exit::Ok)
 }

@@ -58,6 +58,36 @@ pub(super) fn read_all(file: &Path) -> Result<Vec<Source>, Report> {
     if report.errors.is_empty() { Ok(sources) } else { Err(report) }
 }
 
+/// What would be read if one of the files said something else, or were there too; none where the change is to a file that
+/// is not read.
+///
+/// # Errors
+/// When one of the others cannot be read or trusted.
+pub(super) fn with_change(file: &Path, change: &Source) -> Result<Option<Vec<Source>>, Report> {
+    let mut sources = read_all(file)?;
+    let changed = settled(&change.file);
+    if let Some(there) = sources.iter_mut().find(|source| settled(&source.file) == changed) {
+        *there = Source { file: Arc::clone(&there.file), ..change.clone() };
+        return Ok(Some(sources));
+    }
+    let directory = directory_of(file);
+    let name = changed.file_name().filter(|name| is_fragment(name) && settled(&directory.join(name)) == changed);
+    let Some(name) = name else { return Ok(None) };
+    let at = sources.iter().skip(1).take_while(|source| source.file.file_name() < Some(name)).count() + 1;
+    sources.insert(at.min(sources.len()), Source { file: directory.join(name).into(), ..change.clone() });
+    Ok(Some(sources))
+}
+
+/// Where a name leads, as far as there is something: two names of one file are the same then.
+fn settled(file: &Path) -> PathBuf {
+    let leads = |path: &Path| path.canonicalize().ok();
+    let beside = || {
+        let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(leads(parent)?.join(file.file_name()?))
+    };
+    leads(file).or_else(beside).or_else(|| std::path::absolute(file).ok()).unwrap_or_else(|| file.to_owned())
+}
+
 /// Opens the directory and lists its fragments, by name; none where there is no directory.
 fn open(directory: &Path) -> Result<Option<(OwnedFd, Vec<OsString>)>, String> {
     let said = |what: &str, error: Errno| format!("{what}: {}", std::io::Error::from(error));

@@ -153,6 +153,16 @@ pub fn check_catalogue(source: &Source, kinds: &[&KindFacts]) -> Result<Loaded<C
     check_sources(vec![source.clone()], kinds)
 }
 
+/// Checks what `providers.toml` and its fragments would say together after a change of one of them, or with a further one.
+/// A text of any other file is checked by itself.
+///
+/// # Errors
+/// When they say something that cannot be taken: everything of that sort at once.
+pub fn check_change(file: &Path, change: &Source, kinds: &[&KindFacts]) -> Result<Loaded<Catalogue>, Report> {
+    let sources = fragments::with_change(file, change)?;
+    check_sources(sources.unwrap_or_else(|| vec![change.clone()]), kinds)
+}
+
 /// Checks the texts of a `providers.toml` and its fragments, put together and laid over the built-in providers.
 fn check_sources(sources: Vec<Source>, kinds: &[&KindFacts]) -> Result<Loaded<Catalogue>, Report> {
     let problems = Problems::default();

@@ -148,6 +148,29 @@ async fn tables_that_are_not_written_are_asked_for() {
     bursar.stop().await;
 }
 
+/// A fragment refers to what other files declare: it is checked together with them. The first brings its directory along.
+#[tokio::test]
+async fn tables_go_into_a_fragment_beside_the_rest() {
+    let fake = FakeProvider::start().await;
+    fake.always(openai::chat("moved"));
+    let bursar = Setup::new().provider("one", &fake.url()).start().await;
+    let file = saved(&bursar, "config.yaml", &config(&fake));
+    let env = saved(&bursar, "env", &format!("LAN_API_KEY={}\n", key_of("one:main")));
+    let fragments = bursar.place().providers_file().with_extension("d");
+    let into = |name: &str| format!("--yes --env-file {} --write {}", env.display(), fragments.join(name).display());
+    let said = import(&bursar, &file, &into("litellm.toml")).await;
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(std::fs::read_to_string(fragments.join("litellm.toml")).unwrap().contains("\"one/m\""), "{said:?}");
+    assert_eq!(bursar.call(Call::chat("quick")).await.content(), "moved");
+
+    std::fs::remove_file(fragments.join("litellm.toml")).unwrap();
+    run(bursar.place(), "reload", "").await;
+    let elsewhere = bursar.place().path().join("elsewhere.toml");
+    let said = import(&bursar, &file, &format!("--yes --write {}", elsewhere.display())).await;
+    assert!(said.code == 65 && said.err.contains("there is no provider \"one\""), "it is checked alone: {said:?}");
+    bursar.stop().await;
+}
+
 #[tokio::test]
 async fn a_file_that_cannot_be_read_is_told_with_its_line_and_never_with_its_keys() {
     let bursar = Setup::new().start().await;

@@ -15,7 +15,7 @@ use crate::cli::client::{Client, ClientError};
 use crate::cli::connections::path;
 use crate::cli::exit::{Exit, Failed, Outcome};
 use crate::cli::output::{self, Format, Output};
-use crate::config::{Source, check_catalogue};
+use crate::config::{Source, check_change, fragments_directory};
 
 /// Asks whether the plan is to be carried out. Where nobody can be asked, whoever runs this says --yes.
 pub(super) fn confirmed() -> Result<bool, Failed> {
@@ -33,7 +33,14 @@ pub(super) fn confirmed() -> Result<bool, Failed> {
 pub(super) async fn run(client: &Client, out: &Output, import: &Import, plan: &Plan, providers_file: &Path) -> Outcome {
     let mut left = Vec::new();
     if let (false, Some(file)) = (plan.fragment.is_empty(), &import.write) {
-        write(file, &plan.fragment)?;
+        if !write(file, &plan.fragment, providers_file)? {
+            out.remark(&format!(
+                "{} is written, and the daemon does not read it: it reads {} and {}/*.toml",
+                file.display(),
+                providers_file.display(),
+                fragments_directory(providers_file).display()
+            ));
+        }
         let reload: Reload = client.ask("/admin/v1/reload").await?;
         if let Some(error) = reload.errors.first() {
             return Err(Failed::state(format!(
@@ -112,8 +119,9 @@ async fn add(client: &Client, planned: &Planned) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// Adds tables to a file, as a whole or not at all, once the daemon's own code takes all of it.
-fn write(file: &Path, fragment: &str) -> Result<(), Failed> {
+/// Adds tables to a file, as a whole or not at all, once the daemon's own code takes all of it, together with the files
+/// that are read with it. Tells whether it is one of those.
+fn write(file: &Path, fragment: &str, providers_file: &Path) -> Result<bool, Failed> {
     let failed =
         |what: &str| Failed::data(format!("{} cannot be written: {what}; nothing was changed", file.display()));
     let before = match std::fs::read_to_string(file) {
@@ -123,12 +131,16 @@ fn write(file: &Path, fragment: &str) -> Result<(), Failed> {
     };
     let gap = if before.is_empty() || before.ends_with("\n\n") { "" } else { "\n" };
     let text = format!("{before}{gap}{fragment}");
-    if let Err(report) = check_catalogue(&Source::from_text(file, text.clone()), &adapter::kinds()) {
-        return Err(failed(&format!("with these tables it would have errors:\n{report}")));
-    }
+    let checked = check_change(providers_file, &Source::from_text(file, text.clone()), &adapter::kinds())
+        .map_err(|report| failed(&format!("with these tables there would be errors:\n{report}")))?;
+    let is_read = checked.sources.iter().any(|source| *source.file == *providers_file);
     // Through a symbolic link, so that the file that it leads to is replaced, and not the link.
     let real = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     let dir = real.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // The first fragment brings the directory along.
+    if dir.file_name() == fragments_directory(providers_file).file_name() && !dir.exists() {
+        std::fs::create_dir(dir).map_err(|error| failed(&error.to_string()))?;
+    }
     let replaced = tempfile::NamedTempFile::new_in(dir).and_then(|mut fresh| {
         fresh.write_all(text.as_bytes())?;
         let mode = match std::fs::metadata(&real) {
@@ -139,5 +151,5 @@ fn write(file: &Path, fragment: &str) -> Result<(), Failed> {
         fresh.as_file().sync_all()?;
         fresh.persist(&real).map_err(|error| error.error)
     });
-    replaced.map(drop).map_err(|error| failed(&error.to_string()))
+    replaced.map(|_| is_read).map_err(|error| failed(&error.to_string()))
 }

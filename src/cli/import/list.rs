@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 
 use super::Unread;
 use super::found::{Found, FoundConnection, FoundSecret};
+use super::json;
 use super::known::{Known, by_name};
 use super::node::{Node, Value};
 use crate::api::admin::{Limits, SecretText};
@@ -14,7 +15,7 @@ const PROVIDER: &[&str] =
     &["provider", "provider_slug", "provider_name", "ai_provider", "vendor", "service", "provider_type"];
 const NAME: &[&str] = &["name", "label", "connection_name", "title", "slug", "description"];
 const SECRET: &[&str] =
-    &["api_key", "key", "secret", "token", "credential", "api_token", "access_token", "credentials", "value"];
+    &["api_key", "key", "secret", "token", "api_token", "access_token", "value", "credential", "credentials"];
 const ADDRESS: &[&str] = &["base_url", "api_base", "endpoint", "url", "api_url", "api_base_url"];
 const PRIORITY: &[&str] = &["priority", "sort_order", "order", "position", "rank"];
 const WEIGHT: &[&str] = &["weight"];
@@ -75,7 +76,7 @@ pub(super) fn csv_rows(text: &str) -> Result<Vec<Row>, Unread> {
             text => Value::Text(Zeroizing::new(text.to_owned())),
         };
         let cells = names.iter().cloned().zip(record.iter().map(|text| Node { line, value: cell(text) })).collect();
-        rows.push(Row { line, cells, table: String::new() });
+        rows.push(Row { line, cells: unfolded(cells), table: String::new() });
     }
     Ok(rows)
 }
@@ -106,7 +107,7 @@ fn gather(node: &Node, table: &str, rows: &mut Vec<Row>) {
                     node.get("type").and_then(Node::text).is_some_and(|kind| matches!(kind, "header" | "database"));
                 if !header {
                     let cells = entries.iter().map(|(name, cell)| (name.to_lowercase(), cell.clone())).collect();
-                    rows.push(Row { line: node.line, cells, table: table.to_owned() });
+                    rows.push(Row { line: node.line, cells: unfolded(cells), table: table.to_owned() });
                 }
                 return;
             }
@@ -117,6 +118,33 @@ fn gather(node: &Node, table: &str, rows: &mut Vec<Row>) {
         }
         _ => {}
     }
+}
+
+/// The cells of a row with those of the objects that stand in cells, in JSON, or as JSON in a text: keys and limits are
+/// often kept so. An object in the place of a provider stands for its name.
+fn unfolded(cells: Vec<(String, Node)>) -> Vec<(String, Node)> {
+    let (mut all, mut inner) = (Vec::new(), Vec::new());
+    for (name, cell) in cells {
+        let parsed = cell.text().filter(|text| text.starts_with('{')).and_then(|text| json::read(text).ok());
+        let table = parsed.as_ref().unwrap_or(&cell);
+        let Value::Table(entries) = &table.value else {
+            all.push((name, cell));
+            continue;
+        };
+        let at = |node: &Node| Node { line: cell.line, value: node.value.clone() };
+        if PROVIDER.contains(&name.as_str()) {
+            let named = ["slug", "name", "title", "type"].iter().find_map(|name| table.get(name));
+            all.extend(named.map(|named| (name, at(named))));
+        } else {
+            inner.extend(entries.iter().map(|(name, entry)| (name.to_lowercase(), at(entry))));
+            // One that should hold a key and holds none is told of.
+            if SECRET.contains(&name.as_str()) {
+                all.push((name, cell));
+            }
+        }
+    }
+    all.extend(inner);
+    all
 }
 
 impl Row {
@@ -200,7 +228,12 @@ fn connection(found: &mut Found, rows: &[Row], row: &Row) {
 }
 
 fn secret(found: &mut Found, row: &Row) -> FoundSecret {
-    let Some(text) = row.text(SECRET) else { return FoundSecret::Unneeded };
+    let Some(text) = row.text(SECRET) else {
+        if row.get(SECRET).is_none() {
+            return FoundSecret::Unneeded;
+        }
+        return FoundSecret::Missing(format!("its column holds no key that is known here ({})", SECRET.join(", ")));
+    };
     if is_sealed(text) {
         let line = row.get(SECRET).map_or(row.line, |cell| cell.line);
         found.note(line, "the key is encrypted by the application: export it decrypted, or set it by hand");
@@ -266,7 +299,6 @@ fn told(found: &mut Found, row: &Row) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::json;
     use super::*;
 
     fn shown(found: &Found) -> Vec<String> {
@@ -312,6 +344,20 @@ mod tests {
         let found = read(&json_rows(&json::read(text).ok().unwrap()));
         assert_eq!(shown(&found), ["gemini:first None true 0", "openai:shop Some(3) true 9"]);
         assert_eq!(found.notes, []);
+    }
+
+    #[test]
+    fn keys_and_limits_in_objects_are_found_in_json_and_in_csv() {
+        let text = r#"[{"provider": {"id": 1, "slug": "openai"}, "name": "Shop", "credentials": {"api_key": "sk-canary-1"},
+                        "limits": {"requests_per_minute": 60}},
+                       {"provider": "gemini", "name": "Odd", "credentials": {"colour": "red"}}]"#;
+        let found = read(&json_rows(&json::read(text).ok().unwrap()));
+        assert_eq!(shown(&found), ["openai:shop None true 60", "gemini:odd None true 0"]);
+        assert!(matches!(found.connections[0].secret, FoundSecret::Given(_)));
+        assert!(matches!(&found.connections[1].secret, FoundSecret::Missing(why) if why.contains("holds no key")));
+        let text = "provider,name,credentials\nopenai,shop,\"{\"\"api_key\"\": \"\"sk-canary-2\"\"}\"\n";
+        let found = read(&csv_rows(text).ok().unwrap());
+        assert!(matches!(&found.connections[0].secret, FoundSecret::Given(secret) if secret.expose() == "sk-canary-2"));
     }
 
     #[test]

@@ -126,3 +126,26 @@ fn fragments_are_bounded_in_number_and_in_size() {
     }
     assert_eq!(files.errors(None), "providers.toml: has, with its fragments, more than 16777216 bytes");
 }
+
+#[test]
+fn a_change_is_checked_together_with_the_files_beside_it() {
+    let route = "[routes.fast]\ntargets = [\"lan/m\"]\n";
+    let lan = format!("{LAN}[providers.lan.models.m]\n");
+    let files = Files::new(route, &[("10-lan.toml", &lan)]);
+    let check = |file: PathBuf, text: &str| {
+        let checked = check_change(&files.main(), &Source::from_text(file.as_path(), text.into()), KINDS);
+        checked.map(|loaded| loaded.sources.len()).map_err(|report| shown(&report.errors).join("\n"))
+    };
+    assert_eq!(check(files.fragment("20-new.toml"), "[routes.slow]\ntargets = [\"lan/m\"]\n"), Ok(3));
+    assert_eq!(check(files.main(), "[routes.quick]\ntargets = [\"lan/m\"]\n"), Ok(2));
+    let taken = check(files.fragment("20-new.toml"), route).unwrap_err();
+    assert!(taken.contains("routes.fast: stands in"), "{taken}");
+    let lost = check(files.fragment("10-lan.toml"), "# nothing\n").unwrap_err();
+    assert!(lost.contains("there is no provider \"lan\""), "{lost}");
+    // A name that leads to one of the files is that file; any other file is read by nobody.
+    let link = files.0.path().join("link.toml");
+    symlink("providers.toml", &link).unwrap();
+    assert_eq!(check(link, "[routes.quick]\ntargets = [\"lan/m\"]\n"), Ok(2));
+    assert_eq!(check(files.0.path().join("other.toml"), LAN), Ok(1));
+    assert!(check(files.fragment("notes.txt"), route).is_err());
+}
