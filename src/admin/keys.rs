@@ -137,21 +137,38 @@ pub fn write_next(keys: &Keys) -> Result<PathBuf, KeyError> {
     Ok(path)
 }
 
-/// Puts that key in the place of the one in the file, which is kept beside it. Gives the path of the old one.
+/// Puts that key in the place of the one in the file, which is kept beside it, as are those before: backups may need
+/// them. Gives the path of the old one.
 ///
 /// # Errors
 /// When the system refuses.
 pub fn put_next_in_place(keys: &Keys) -> Result<PathBuf, KeyError> {
     let file = keys.file.as_ref().ok_or(KeyError::NoFile)?;
-    let (next, old) = (beside(file, "next"), beside(file, "old"));
     let failed = |error| KeyError::Io { doing: "put the new master key in the place of", path: file.clone(), error };
-    match fs::remove_file(&old) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => fs::hard_link(file, &old).map_err(failed)?,
-    }
+    let (next, old) = (beside(file, "next"), kept(file).map_err(failed)?);
     fs::rename(&next, file).map_err(failed)?;
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+    Ok(old)
+}
+
+/// Gives a file a second name, the first of `.old`, `.old-2`, … that is free, or that it has already.
+fn kept(file: &Path) -> io::Result<PathBuf> {
+    let here = fs::metadata(file)?.ino();
+    let mut old = beside(file, "old");
+    for n in 2.. {
+        match fs::hard_link(file, &old) {
+            // A call that was cut off had come so far.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && fs::symlink_metadata(&old)?.ino() == here => {
+                break;
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => old = beside(file, &format!("old-{n}")),
+            linked => {
+                linked?;
+                break;
+            }
+        }
+    }
     Ok(old)
 }
 
@@ -298,7 +315,11 @@ mod tests {
         assert_eq!(ids(), both[1..]);
         assert_eq!(load(&Keys { file: Some(old), ..keys.clone() }).unwrap().id(), first[0]);
         write_next(&keys).unwrap();
-        put_next_in_place(&keys).unwrap();
+        fs::hard_link(&file, dir.path().join("master.key.old-2")).unwrap();
+        let older = put_next_in_place(&keys).unwrap();
+        assert_eq!(older, dir.path().join("master.key.old-2"), "as a call that was cut off left it");
+        let of = |path: PathBuf| load(&Keys { file: Some(path), ..keys.clone() }).unwrap().id();
+        assert_eq!((of(dir.path().join("master.key.old")), of(older)), (first[0], both[1]), "no key is lost");
     }
 
     #[test]

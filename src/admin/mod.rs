@@ -34,7 +34,7 @@ pub use probe::{Doubt, check_all, check_provider, fetch_models, put_secret, test
 pub use providers::NotesChange;
 pub use reload::Reloaded;
 pub use status::Process;
-pub use storage::{backup_key, offline, summary};
+pub use storage::{backup_key, key_info, offline, summary};
 pub use usage::time;
 
 use crate::api::{Code, Failure};

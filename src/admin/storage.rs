@@ -15,7 +15,7 @@ use crate::api::admin::{
 };
 use crate::api::{Code, Failure};
 use crate::credential::{BackupKey, BackupLock, KeyId, MasterKey};
-use crate::store::{BackupError, ChangeKeyError, Counts, KeyStatus, Store, Verified};
+use crate::store::{BackupError, ChangeKeyError, Counts, KeyStatus, Store, StoreError, Verified};
 
 /// The parts of a state directory, and what they hold.
 const PARTS: [(&str, &str); 8] = [
@@ -62,7 +62,7 @@ impl Admin {
     /// # Errors
     /// When the store cannot be read.
     pub fn key_info(&self) -> Result<KeyInfo, Failure> {
-        Ok(info(&self.store.key_status()?))
+        Ok(key_info(&self.store)?)
     }
 
     /// Changes keys, while everything goes on. What an earlier call left half done is brought to its end. Blocks.
@@ -149,6 +149,14 @@ pub fn summary(found: Verified) -> StoreVerified {
     let Verified { generation, records, credentials, volatile, segments, usage_records, problems } = found;
     let ok = problems.is_empty();
     StoreVerified { ok, generation, records, credentials, volatile, segments, usage_records, problems }
+}
+
+/// Which key seals what in a store.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn key_info(store: &Store) -> Result<KeyInfo, StoreError> {
+    Ok(info(&store.key_status()?))
 }
 
 fn info(status: &KeyStatus) -> KeyInfo {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::exit::{Exit, Failed, Outcome};
 use super::output::{Cell, Format, Output, Table, Tone};
-use super::{Global, locate};
+use super::{Global, locate, status};
 use crate::adapter;
 use crate::config::{self, Environment, Fingerprint, Problem, Report, Source};
 
@@ -39,8 +39,7 @@ impl Check {
         show(out, &checked);
         match checked.iter().map(|one| one.report.errors.len()).sum::<usize>() {
             0 => Ok(Exit::Ok),
-            1 => Err(Failed::state("1 error")),
-            count => Err(Failed::state(format!("{count} errors"))),
+            count => Err(Failed::state(status::counted(count))),
         }
     }
 }

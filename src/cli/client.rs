@@ -67,6 +67,9 @@ pub(super) enum ClientError {
     /// What came cannot be kept.
     #[error("what the daemon sent cannot be written: {0}")]
     Unwritten(io::Error),
+    /// The daemon ended, or shut the connection.
+    #[error("the daemon went away before it answered: `bursar status` tells whether it runs; then do this again")]
+    Gone,
     /// The connection broke, or what came makes no sense.
     #[error("the daemon's reply cannot be read: {reason}")]
     Broken {
@@ -90,7 +93,7 @@ impl ClientError {
 
     fn exit(&self) -> Exit {
         match self {
-            Self::Unreachable { .. } | Self::Broken { .. } => Exit::Unreachable,
+            Self::Unreachable { .. } | Self::Gone | Self::Broken { .. } => Exit::Unreachable,
             Self::Denied { .. } => Exit::NotPermitted,
             Self::Unwritten(_) => Exit::Busy,
             Self::Refused { code: Some(code), .. } => exit_of(*code),
@@ -242,7 +245,8 @@ impl Client {
                 ClientError::Denied { advice: advice(&socket), socket }
             }
             Some(io) => ClientError::Unreachable { socket, reason: plain(io) },
-            None => ClientError::broken(error),
+            None if error.is_connect() => ClientError::broken(error),
+            None => ClientError::Gone,
         }
     }
 }

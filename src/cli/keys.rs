@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::exit::{Exit, Failed, Outcome};
 use super::output::{Cell, Output, Table};
+use super::store::{asked, offline};
 use super::{Global, locate, runtime};
-use crate::admin::keys;
+use crate::admin::{self, keys};
 use crate::api::admin::{KeyInfo, KeysRotated, RotateKeys};
 
 /// Manage the keys that seal what is stored
@@ -58,7 +59,12 @@ impl Keys {
             Self::Init(init) => init.run(global, out),
             Self::Rotate(rotate) => rotate.run(global, out),
             Self::Status => {
-                let info: KeyInfo = runtime()?.block_on(global.admin()?.get("/admin/v1/keys"))?;
+                let info: KeyInfo = match asked(runtime()?.block_on(global.admin()?.get("/admin/v1/keys")))? {
+                    Some(info) => info,
+                    None => {
+                        admin::key_info(&offline::open(global)?).map_err(|error| Failed::state(error.to_string()))?
+                    }
+                };
                 out.rows(&info, || table(&info));
                 if info.resealing {
                     out.remark(

@@ -80,7 +80,7 @@ fn last(reload: &Reload, now_ms: i64) -> Cell {
         0 if reload.changed => Cell::text(format!("{ago} ago, taken")).tone(Tone::Good),
         0 => Cell::text(format!("{ago} ago, nothing had changed")),
         count => {
-            Cell::text(format!("{ago} ago, refused for {count} errors: `bursar check` shows them")).tone(Tone::Bad)
+            Cell::text(format!("{ago} ago, refused for {}: `bursar check` shows them", counted(count))).tone(Tone::Bad)
         }
     }
 }
@@ -169,9 +169,13 @@ pub(super) fn warn(out: &Output, warnings: &[ConfigProblem]) {
 pub(super) fn refused(errors: &[ConfigProblem], meanwhile: &str) -> Outcome {
     match errors.len() {
         0 => Ok(Exit::Ok),
-        1 => Err(Failed::state(format!("1 error: {meanwhile}"))),
-        count => Err(Failed::state(format!("{count} errors: {meanwhile}"))),
+        count => Err(Failed::state(format!("{}: {meanwhile}", counted(count)))),
     }
+}
+
+/// So many errors, in words.
+pub(super) fn counted(errors: usize) -> String {
+    if errors == 1 { "1 error".into() } else { format!("{errors} errors") }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::walk::Cursor;
 use super::{secret, suggest};
 use crate::api::{Capabilities, Capability};
 use crate::bounds;
+use crate::credential::Origin;
 
 /// Units of durations, in milliseconds. A year has 365 days.
 const UNITS: &[(&str, u64)] = &[
@@ -111,7 +112,8 @@ impl Cursor<'_> {
         if !url.username().is_empty() || url.password().is_some() {
             return wrong(&format!("must not hold a user name or password: {}", secret::WRITTEN_OUT));
         }
-        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        // No secret can be bound to what has no origin, such as a host that is a dot and nothing else.
+        if Origin::of(&url).is_err() {
             return wrong("must begin with https://, or with http://, and a host");
         }
         if url.query().is_some() || url.fragment().is_some() {

@@ -287,6 +287,19 @@ impl Store {
         }
     }
 
+    /// The format of a newer version that a directory says it is in, with that version.
+    pub fn newer_format(dir: &Path) -> Option<(u32, String)> {
+        match layout::read(&state::Paths::of(dir)).ok()? {
+            layout::Layout::Newer(format, writer) => Some((format, writer)),
+            _ => None,
+        }
+    }
+
+    /// The master key that the store of a directory was sealed under, as far as that can be told without opening it.
+    pub fn sealed_under(dir: &Path) -> Option<KeyId> {
+        Some(replay::wrapped_keys(&state::Paths::of(dir).changes).ok()??.master)
+    }
+
     /// Which key seals what.
     ///
     /// # Errors

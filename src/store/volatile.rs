@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::database::{Batch, Database};
 use super::disk::Disk;
-use super::record::{self, Record};
+use super::record::{self, Record, RecordError};
 use super::{Notices, StoreError, files};
 use crate::bounds;
 
@@ -26,11 +26,27 @@ pub(super) enum Table {
 }
 
 impl Table {
+    const ALL: [Self; 3] = [Self::Facts, Self::Days, Self::Checks];
+
     const fn prefix(self) -> &'static [u8] {
         match self {
             Self::Facts => b"facts/",
             Self::Days => b"days/",
             Self::Checks => b"checks/",
+        }
+    }
+
+    /// The table of a key; none where no version up to this one has it.
+    fn of(key: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| key.starts_with(table.prefix()))
+    }
+
+    /// Whether a record of it reads.
+    fn reads(self, key: &[u8], value: &[u8]) -> Result<(), RecordError> {
+        match self {
+            Self::Facts => record::decode::<super::Facts>(key, value).map(drop),
+            Self::Days => record::decode::<super::Lease>(key, value).map(drop),
+            Self::Checks => record::decode::<super::Check>(key, value).map(drop),
         }
     }
 }
@@ -72,14 +88,12 @@ impl Volatile {
     pub(super) fn sound(&self, count: &mut u64, problems: &mut Vec<String>) -> Result<(), StoreError> {
         self.raw(|key, value| {
             *count += 1;
-            let read = if key.starts_with(Table::Facts.prefix()) {
-                record::decode::<super::Facts>(key, value).map(drop)
-            } else if key.starts_with(Table::Days.prefix()) {
-                record::decode::<super::Lease>(key, value).map(drop)
-            } else {
-                return problems.push("nobody knows what a record of what changes all day long is".into());
-            };
-            problems.extend(read.err().map(|error| error.to_string()));
+            let name = || String::from_utf8_lossy(key).into_owned();
+            match Table::of(key).map(|table| table.reads(key, value)) {
+                Some(Ok(())) => {}
+                Some(Err(error)) => problems.push(format!("the record {}: {error}", name())),
+                None => problems.push(format!("nobody knows what the record {} is", name())),
+            }
         })
     }
 

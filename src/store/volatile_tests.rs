@@ -1,6 +1,7 @@
 use super::*;
+use crate::api::Outcome;
 use crate::credential::{Fingerprint, MasterKey};
-use crate::store::{CoolingFact, Facts, Lease, ModelFact, ParkedFact, RejectedFact, Scope, Store};
+use crate::store::{Check, CoolingFact, Facts, Lease, ModelFact, ParkedFact, RejectedFact, Scope, Store};
 
 fn open(dir: &Path) -> Store {
     Store::open(dir, &MasterKey::parse(b"0123456789abcdef0123456789abcdef").unwrap()).unwrap()
@@ -30,6 +31,45 @@ fn facts_are_there_after_a_restart_and_empty_ones_are_gone() {
     assert_eq!(store.facts().list().unwrap(), [(scope(), facts()), (group.clone(), facts())]);
     store.facts().put(&[(group, Facts::default())]).unwrap();
     assert_eq!(store.facts().list().unwrap(), [(scope(), facts())]);
+}
+
+/// A verification once called a store damaged because a provider had been checked.
+#[test]
+fn a_verification_knows_every_kind_of_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.facts().put(&[(scope(), facts())]).unwrap();
+    let lease = Lease {
+        scope: "c/one:a".into(),
+        starts_ms: 1,
+        ends_ms: 2,
+        requests: 3,
+        tokens: 4,
+        requests_ahead: 5,
+        tokens_ahead: 6,
+        nano_usd: 7,
+        nano_usd_ahead: 8,
+    };
+    store.counters().put(&[lease]).unwrap();
+    let check = Check {
+        at_ms: 1,
+        connection: "a".parse().unwrap(),
+        outcome: Outcome::Ok,
+        status: Some(200),
+        ms: 2,
+        error: None,
+    };
+    store.checks().put(&[("one".parse().unwrap(), Some(check))]).unwrap();
+    let found = store.verify().unwrap();
+    assert_eq!((found.volatile, found.problems), (Table::ALL.len() as u64, Vec::<String>::new()));
+
+    let mut batch = Batch::default();
+    batch.insert(b"checks/two", vec![1, 2, 3]);
+    batch.insert(b"elsewhere/x", vec![1, 2, 3]);
+    store.volatile.database.commit(batch).unwrap();
+    let problems = store.verify().unwrap().problems;
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[0].contains("checks/two") && problems[1].contains("elsewhere/x"), "{problems:?}");
 }
 
 #[test]

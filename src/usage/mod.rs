@@ -24,4 +24,4 @@ mod crash_tests;
 #[cfg(test)]
 mod measure_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::rollup::Rollups;
 use crate::api::usage::RecordId;
-use crate::api::{CostSource, NanoUsd, Operation, Outcome, RequestId, Tokens, UsageRecord};
+use crate::api::{ConnectionId, CostSource, NanoUsd, Operation, Outcome, RequestId, Tokens, UsageRecord};
+use crate::config::Retention;
 use crate::credential::MasterKey;
 use crate::store::Store;
 
@@ -75,6 +76,40 @@ impl Fixture {
         all.sort_unstable();
         all
     }
+}
+
+/// Stores so many records of each of some days up to a moment and rolls them up, as the writer did while they were made;
+/// then what is too old to be kept goes. `called` says which connection the nth went to.
+pub(crate) fn fill(
+    store: &Arc<Store>,
+    until_ms: i64,
+    (days, per_day): (i64, u64),
+    called: impl Fn(u64) -> ConnectionId,
+) {
+    const DAY_MS: i64 = 86_400_000;
+    let rollups = Rollups::new(Arc::clone(store));
+    let apart_ms = DAY_MS / i64::try_from(per_day).unwrap();
+    for day in (0..days).rev() {
+        let starts_ms = until_ms - (day + 1) * DAY_MS;
+        let records: Vec<_> = (0..per_day)
+            .map(|n| {
+                let at_ms = starts_ms + i64::try_from(n).unwrap() * apart_ms;
+                let request_id = RequestId::from_parts(at_ms.cast_unsigned(), u128::from(n + 1) << 8);
+                let connection = called(n + day.cast_unsigned() * per_day);
+                let provider = Some(connection.provider.clone());
+                let id = RecordId(request_id.as_u128());
+                UsageRecord { id, request_id, at_ms, provider, connection: Some(connection), ..record(1_000 + n % 700) }
+            })
+            .collect();
+        for batch in records.chunks(1_000) {
+            rollups.prepare(batch);
+            let positions = store.usage().append(batch).unwrap();
+            rollups.add(batch, &positions);
+        }
+        rollups.keep(starts_ms + DAY_MS);
+    }
+    rollups.retain(&Retention::default(), until_ms);
+    rollups.close();
 }
 
 /// A final, successful record that took `n` ms.

@@ -235,10 +235,23 @@ async fn the_doctor_looks_at_a_daemon_that_runs_and_at_one_that_does_not() {
     let (code, all) = doctor(&bursar);
     assert_eq!((code, state(&all, "reload").as_str()), (78, "fail"), "{all:?}");
     let remains = bursar.kill().await;
-    let mut command = Command::new(program());
-    let arguments = ["doctor", "--config", remains.place.daemon_file().to_str().unwrap()].map(str::to_owned);
-    let done = command.env_clear().env("HOME", remains.place.path()).args(arguments).output().unwrap();
-    let shown = String::from_utf8(done.stdout).unwrap();
-    assert_eq!(done.status.code(), Some(78), "{shown}");
-    assert!(shown.lines().any(|line| line.starts_with("fail daemon ")), "{shown}");
+    let alone = || {
+        let arguments = ["doctor", "--config", remains.place.daemon_file().to_str().unwrap()].map(str::to_owned);
+        let mut command = Command::new(program());
+        let done = command.env_clear().env("HOME", remains.place.path()).args(arguments).output().unwrap();
+        let shown = String::from_utf8(done.stdout).unwrap();
+        assert_eq!(done.status.code(), Some(78), "{shown}");
+        shown
+    };
+    let said = |start: &str| alone().lines().any(|line| line.starts_with(start));
+    assert!(said("fail daemon ") && said("ok   master key    can be read, and opens the store"));
+    // What else would keep it from starting.
+    let key = bursar::credential::MasterKey::generate().unwrap();
+    std::fs::write(remains.place.key_file(), &*key.to_text()).unwrap();
+    assert!(said("fail master key    the store was sealed under the key "), "{}", alone());
+    let marker = remains.place.store().join("initialized");
+    std::fs::write(&marker, "bursar state, format 1\n").unwrap();
+    assert!(said("warn store "), "{}", alone());
+    std::fs::write(marker, "bursar state, format 7\nwritten by bursar 9.1.0\n").unwrap();
+    assert!(alone().contains("has format 7, which bursar 9.1.0 wrote"), "{}", alone());
 }

@@ -90,6 +90,8 @@ async fn keys_are_rotated_while_calls_go_on_and_the_old_one_is_needed_no_more() 
     assert_eq!((after.data_keys[0].credentials, after.resealing, after.data_keys.len()), (Some(2), false, 3));
     assert_eq!(bursar.call(Call::chat("one/m")).await.status, 200);
     let remains = bursar.stop().await;
+    let offline: KeyInfo = run(&remains.place, "keys status --format json", "").await.object();
+    assert_eq!(offline, after, "the same is told where no daemon runs");
     std::fs::remove_file(remains.place.key_file().with_extension("key.old")).unwrap();
     let bursar = remains.restart().await;
     assert_eq!(bursar.call(Call::chat("one/m")).await.status, 200, "the old key is gone, and all opens");
@@ -154,6 +156,12 @@ async fn the_way_back_to_an_older_format_and_forth_again_loses_nothing() {
     assert!(said.out.contains("from format 2 to format 1"), "{said:?}");
     let status = run(&remains.place, "store status", "").await;
     assert!(status.out.contains("1; this version knows formats up to 2"), "{status:?}");
+    for command in ["store verify", "keys status", "store backup x.backup"] {
+        let said = run(&remains.place, command, PASSPHRASE).await;
+        assert!(said.code == 78 && said.err.contains("`bursar store migrate` does that"), "{command}: {said:?}");
+    }
+    assert_eq!(run(&remains.place, "store status", "").await.out, status.out, "looking changes nothing");
+    assert_eq!(run(&remains.place, "store migrate --to 3", "").await.code, 2);
     let bursar = remains.restart().await;
     assert_eq!(bursar.call(Call::chat("one/m")).await.status, 200);
     let remains = bursar.stop().await;

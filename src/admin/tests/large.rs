@@ -3,6 +3,7 @@
 //! `BURSAR_LARGE_CONNECTIONS` says how many connections, and with it the figures must be kept to (`tests/long large`,
 //! optimised); without it there are few, and the figures are only printed.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -55,11 +56,20 @@ fn what_a_large_house_costs() {
     let house = House::new();
     house.write(&catalogue(providers, 0));
     fill(&house, providers, connections);
+    let (days, per_day) = if asked.is_some() { (365, 5_000) } else { (3, 200) };
+    let called = |n: u64| {
+        let n = usize::try_from(n).unwrap() % connections;
+        id(&format!("p{:03}:c{n:05}", n % providers))
+    };
+    crate::usage::testing::fill(&house.admin.store, 1_700_000_000_000, (days, per_day), called);
+    let missed = RefCell::new(Vec::new());
     let timed = |most: Duration, what: &str, work: &mut dyn FnMut()| {
         let began = Instant::now();
         work();
         let took = began.elapsed();
-        assert!(asked.is_none() || took < most, "{what} took {took:?}, and may take {most:?}");
+        if took >= most {
+            missed.borrow_mut().push(format!("{what} took {took:?}, and may take {most:?}"));
+        }
         format!("{what} {} ms", took.as_millis())
     };
     let (mut house, mut figures) = (Some(house), Vec::new());
@@ -81,6 +91,14 @@ fn what_a_large_house_costs() {
     figures.push(timed(Duration::from_millis(50), "providers", &mut || {
         assert!(admin.providers().unwrap().providers.len() >= providers);
     }));
+    figures.push(timed(Duration::from_secs(1), "a provider with all that was used of it", &mut || {
+        assert!(admin.provider(&one).unwrap().usage_count.unwrap() > 0);
+    }));
+    let each = looked_up(&house, providers, connections);
+    figures.push(format!("lookup {} ns", each.as_nanos()));
+    if each >= Duration::from_micros(2) {
+        missed.borrow_mut().push(format!("a lookup took {each:?}, and may take 2 µs"));
+    }
     house.write(&catalogue(providers, providers / 2));
     figures.push(timed(Duration::from_secs(1), "plan", &mut || {
         assert_eq!(admin.plan(&Sync::default()).unwrap().changes.len(), providers / 2);
@@ -97,5 +115,23 @@ fn what_a_large_house_costs() {
         let moved = admin.sync_now(&Sync { prune: false, map: map.clone() }).unwrap();
         assert!(moved.changes.len() > connections / providers);
     }));
-    println!("{providers} providers, {connections} connections: {}", figures.join(", "));
+    let usage = format!("{days} days of {per_day} calls");
+    println!("{providers} providers, {connections} connections, {usage}: {}", figures.join(", "));
+    let missed = missed.into_inner();
+    assert!(asked.is_none() || missed.is_empty(), "{missed:?}");
+}
+
+/// What it costs a request to find a connection and its provider by their names.
+fn looked_up(house: &House, providers: usize, connections: usize) -> Duration {
+    let ids: Vec<_> = (0..connections).map(|n| id(&format!("p{:03}:c{n:05}", n % providers))).collect();
+    let began = Instant::now();
+    let mut found = 0;
+    for id in ids.iter().cycle().take(1_000_000) {
+        let snapshot = house.admin.engine.snapshot.load();
+        let provider = snapshot.selection.provider(id.provider.as_str());
+        found += usize::from(provider.is_some() && snapshot.connections.contains_key(id));
+    }
+    let took = began.elapsed();
+    assert_eq!(found, 1_000_000);
+    took / 1_000_000
 }

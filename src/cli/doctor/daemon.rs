@@ -6,6 +6,7 @@ use crate::cli::Global;
 use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Failed};
 use crate::cli::locate::Plane;
+use crate::cli::status;
 
 /// Asks the daemon how it is.
 pub(super) async fn look(global: &Global) -> Vec<Finding> {
@@ -42,7 +43,7 @@ fn of_status(status: &Status) -> Vec<Finding> {
         findings.push(Finding::warn(REACHABLE, detail, "start it again: `systemctl restart bursar`"));
     }
     if let Some(reload) = status.last_reload.as_ref().filter(|reload| !reload.errors.is_empty()) {
-        let detail = format!("the last reload was refused for {} errors", reload.errors.len());
+        let detail = format!("the last reload was refused for {}", status::counted(reload.errors.len()));
         findings.push(Finding::fail("reload", detail, "`bursar check` names them: what was in force still is"));
     }
     let warning = |text: &String| Finding::warn("status", text.clone(), "`bursar status` shows it until it is over");

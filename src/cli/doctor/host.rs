@@ -10,6 +10,7 @@ use crate::adapter;
 use crate::admin::keys;
 use crate::bounds;
 use crate::config::{self, Catalogue, Daemon, Principal, Problem, Report, SecretRef, Server, Socket, Source};
+use crate::store::Store;
 use crate::upstream;
 
 /// Errors of a configuration, each with its place.
@@ -42,8 +43,19 @@ pub(super) fn providers_file(daemon: &Daemon, sources: &[Source]) -> Finding {
 /// The key that seals everything.
 pub(super) fn master_key(daemon: &Daemon) -> Finding {
     const CHECK: &str = "master key";
-    match keys::load(&daemon.keys) {
-        Ok(_) => Finding::good(CHECK, "can be read"),
+    match keys::load_all(&daemon.keys) {
+        Ok(masters) => match Store::sealed_under(&daemon.store_path) {
+            Some(wanted) if masters.iter().all(|one| one.id() != wanted) => {
+                let given = masters.first().map(|one| one.id().to_string()).unwrap_or_default();
+                Finding::fail(
+                    CHECK,
+                    format!("the store was sealed under the key {wanted}, and the one given is {given}"),
+                    "put the right one in its place: with another one the daemon does not start",
+                )
+            }
+            Some(_) => Finding::good(CHECK, "can be read, and opens the store"),
+            None => Finding::good(CHECK, "can be read"),
+        },
         Err(error) => {
             let name = &daemon.keys.credential;
             let stored = ["/etc/credstore.encrypted", "/run/credstore.encrypted", "/etc/credstore", "/run/credstore"];
@@ -80,6 +92,17 @@ pub(super) fn store(path: &Path) -> Vec<Finding> {
     if made("initialized") && !made("state") {
         let advice = "restore a backup with `bursar store restore`, or move the directory away to begin anew";
         findings.push(Finding::fail(CHECK, format!("state was made in {shown}, and it is gone"), advice));
+    }
+    if let Some((format, writer)) = Store::newer_format(path) {
+        let detail = format!("{shown} has format {format}, which {writer} wrote");
+        let known = Store::FORMAT;
+        let advice = format!("use that version, or take the store back with its `bursar store migrate --to {known}`");
+        findings.push(Finding::fail(CHECK, detail, advice));
+    }
+    if let Some(format) = Store::format(path).filter(|format| *format < Store::FORMAT) {
+        let detail = format!("{shown} has format {format}");
+        let advice = format!("the next start brings it to format {}, after a backup into it", Store::FORMAT);
+        findings.push(Finding::warn(CHECK, detail, advice));
     }
     if findings.is_empty() {
         findings.push(Finding::good(CHECK, shown.to_string()));

@@ -99,9 +99,13 @@ impl Restore {
 }
 
 fn told(counts: &Counts) -> String {
+    let many = |count: u64, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
     format!(
-        "{} records with {} credentials, as of change {}, and {} segments of usage",
-        counts.records, counts.credentials, counts.generation, counts.segments
+        "{} with {}, as of change {}, and {} of usage",
+        many(counts.records, "record"),
+        many(counts.credentials, "credential"),
+        counts.generation,
+        many(counts.segments, "segment")
     )
 }
 

@@ -1,7 +1,7 @@
 //! `bursar store`: through the daemon where one runs, else on the state directory itself.
 
 mod backup;
-mod offline;
+pub(super) mod offline;
 mod passphrase;
 
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ pub(super) enum Store {
 #[derive(Debug, Args)]
 pub(super) struct Migrate {
     /// The format [default: the newest that this version knows]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(Opened::FORMAT)))]
     to: Option<u32>,
 }
 
@@ -53,7 +53,7 @@ impl Store {
 }
 
 /// What the daemon says; none where no daemon runs, and the directory is to be asked itself.
-fn asked<T>(answer: Result<T, ClientError>) -> Result<Option<T>, Failed> {
+pub(super) fn asked<T>(answer: Result<T, ClientError>) -> Result<Option<T>, Failed> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(ClientError::Unreachable { .. }) => Ok(None),
@@ -66,7 +66,10 @@ fn status(global: &Global, out: &Output) -> Outcome {
         Some(info) => info,
         None => {
             let dir = offline::directory(global)?;
-            let failed = |error| Failed::state(format!("the store in {} cannot be read: {error}", dir.display()));
+            let failed = |error: std::io::Error| match error.kind() {
+                std::io::ErrorKind::NotFound => offline::none(&dir),
+                _ => Failed::state(format!("the store in {} cannot be read: {error}", dir.display())),
+            };
             admin::offline(&dir).map_err(failed)?
         }
     };
@@ -112,6 +115,7 @@ fn verify(global: &Global, out: &Output) -> Outcome {
     out.pairs(&found, || walked(&found));
     match found.problems.len() {
         0 => Ok(Exit::Ok),
+        1 => Err(Failed::state("one thing is not as it should be")),
         count => Err(Failed::state(format!("{count} things are not as they should be"))),
     }
 }

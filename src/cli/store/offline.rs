@@ -17,6 +17,11 @@ pub(super) fn directory(global: &Global) -> Result<PathBuf, Failed> {
     Ok(locate::daemon(global.config.as_deref(), &locate::environment())?.store_path)
 }
 
+/// Nothing was stored as yet.
+pub(in crate::cli) fn none(dir: &Path) -> Failed {
+    Failed::state(format!("there is no store in {}: the daemon makes one when it first starts", dir.display()))
+}
+
 /// Where the store is, and the master keys that may open it.
 pub(super) fn place(global: &Global) -> Result<(PathBuf, Vec<MasterKey>), Failed> {
     let daemon = locate::daemon(global.config.as_deref(), &locate::environment())?;
@@ -30,21 +35,37 @@ pub(super) fn place(global: &Global) -> Result<(PathBuf, Vec<MasterKey>), Failed
 }
 
 /// Opens the store, as its owner.
-pub(super) fn open(global: &Global) -> Result<Store, Failed> {
+pub(in crate::cli) fn open(global: &Global) -> Result<Store, Failed> {
     let (dir, masters) = place(global)?;
     if !dir.is_dir() {
-        return Err(Failed::state(format!("there is no store in {}", dir.display())));
+        return Err(none(&dir));
     }
+    of_this_format(&dir)?;
     become_owner(&dir)?;
     Store::open_with(&dir, &masters).map_err(failed)
+}
+
+/// Refuses a store of an older format: to open it would bring it to this one, and somebody may have taken it back to that
+/// for an older version's sake.
+fn of_this_format(dir: &Path) -> Result<(), Failed> {
+    let known = Store::FORMAT;
+    match Store::format(dir).filter(|format| *format < known) {
+        None => Ok(()),
+        Some(format) => Err(Failed::state(format!(
+            "the store in {} has format {format}, and this would bring it to {known}: nothing was changed. `bursar store \
+             migrate` does that, after a backup; so does the daemon when it starts",
+            dir.display()
+        ))),
+    }
 }
 
 /// Opens the store as whoever runs this, does something with it, and leaves all of it to its owner.
 pub(super) fn with_store<T>(global: &Global, work: impl FnOnce(&Store) -> Result<T, Failed>) -> Result<T, Failed> {
     let (dir, masters) = place(global)?;
     if !dir.is_dir() {
-        return Err(Failed::state(format!("there is no store in {}", dir.display())));
+        return Err(none(&dir));
     }
+    of_this_format(&dir)?;
     let store = Store::open_with(&dir, &masters).map_err(failed)?;
     let done = work(&store);
     drop(store);

@@ -98,6 +98,7 @@ fn addresses_are_https_unless_the_host_is_ones_own() {
     let refused = [
         ("base_url = \"http://10.0.0.7/v1\"", "write allow_private = true beside it"),
         ("base_url = \"ftp://example.com\"\nallow_private = true", "must begin with https://"),
+        ("base_url = \"http:/./10.0.0.7\"\nallow_private = true", "must begin with https://"),
         ("base_url = \"https://example.com/v1?key=x\"", "leave out what follows the ? or #"),
         ("base_url = \"https://example.com/v1#x\"", "leave out what follows the ? or #"),
         ("base_url = \"example.com/v1\"", "is not an address"),
