@@ -353,3 +353,17 @@ fn the_reader_of_the_source_reads() {
     assert_eq!(line(&plain, plain.rfind("crate").unwrap()), 5);
     assert!(layers().len() > 10 && layers().concat().contains(&String::from("clock")));
 }
+
+/// The fuzz targets are a package with a lock of its own: one that lags behind keeps them from being built.
+#[test]
+fn the_lock_of_the_fuzz_targets_knows_every_dependency() {
+    let manifest: toml::Table = text(&root().join("Cargo.toml")).parse().unwrap();
+    let lock: toml::Table = text(&root().join("tests/fuzz/Cargo.lock")).parse().unwrap();
+    let packages = lock["package"].as_array().unwrap();
+    let bursar = packages.iter().find(|one| one["name"].as_str() == Some("bursar")).unwrap();
+    let locked: Vec<_> = bursar["dependencies"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+    let locked: Vec<_> = locked.iter().map(|one| one.split(' ').next().unwrap()).collect();
+    let mut wanted: Vec<_> = manifest["dependencies"].as_table().unwrap().keys().map(String::as_str).collect();
+    wanted.sort_unstable();
+    assert_eq!(locked, wanted, "cargo update --manifest-path tests/fuzz/Cargo.toml --workspace");
+}
