@@ -50,6 +50,8 @@ pub const CONFIG_FILE_BYTES_MAX: u64 = MIB as u64;
 pub const CONFIG_FRAGMENTS_MAX: usize = 1_000;
 /// Bytes of a configuration with all its fragments: ten thousand connections, with room for what is said of each.
 pub const CONFIG_BYTES_MAX: u64 = 16 * MIB as u64;
+/// Things that are named when a removal is refused: the others are counted.
+pub const REMOVED_NAMED_MAX: usize = 20;
 /// Problems of a configuration that are told at once: nobody reads more.
 pub const CONFIG_PROBLEMS_MAX: usize = 100;
 /// Bytes of what a user interface keeps with a provider or a connection: its choices, and not its data.

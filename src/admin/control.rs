@@ -9,7 +9,8 @@ use tokio::sync::watch;
 
 use super::budgets;
 use super::counters;
-use super::reload::{Reloaded, moved_away};
+use super::keeps;
+use super::reload::Reloaded;
 use super::secrets::Secrets;
 use super::stored::{Draft, Stored};
 use crate::access::Access;
@@ -95,6 +96,8 @@ pub(super) struct Declared {
     pub(super) access: Access,
     /// What operators should know of the files, and of what waits for a new start.
     pub(super) notes: Vec<String>,
+    /// What they should know of what the store keeps beside them.
+    pub(super) kept: Vec<String>,
     /// The last reload that found something new, or something wrong.
     pub(super) last: Option<Reloaded>,
 }
@@ -128,10 +131,8 @@ impl Admin {
         let stored = draft.stored.clone();
         // Which secrets are accepted must be known before one of them is sent.
         draft.commit()?;
-        let moved = moved_away(&secrets, &stored, &value, &daemon.value.providers_file);
-        let moved: Vec<_> = moved.iter().map(ToString::to_string).collect();
-        say(&moved);
-        let notes: Vec<_> = notes.into_iter().chain(moved).chain(kept(&stored, &value)).collect();
+        let kept = keeps::told(&secrets, &stored, &value, &daemon.value.providers_file);
+        say(&kept);
         let declared = Declared {
             generation: 1,
             secrets,
@@ -141,6 +142,7 @@ impl Admin {
             catalogue_sources: catalogue.sources,
             access,
             notes,
+            kept,
             last: None,
         };
         let (health, providers_file) = (Registry::default(), declared.daemon.providers_file.clone());
@@ -197,9 +199,10 @@ impl Admin {
         self.declared().last.clone()
     }
 
-    /// What operators should know of the files, and of what waits for a new start.
+    /// What operators should know of the files, of what the store keeps beside them, and of what waits for a new start.
     pub fn notes(&self) -> Vec<String> {
-        self.declared().notes.clone()
+        let declared = self.declared();
+        declared.notes.iter().chain(&declared.kept).cloned().collect()
     }
 
     /// Publishes a snapshot of what the store holds now. Changes of the store go through here, one after the other:
@@ -213,6 +216,7 @@ impl Admin {
         let done = change(&self.store)?;
         declared.generation += 1;
         let stored = Stored::read(&self.store).map_err(StartError::from)?;
+        declared.kept = keeps::told(&declared.secrets, &stored, &declared.catalogue, &self.providers_file);
         self.publish(build(&declared, &stored, self.outlives())?);
         Ok(done)
     }
@@ -220,18 +224,6 @@ impl Admin {
     pub(super) fn declared(&self) -> MutexGuard<'_, Declared> {
         self.declared.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What operators should know of what the store keeps, and nobody declares any more.
-pub(super) fn kept(stored: &Stored, catalogue: &Catalogue) -> Option<String> {
-    let count = stored.orphans(catalogue).len();
-    (count > 0).then(|| {
-        let (what, they) = if count == 1 { ("1 orphan is".to_owned(), "it") } else { (format!("{count} orphans are"), "them") };
-        format!(
-            "{what} kept of what is no longer declared: `bursar providers sync --dry-run` names {they}, --map moves and \
-             --prune removes {they}"
-        )
-    })
 }
 
 /// Says in the log what operators find in the status too.

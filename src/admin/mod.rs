@@ -11,6 +11,7 @@ mod counters;
 mod explain;
 mod facts;
 mod failure;
+mod keeps;
 pub mod keys;
 mod metrics;
 mod models;

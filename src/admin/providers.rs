@@ -8,6 +8,7 @@ use super::stored::Draft;
 use super::{failure, notes, view};
 use crate::api::admin::{Change, Object, PatchProvider, Provider, ProviderList, RemovedProvider, TestResult};
 use crate::api::{Code, ConnectionId, Failure, ProviderSlug};
+use crate::bounds;
 use crate::snapshot::Snapshot;
 use crate::store::{Check, ProviderSwitch};
 
@@ -109,7 +110,8 @@ impl Admin {
     /// When nothing is kept of such a provider; when something is, and `cascade` does not say that it may go: then it is
     /// named; or when the store does not take the change.
     pub fn remove_provider(&self, slug: &ProviderSlug, cascade: bool) -> Result<RemovedProvider, Failure> {
-        let declared = self.engine.snapshot.load().catalogue.addresses.0.get(slug).map(ToString::to_string);
+        let catalogue = Arc::clone(&self.engine.snapshot.load().catalogue);
+        let declared = catalogue.places.0.get(slug).map(|place| place.table.to_string());
         let (removed, gone) = self.change(|store| {
             let catalogue = Arc::clone(&self.engine.snapshot.load().catalogue);
             let mut draft = Draft::begin(store)?;
@@ -120,9 +122,11 @@ impl Admin {
                 return Err(Failure::new(Code::NotFound, message));
             }
             if !removed.is_empty() && !cascade {
-                let names: Vec<_> = removed.iter().map(named).collect();
-                let message =
-                    format!("with {slug} would go: {}. Say --cascade (?cascade=true) if it may", names.join("; "));
+                let names: Vec<_> = removed.iter().take(bounds::REMOVED_NAMED_MAX).map(named).collect();
+                let more = removed.len() - names.len();
+                let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+                let names = names.join("; ");
+                let message = format!("with {slug} would go: {names}{more}. Say --cascade (?cascade=true) if it may");
                 return Err(Failure::new(Code::Conflict, message).at("cascade"));
             }
             draft.commit()?;

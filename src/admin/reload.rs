@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::budgets;
-use super::control::{Admin, Declared, access, build, kept, say};
+use super::control::{Admin, Declared, access, build, say};
+use super::keeps;
 use super::secrets::Secrets;
-use super::stored::{Draft, Stored};
+use super::stored::Draft;
 use super::view;
 use crate::adapter;
 use crate::api::admin::{Change, ChangeAction, ChangeKind, Event, EventKind, Orphan, Plan, Reload, Sync};
-use crate::api::{ConnectionId, Failure, ProviderSlug};
+use crate::api::{ConnectionId, Failure};
 use crate::config::{self, Catalogue, Daemon, Durability, Problem, Report};
 use crate::connection::HealthState;
 use crate::store::{Scope, StoreError};
@@ -183,7 +184,6 @@ impl Admin {
         note_secrets(&mut changes, &secrets, &declared.secrets);
         let changed = read.differs(declared) || !changes.is_empty();
         let mut warnings = read.warnings();
-        warnings.extend(moved_away(&secrets, &draft.stored, catalogue, &self.providers_file));
         let orphans = draft.stored.orphans(catalogue);
         let later = declared.daemon.restart_needed(&read.daemon.value).into_iter();
         let later =
@@ -191,7 +191,9 @@ impl Admin {
         let (access, unknown) = access(&read.daemon.value);
         let notes = warnings.iter().map(ToString::to_string).chain(unknown).chain(later);
         let dangling = budgets::dangling(&read.daemon.value.budgets, catalogue);
-        let notes = notes.chain(dangling).chain(kept(&draft.stored, catalogue)).collect();
+        let notes = notes.chain(dangling).collect();
+        let kept = keeps::told(&secrets, &draft.stored, catalogue, &self.providers_file);
+        warnings.extend(keeps::moved_away(&secrets, &draft.stored, catalogue, &self.providers_file));
         let daemon = read.daemon.value;
         let generation = declared.generation + 1;
         let next = Declared {
@@ -209,6 +211,7 @@ impl Admin {
             catalogue_sources: read.catalogue.sources,
             access,
             notes,
+            kept,
             last: declared.last.clone(),
         };
         let reloaded = Reloaded { changed, generation, changes, orphans, warnings, ..Reloaded::default() };
@@ -242,6 +245,7 @@ impl Admin {
         *declared = next;
         if reloaded.changed {
             say(&declared.notes);
+            say(&declared.kept);
         }
         Ok(reloaded)
     }
@@ -317,29 +321,6 @@ fn note_secrets(changes: &mut Vec<Change>, secrets: &Secrets, before: &Secrets) 
             None => changes.push(Change { note: Some(note.into()), ..Change::new(kind, name, ChangeAction::Changed) }),
         }
     }
-}
-
-/// Tells of secrets that wait because their provider has moved, where its address stands.
-pub(super) fn moved_away(secrets: &Secrets, stored: &Stored, catalogue: &Catalogue, file: &Path) -> Vec<Problem> {
-    let warning = |slug: &ProviderSlug, message: String| match catalogue.addresses.0.get(slug) {
-        Some(place) => Problem::at(place, &format!("providers.{slug}.base_url"), message),
-        None => Problem::of_file(&file.into(), message),
-    };
-    let declared = secrets.waiting().map(|id| {
-        let message = format!(
-            "the provider has moved, and the secret of {id} waits: `bursar credentials confirm {id}` lets it go there"
-        );
-        warning(&id.provider, message)
-    });
-    let given = stored.left_behind(catalogue).into_iter().map(|(slug, ids)| {
-        let first = ids.first().map(ToString::to_string).unwrap_or_default();
-        let which = match ids.len() {
-            1 => format!("the secret of {first} was given for its address before"),
-            count => format!("the secrets of {count} connections ({first}, …) were given for its address before"),
-        };
-        warning(slug, format!("the provider has moved, and {which}: `bursar credentials set {first}` gives it anew"))
-    });
-    declared.chain(given).collect()
 }
 
 /// What a reload came to, for whoever watches.

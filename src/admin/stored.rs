@@ -50,26 +50,6 @@ impl Stored {
             .chain(declared_once.map(|id| orphan(ChangeKind::Connection, id.to_string(), "switches")))
             .collect()
     }
-
-    /// The connections whose secret was given for another address than their provider has now, by provider.
-    pub(super) fn left_behind<'a>(
-        &'a self,
-        catalogue: &'a Catalogue,
-    ) -> BTreeMap<&'a ProviderSlug, Vec<&'a ConnectionId>> {
-        let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        let origins: BTreeMap<_, _> = catalogue
-            .providers
-            .values()
-            .filter_map(|provider| Some((&provider.slug, Origin::of(&provider.base_url).ok()?)))
-            .collect();
-        for one in self.connections.values() {
-            let given = one.secret.as_ref().map(|sealed| &sealed.origin);
-            if given.zip(origins.get(&one.id.provider)).is_some_and(|(given, now)| given != now) {
-                all.entry(&one.id.provider).or_default().push(&one.id);
-            }
-        }
-        all
-    }
 }
 
 /// Changes of what is stored, in the making.

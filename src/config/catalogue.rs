@@ -35,15 +35,24 @@ pub struct Catalogue {
     pub rotation: Rotation,
     /// The routes of features' requests that name no model.
     pub features: BTreeMap<Feature, RouteName>,
-    /// Where each provider's address stands: what is found out about it later is told with its place.
-    pub addresses: Addresses,
+    /// Where each provider stands: what is found out about it later is told with its place.
+    pub places: Places,
 }
 
-/// Where each provider's address stands, or the provider itself. Moving a line changes nothing, so all are equal.
+/// Where each provider stands. Moving a line changes nothing, so all are equal.
 #[derive(Debug, Clone, Default)]
-pub struct Addresses(pub BTreeMap<ProviderSlug, Place>);
+pub struct Places(pub BTreeMap<ProviderSlug, ProviderPlace>);
 
-impl PartialEq for Addresses {
+/// Where a provider stands.
+#[derive(Debug, Clone)]
+pub struct ProviderPlace {
+    /// Its table.
+    pub table: Place,
+    /// Its address, which may stand with its preset; else its table.
+    pub address: Place,
+}
+
+impl PartialEq for Places {
     fn eq(&self, _: &Self) -> bool {
         true
     }
@@ -76,19 +85,20 @@ pub(super) fn read(root: &Cursor<'_>, kinds: &[&KindFacts], shipped: &Shipped) -
     let routes = route::read_all(&fields, &around);
     let features = rotation::read_features(&fields, &routes, &fields.entries("routes"));
     let limit_groups = read_groups(&groups, &providers);
-    let addresses = addresses(&tables, &providers);
+    let places = places(&tables, &providers);
     let catalogue =
-        Catalogue { limit_groups, connections, routes, default_timeouts, rotation, features, providers, addresses };
+        Catalogue { limit_groups, connections, routes, default_timeouts, rotation, features, providers, places };
     consistency::check(&fields, &catalogue, kinds);
     Some(catalogue)
 }
 
-fn addresses(tables: &[(&str, Cursor<'_>)], providers: &BTreeMap<ProviderSlug, Provider>) -> Addresses {
+fn places(tables: &[(&str, Cursor<'_>)], providers: &BTreeMap<ProviderSlug, Provider>) -> Places {
     let place = |(name, at): &(&str, Cursor<'_>)| {
         let slug = name.parse().ok().filter(|slug| providers.contains_key(slug))?;
-        Some((slug, at.place_of("base_url").unwrap_or(at.place()).clone()))
+        let (table, address) = (at.place().clone(), at.place_of("base_url").unwrap_or(at.place()).clone());
+        Some((slug, ProviderPlace { table, address }))
     };
-    Addresses(tables.iter().filter_map(place).collect())
+    Places(tables.iter().filter_map(place).collect())
 }
 
 fn read_connections(fields: &Fields<'_>, around: &connection::Surroundings<'_>) -> Vec<Connection> {

@@ -42,7 +42,7 @@ mod watch;
 use std::path::Path;
 
 pub use budget::{Budget, Most, OnExceed, Per, Spender};
-pub use catalogue::{Addresses, Catalogue};
+pub use catalogue::{Catalogue, Places, ProviderPlace};
 pub use connection::{Connection, Fault, Settings};
 pub use daemon::{Access, App, Daemon, Durability, Keys, Match, Members, Principal, Retention, Server, Socket, Usage};
 pub use difference::{of_catalogues, of_daemons};

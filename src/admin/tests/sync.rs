@@ -112,6 +112,16 @@ fn a_secret_does_not_follow_its_provider_to_another_address_and_is_not_lost_eith
     house.admin.sync_now(&map(&[("new", "newer")])).unwrap();
     assert_eq!(house.admin.connection(&id("newer:main")).unwrap().health.state, HealthState::Ok);
     assert!(opens(&house, "newer:main", "10.0.0.1"));
+
+    // What is to be done is told until it is done.
+    let warned = || house.admin.notes().iter().any(|note| note.contains("the secret of newer:main"));
+    house.write(&provider("newer", "10.0.0.2"));
+    house.admin.reload();
+    assert!(warned());
+    let (main, origin) = (id("newer:main"), "http://10.0.0.2".parse::<Origin>().unwrap());
+    let secret = crate::credential::Secret::new("sk-canary-canary-9876".into()).unwrap();
+    house.admin.replace_secret(&main, house.admin.store.seal(&main, &origin, &secret).unwrap()).unwrap();
+    assert!(!warned(), "{:?}", house.admin.notes());
 }
 
 #[test]
@@ -276,7 +286,7 @@ fn a_provider_goes_with_all_that_is_its_own_once_that_is_meant() {
     assert!(opens(&house, "old:main", "10.0.0.1"));
     let removed = admin.remove_provider(&old, true).unwrap();
     assert_eq!(removed.removed.len(), 3);
-    assert!(removed.declared.unwrap().ends_with("providers.toml:3"), "the file still declares it");
+    assert!(removed.declared.unwrap().ends_with("providers.toml:1"), "the file still declares it");
     assert_eq!(admin.provider(&old).unwrap().connections, 0);
     assert_eq!(refused(admin.remove_provider(&"nobody".parse().unwrap(), true)).0, Code::NotFound);
     let house = house.reopened();
