@@ -162,9 +162,8 @@ pub(super) fn guarded(stat: &Stat, own_uid: u32) -> Result<(), String> {
     }
     if stat.st_uid != 0 && stat.st_uid != own_uid {
         let owner = stat.st_uid;
-        return Err(format!(
-            "belongs to user {owner}, who could send the keys elsewhere: chown it to root or to user {own_uid}"
-        ));
+        let own = if own_uid == 0 { String::new() } else { format!(" or to user {own_uid}") };
+        return Err(format!("belongs to user {owner}, who could send the keys elsewhere: chown it to root{own}"));
     }
     Ok(())
 }
