@@ -11,7 +11,7 @@ use crate::api::admin::{
 use crate::api::{Code, ConnectionId, Failure, LimitGroup, ProviderSlug};
 use crate::bounds;
 use crate::config::{self, Settings};
-use crate::connection::ManagedBy;
+use crate::connection::{self, ManagedBy};
 use crate::credential::{SealedSecret, Secret};
 use crate::provider::Provider;
 use crate::snapshot::Snapshot;
@@ -35,7 +35,9 @@ impl Admin {
     pub fn connections(&self, filter: &ConnectionFilter) -> ConnectionList {
         let snapshot = self.engine.snapshot.load();
         let now = self.engine.clock.both();
-        let all = snapshot.connections.values().map(|one| view::connection(&snapshot, one, now));
+        // What is left out is not described first: that is most of it where one provider's are asked for.
+        let asked = snapshot.connections.values().filter(|one| filter.asks_for(one));
+        let all = asked.map(|one| view::connection(&snapshot, one, now));
         let mut connections: Vec<Connection> = all.filter(|one| filter.takes(one)).collect();
         if filter.by_priority {
             connections.sort_by(|a, b| (&a.provider, a.priority, &a.name).cmp(&(&b.provider, b.priority, &b.name)));
@@ -261,10 +263,13 @@ impl Admin {
 }
 
 impl ConnectionFilter {
+    fn asks_for(&self, one: &connection::Connection) -> bool {
+        self.provider.as_ref().is_none_or(|slug| *slug == one.id.provider)
+            && self.status.is_none_or(|status| status == ConnectionStatus::of(one.enabled))
+    }
+
     fn takes(&self, one: &Connection) -> bool {
-        self.provider.as_ref().is_none_or(|slug| *slug == one.provider)
-            && self.status.is_none_or(|status| status == one.status)
-            && self.health.is_none_or(|state| state == one.health.state)
+        self.health.is_none_or(|state| state == one.health.state)
     }
 }
 

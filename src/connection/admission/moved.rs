@@ -31,12 +31,13 @@ impl Admission {
     pub fn foreseen(&self, from: &ProviderSlug, to: &ProviderSlug, now: Now) -> Vec<Lease> {
         let scopes = self.write();
         let of_scope = |scope: &Arc<Scope>| Some((scope.lease(now)?, now.wall_ms));
-        let of_names =
-            scopes.before.iter().filter_map(|(name, noted)| Some((ScopeKey::of_stored(name)?, noted.clone())));
-        let of_scopes = scopes.all.iter().filter_map(|(key, scope)| Some((key.clone(), of_scope(scope)?)));
-        let moving = of_names.chain(of_scopes).filter_map(|(key, noted)| Some((key.moved(from, to)?, noted)));
+        let of_names = scopes
+            .before
+            .iter()
+            .filter_map(|(name, noted)| Some((ScopeKey::of_stored(name)?.moved(from, to)?, noted.clone())));
+        let of_scopes = scopes.all.iter().filter_map(|(key, scope)| Some((key.moved(from, to)?, of_scope(scope)?)));
         let mut all = HashMap::new();
-        for (key, noted) in moving {
+        for (key, noted) in of_names.chain(of_scopes) {
             let name = key.stored();
             let there = scopes.all.get(&key).and_then(of_scope).or_else(|| scopes.before.get(&name).cloned());
             put(&mut all, &name, noted, now);
