@@ -96,6 +96,8 @@ impl Rotate {
         let failed = |error: keys::KeyError| Failed::state(error.to_string());
         let of_file = !self.keep_master && keys::is_of_file(&daemon.keys);
         if of_file {
+            // What the daemon would refuse is refused before anything is written.
+            keys::load(&daemon.keys).map_err(failed)?;
             keys::write_next(&daemon.keys).map_err(failed)?;
         }
         let asked = RotateKeys { data_keys: self.data_keys, keep_master: self.keep_master };

@@ -73,6 +73,12 @@ async fn keys_are_rotated_while_calls_go_on_and_the_old_one_is_needed_no_more() 
     let (_fake, bursar) = filled().await;
     let before: KeyInfo = run(bursar.place(), "keys status --format json", "").await.object();
     assert_eq!(before.data_keys[0].credentials, Some(2));
+    let key = bursar.place().key_file();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+    let exposed = run(bursar.place(), "keys rotate", "").await;
+    assert!(exposed.code == 78 && exposed.err.contains("chmod 600"), "{exposed:?}");
+    assert!(!key.with_extension("key.next").exists(), "nothing is left behind");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let (said, served) = tokio::join!(run(bursar.place(), "keys rotate --data-keys --format json", ""), async {
         let mut served = 0;
         for _ in 0..20 {
