@@ -15,11 +15,11 @@ use super::*;
 use crate::api::admin::Limits;
 use crate::credential::Fingerprint;
 
-fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store").join(name)
 }
 
-pub(super) fn unpack(name: &str, to: &Path) {
+pub(crate) fn unpack(name: &str, to: &Path) {
     let packed = fs::read(fixture(name)).unwrap();
     let json = zstd::bulk::decompress(&packed, 64 << 20).unwrap();
     let files: BTreeMap<PathBuf, String> = serde_json::from_slice(&json).unwrap();
@@ -125,7 +125,7 @@ fn write_the_fixture_of_the_format() {
     keep("format-2.usage.json", &usage);
 }
 
-fn pack(dir: &Path) -> Vec<u8> {
+pub(crate) fn pack(dir: &Path) -> Vec<u8> {
     let mut files = BTreeMap::new();
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -143,7 +143,7 @@ fn pack(dir: &Path) -> Vec<u8> {
     zstd::bulk::compress(&serde_json::to_vec(&files).unwrap(), 19).unwrap()
 }
 
-fn keep(name: &str, bytes: &[u8]) {
+pub(crate) fn keep(name: &str, bytes: &[u8]) {
     assert!(!fixture(name).exists(), "a fixture is never written again");
     fs::create_dir_all(fixture(name).parent().unwrap()).unwrap();
     fs::write(fixture(name), bytes).unwrap();

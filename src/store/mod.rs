@@ -344,7 +344,7 @@ mod crash_tests;
 #[cfg(test)]
 mod damage_tests;
 #[cfg(test)]
-mod format_tests;
+pub(crate) mod format_tests;
 #[cfg(test)]
 mod full_disk_tests;
 #[cfg(test)]

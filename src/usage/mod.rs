@@ -22,6 +22,8 @@ pub use writer::Writer;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod format_tests;
+#[cfg(test)]
 mod measure_tests;
 #[cfg(test)]
 pub(crate) mod testing;

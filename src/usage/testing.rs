@@ -50,6 +50,12 @@ impl Fixture {
         Self::open(dir)
     }
 
+    /// The same, of a directory that is somebody else's to remove.
+    pub(super) fn crashed_at(self, dir: &Path) -> Self {
+        drop(self);
+        Self::at(dir)
+    }
+
     /// Stores records and counts them, as the writer does.
     pub(super) fn append(&self, records: &[UsageRecord]) {
         self.rollups.prepare(records);

@@ -219,6 +219,23 @@ fn three_days() -> Fixture {
     fixture
 }
 
+/// Three days as a kill left them: two are complete, and of the third some is by the hour, some by the minute, and some
+/// not counted at all.
+pub(in crate::usage) fn three_days_half_written() -> Fixture {
+    let fixture = Fixture::new();
+    let records: Vec<_> = (0..432).map(|n| some(n, i64::try_from(n).unwrap() * 600_000, n * 31)).collect();
+    for (n, chunk) in records.chunks(48).enumerate() {
+        fixture.append(chunk);
+        if n < 8 {
+            fixture.rollups.write_now(n < 7);
+        }
+    }
+    for day in [MIDNIGHT_MS / DAY_MS, MIDNIGHT_MS / DAY_MS + 1] {
+        fixture.rollups.complete(&mut fixture.rollups.state(), day);
+    }
+    fixture
+}
+
 fn all_by(step: Step) -> Query {
     Query {
         from_ms: MIDNIGHT_MS,
