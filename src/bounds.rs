@@ -396,6 +396,8 @@ pub const METRIC_SERIES_MAX: usize = 1_000;
 pub const METRIC_CONNECTIONS_MAX: usize = 200;
 /// Limits that have metrics of their own.
 pub const METRIC_LIMITS_MAX: usize = 1_000;
+/// Budgets that have metrics of their own.
+pub const METRIC_BUDGETS_MAX: usize = 200;
 /// Files of the store whose sizes are summed up for the metrics: those of ten years of segments.
 pub const METRIC_FILES_MAX: usize = 100_000;
 /// Records of one page.

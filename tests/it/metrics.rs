@@ -47,7 +47,9 @@ async fn busy(fake: &FakeProvider) -> Bursar {
     let lines = "[limit_groups.acme]\nlimits = { requests_per_minute = 60 }\n";
     let setup = Setup::new().provider("one", &fake.url()).providers(lines);
     let grouped = "priority = 2\nlimit_group = \"acme\"\nlimits = { concurrent = 4 }";
-    let bursar = setup.connection("one:a", "priority = 1").connection("one:b", grouped).start().await;
+    let budget = "[[budgets]]\nfeature = \"f\"\nper = \"month\"\nrequests = 9\nusd = 1.5";
+    let setup = setup.daemon(budget).connection("one:a", "priority = 1").connection("one:b", grouped);
+    let bursar = setup.start().await;
     fake.script([openai::chat("ok"), openai::error(400), openai::error(429)]);
     fake.always(openai::chat("ok"));
     for status in [200, 400, 200, 200] {
@@ -83,6 +85,10 @@ async fn a_scrape_tells_what_happened_and_how_things_stand() {
         ("bursar_limit{limit_group=\"acme\",figure=\"requests_per_minute\"}".into(), 60.0),
         ("bursar_limit_left{limit_group=\"acme\",figure=\"requests_per_minute\"}".into(), 58.0),
         ("bursar_limit_left{connection=\"one:b\",figure=\"concurrent\"}".into(), 4.0),
+        ("bursar_budget_limit{budget=\"feature-f-month\",figure=\"requests\"}".into(), 9.0),
+        ("bursar_budget_spent{budget=\"feature-f-month\",figure=\"requests\"}".into(), 4.0),
+        ("bursar_budget_limit{budget=\"feature-f-month\",figure=\"usd\"}".into(), 1.5),
+        ("bursar_budget_spent{budget=\"feature-f-month\",figure=\"usd\"}".into(), 0.0),
         ("bursar_events_total{kind=\"cooling\"}".into(), 1.0),
         ("bursar_usage_records_lost_total".into(), 0.0),
         ("bursar_config_reload_failed".into(), 0.0),
@@ -99,6 +105,7 @@ async fn a_scrape_tells_what_happened_and_how_things_stand() {
         "bursar_store_size_bytes{part=\"usage\"}",
         "bursar_store_size_bytes{part=\"state\"}",
         "bursar_retry_budget_left{provider=\"one\"}",
+        "bursar_budget_resets_timestamp_seconds{budget=\"feature-f-month\"}",
     ] {
         assert!(all.get(sample).is_some_and(|value| *value > 0.0), "{sample} in\n{text}");
     }

@@ -3,6 +3,7 @@
 //! Names are OpenTelemetry's where its conventions for generative AI have one, as OpenMetrics spells them: dots become
 //! underscores and the unit stands at the end. Every set of labels is bounded (`bounds.rs`, `METRIC_…`).
 
+mod budgets;
 mod calls;
 mod connections;
 mod process;
@@ -22,6 +23,7 @@ impl Admin {
         text.sample("_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
         calls::put(&mut text, &self.engine.recorder.meter().sums());
         connections::put(&mut text, self);
+        budgets::put(&mut text, &self.budgets().budgets);
         self.put_daemon(&mut text, clients);
         process::put(&mut text, process.started_ms);
         text.end()
