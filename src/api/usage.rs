@@ -291,6 +291,10 @@ pub struct UsageFigures {
     pub cost_usd: NanoUsd,
     /// Attempts whose cost is unknown.
     pub cost_unknown: u64,
+    /// Attempts whose tokens are in part an estimate, and with them what they cost. Of days that were summed up before this
+    /// was counted, and whose records are gone, there are none.
+    #[serde(default)]
+    pub estimated: u64,
     /// Half of the requests that reached a provider took no longer, in milliseconds; none if there were none.
     pub p50_ms: Option<u64>,
     /// 90 in 100 of them took no longer, in milliseconds.

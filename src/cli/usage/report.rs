@@ -152,6 +152,12 @@ impl Report {
     /// What the figures do not say themselves.
     fn remarks(&self, out: &Output, report: &UsageReport) {
         let totals = &report.totals;
+        if totals.estimated > 0 && out.format == Format::Table {
+            out.remark(&format!(
+                "~ holds estimates: of {} of {} attempts the provider told not all tokens, or the reply was cut",
+                totals.estimated, totals.attempts
+            ));
+        }
         if totals.cost_unknown > 0 && out.format == Format::Table {
             out.remark(&format!(
                 "? the cost of {} of {} attempts is unknown and in no sum: their model has no price in providers.toml, or \
@@ -168,9 +174,20 @@ impl Report {
 }
 
 /// Columns for people, and which of them go first where a terminal is narrow.
-const FIGURES: [&str; 8] =
-    ["requests", "attempts", "errors", "tokens_in", "tokens_out", "cost_usd", "p50_ms", "p99_ms"];
-const FIRST_TO_GO: [&str; 4] = ["attempts", "p50_ms", "p99_ms", "errors"];
+const FIGURES: [&str; 11] = [
+    "requests",
+    "attempts",
+    "errors",
+    "tokens_in",
+    "tokens_out",
+    "cost_usd",
+    "p50_ms",
+    "p90_ms",
+    "p99_ms",
+    "ttft_p50_ms",
+    "ttft_p90_ms",
+];
+const FIRST_TO_GO: [&str; 7] = ["ttft_p90_ms", "ttft_p50_ms", "p90_ms", "attempts", "p50_ms", "p99_ms", "errors"];
 
 /// A row for each group, and for each step of the time where there are steps.
 fn table(report: &UsageReport, by: &[Dimension]) -> Table {
@@ -262,21 +279,34 @@ fn cells(figures: &UsageFigures) -> impl Iterator<Item = Cell> + use<> {
         Cell::number(figures.requests),
         Cell::number(figures.attempts),
         if figures.errors > 0 { errors.tone(Tone::Warn) } else { errors },
-        Cell::number(figures.input_tokens),
-        Cell::number(figures.output_tokens),
+        tokens(figures.input_tokens, figures),
+        tokens(figures.output_tokens, figures),
         cost(figures),
         Cell::maybe(figures.p50_ms, Cell::number),
+        Cell::maybe(figures.p90_ms, Cell::number),
         Cell::maybe(figures.p99_ms, Cell::number),
+        Cell::maybe(figures.ttft_p50_ms, Cell::number),
+        Cell::maybe(figures.ttft_p90_ms, Cell::number),
     ]
     .into_iter()
 }
 
+/// What stands before a sum that holds estimates.
+fn about(figures: &UsageFigures) -> &'static str {
+    if figures.estimated > 0 { "~" } else { "" }
+}
+
+fn tokens(count: u64, figures: &UsageFigures) -> Cell {
+    Cell::number(format!("{}{count}", about(figures)))
+}
+
 /// A cost that never passes off as known what is not.
 fn cost(figures: &UsageFigures) -> Cell {
+    let known = format!("{}{}", about(figures), figures.cost_usd);
     match (figures.cost_usd.0, figures.cost_unknown) {
-        (_, 0) => Cell::number(figures.cost_usd),
+        (_, 0) => Cell::number(known),
         (0, _) => Cell::number("?").tone(Tone::Warn),
-        (_, _) => Cell::number(format!("{} + ?", figures.cost_usd)).tone(Tone::Warn),
+        (_, _) => Cell::number(format!("{known} + ?")).tone(Tone::Warn),
     }
 }
 

@@ -13,6 +13,7 @@ fn figures(requests: u64) -> UsageFigures {
         output_tokens: 50,
         cost_usd: NanoUsd(1_234_000),
         p50_ms: Some(310),
+        ttft_p90_ms: Some(120),
         ..UsageFigures::default()
     }
 }
@@ -39,10 +40,10 @@ fn usage_is_shown_by_what_was_asked_with_its_total() {
     let at = Some("2026-01-01T00:00:00.000Z");
     let report = report(vec![row(at, Some("openai:main"), figures(42)), row(at, None, figures(17))]);
     insta::assert_snapshot!(table(&report, &BY).to_text(false), @r"
-    AT                CONNECTION   REQUESTS  ATTEMPTS  ERRORS  TOKENS IN  TOKENS OUT  COST USD  P50 MS  P99 MS
-    2026-01-01 00:00  openai:main        42        44       1      42000          50  0.001234     310  -
-    2026-01-01 00:00  -                  17        19       1      17000          50  0.001234     310  -
-    total                                59        61       1      59000          50  0.001234     310  -
+    AT                CONNECTION   REQUESTS  ATTEMPTS  ERRORS  TOKENS IN  TOKENS OUT  COST USD  P50 MS  P90 MS  P99 MS  TTFT P50 MS  TTFT P90 MS
+    2026-01-01 00:00  openai:main        42        44       1      42000          50  0.001234     310  -       -       -                    120
+    2026-01-01 00:00  -                  17        19       1      17000          50  0.001234     310  -       -       -                    120
+    total                                59        61       1      59000          50  0.001234     310  -       -       -                    120
     ");
     let empty = self::report(Vec::new());
     let said = table(&empty, &BY).to_text(false);
@@ -57,6 +58,37 @@ fn a_cost_that_is_not_known_is_not_shown_as_nothing() {
     let shown = table(&report(rows), &BY).to_text(false);
     let costs: Vec<_> = shown.lines().skip(1).take(3).map(|line| line.get(62..78).unwrap().trim()).collect();
     assert_eq!(costs, ["?", "0.001234 + ?", "0.001234"], "{shown}");
+}
+
+#[test]
+fn sums_that_hold_estimates_are_marked() {
+    let estimated = UsageFigures { estimated: 1, ..figures(1) };
+    let unknown = UsageFigures { cost_usd: NanoUsd(0), cost_unknown: 1, ..estimated };
+    let rows = [estimated, UsageFigures { cost_unknown: 2, ..estimated }, unknown, figures(1)];
+    let rows = rows.map(|one| row(None, Some("openai:main"), one)).to_vec();
+    let shown = table(&report(rows), &BY).to_text(false);
+    let figures = |line: &str| {
+        line.split("  ")
+            .map(str::trim)
+            .filter(|cell| !cell.is_empty())
+            .skip(4)
+            .take(3)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let lines: Vec<_> = shown.lines().skip(1).take(4).map(figures).collect();
+    assert_eq!(lines[0], ["~1000", "~50", "~0.001234"], "{shown}");
+    assert_eq!(lines[1], ["~1000", "~50", "~0.001234 + ?"]);
+    assert_eq!(lines[2], ["~1000", "~50", "?"]);
+    assert_eq!(lines[3], ["1000", "50", "0.001234"]);
+}
+
+#[test]
+fn a_narrow_terminal_loses_the_rarer_figures_first() {
+    let report = report(vec![row(None, Some("openai:main"), figures(1))]);
+    let (_, left_out) = table(&report, &BY).fitted(Some(100));
+    assert_eq!(left_out, ["TTFT P90 MS", "TTFT P50 MS"]);
+    assert!(table(&report, &BY).fitted(Some(140)).1.is_empty());
 }
 
 #[test]
