@@ -175,6 +175,12 @@ impl ConnectionId {
     pub fn new(provider: ProviderSlug, name: ConnectionName) -> Self {
         Self { provider, name }
     }
+
+    /// Writes the id in the place of a text: for whoever looks up many.
+    pub fn write_to(&self, text: &mut String) {
+        text.clear();
+        [self.provider.as_str(), ":", self.name.as_str()].into_iter().for_each(|part| text.push_str(part));
+    }
 }
 
 impl FromStr for ConnectionId {

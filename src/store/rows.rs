@@ -3,14 +3,15 @@
 //! Numbers that name a text are places in that table. A row is a fixed run of bytes that differ little from those of the
 //! row before, which is what the block's compression lives on.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use foldhash::HashMap;
+use serde::Deserialize;
 
 use super::block::KIND;
 use super::record::{self, RecordError};
 use crate::api::usage::RecordId;
-use crate::api::{CostSource, NanoUsd, RequestId, Tokens, UsageRecord};
+use crate::api::{ConnectionId, CostSource, NanoUsd, RequestId, Tokens, UsageRecord};
 use crate::bounds;
 
 const FINAL: u8 = 1;
@@ -23,11 +24,24 @@ const COST_GIVEN: u8 = 16;
 /// Since format 2: the cost was computed.
 const COST_COMPUTED: u8 = 32;
 
-/// Records in the format that is written.
+/// Records in the format that is written: what bincode makes of [`RowsV2`], put together without making one. A record's
+/// row is the most of what recording it costs.
 pub(super) fn to_bytes(records: &[&UsageRecord]) -> Result<Vec<u8>, RecordError> {
     let mut strings = Strings::default();
-    let rows = records.iter().map(|record| RowV2::of(record, &mut strings)).collect::<Result<_, _>>()?;
-    record::to_bytes(KIND, &RowsV2 { strings: strings.all, rows })
+    let mut rows = Plain(Vec::with_capacity(records.len() * ROW_BYTES));
+    for record in records {
+        rows.row(record, &mut strings)?;
+    }
+    let texts = strings.all.iter().map(|text| text.len() + 8).sum::<usize>();
+    let mut all = Plain(Vec::with_capacity(texts + rows.0.len() + 16));
+    all.number(strings.all.len() as u64);
+    strings.all.iter().for_each(|text| all.text(text));
+    all.number(records.len() as u64);
+    all.0.extend_from_slice(&rows.0);
+    if all.0.len() as u64 > bounds::STORE_RECORD_BYTES_MAX {
+        return Err(RecordError::body(KIND, "it is too large"));
+    }
+    Ok(all.0)
 }
 
 /// Records from any format.
@@ -40,14 +54,14 @@ pub(super) fn from_bytes(format: u8, bytes: &[u8]) -> Result<Vec<UsageRecord>, R
     rows.into_iter().map(|row| row.read(&strings)).collect()
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct RowsV2 {
     strings: Vec<String>,
     rows: Vec<RowV2>,
 }
 
 /// A record.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct RowV2 {
     id: u128,
     /// The request's id, as its difference from the record's: the lowest bits alone.
@@ -77,7 +91,7 @@ struct RowV2 {
 }
 
 /// Figures that few records have.
-#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Deserialize, Clone, Copy)]
 struct RarerV2 {
     cache_write: Option<u64>,
     cache_write_1h: Option<u64>,
@@ -92,42 +106,6 @@ struct RarerV2 {
 }
 
 impl RowV2 {
-    fn of(record: &UsageRecord, strings: &mut Strings) -> Result<Self, RecordError> {
-        let model_max = bounds::MODEL_BYTES_MAX;
-        let mut model = |model: Option<&str>| model.map(|model| strings.place(cut(model, model_max))).transpose();
-        let (model_sent, model_served) = (model(record.model_sent.as_deref())?, model(record.model_served.as_deref())?);
-        let tokens = &record.tokens;
-        Ok(Self {
-            id: record.id.0,
-            request: record.id.0 ^ record.request_id.as_u128(),
-            at_ms: record.at_ms,
-            flags: flags(record),
-            app: strings.place(record.app.as_str())?,
-            feature: strings.place(record.feature.as_str())?,
-            provider: record.provider.as_ref().map(|slug| strings.place(slug.as_str())).transpose()?,
-            connection: record.connection.as_ref().map(|id| strings.place(&id.to_string())).transpose()?,
-            model: strings.place(cut(&record.model, model_max))?,
-            model_sent,
-            model_served,
-            operation: strings.place(record.operation.name())?,
-            outcome: strings.place(record.outcome.name())?,
-            status: record.status,
-            input: tokens.input,
-            output: tokens.output,
-            cached: tokens.cached,
-            reasoning: tokens.reasoning,
-            rarer: Some(RarerV2::of(tokens)).filter(|rarer| *rarer != RarerV2::default()),
-            cost_nano_usd: record.cost.map(|cost| cost.0),
-            ttft_ms: record.ttft_ms,
-            duration_ms: record.duration_ms,
-            error: record
-                .error
-                .as_deref()
-                .map(|error| strings.place(cut(error, bounds::ERROR_TEXT_BYTES_MAX)))
-                .transpose()?,
-        })
-    }
-
     fn read(self, strings: &[String]) -> Result<UsageRecord, RecordError> {
         let text = |place: u16| {
             let text = strings.get(usize::from(place)).map(String::as_str);
@@ -186,21 +164,6 @@ fn flags(record: &UsageRecord) -> u8 {
 }
 
 impl RarerV2 {
-    fn of(tokens: &Tokens) -> Self {
-        Self {
-            cache_write: tokens.cache_write,
-            cache_write_1h: tokens.cache_write_1h,
-            audio_input: tokens.audio_input,
-            audio_output: tokens.audio_output,
-            image_input: tokens.image_input,
-            image_output: tokens.image_output,
-            images: tokens.images,
-            characters: tokens.characters,
-            audio_ms: tokens.audio_ms,
-            searches: tokens.searches,
-        }
-    }
-
     fn tokens(self) -> Tokens {
         Tokens {
             cache_write: self.cache_write,
@@ -218,14 +181,14 @@ impl RarerV2 {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct RowsV1 {
     strings: Vec<String>,
     rows: Vec<RowV1>,
 }
 
 /// A record of format 1, which knew four figures and nothing of whose the cost was.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct RowV1 {
     id: u128,
     request: u128,
@@ -285,6 +248,92 @@ fn name<T: std::str::FromStr>(text: &str) -> Result<T, RecordError> {
     text.parse().map_err(|_| RecordError::body(KIND, format!("{text:?} is not known")))
 }
 
+/// Roughly what a row takes.
+const ROW_BYTES: usize = 192;
+
+/// Bytes as bincode writes them, with integers of a fixed size.
+struct Plain(Vec<u8>);
+
+impl Plain {
+    /// A record's row, field by field in the order of [`RowV2`].
+    fn row(&mut self, record: &UsageRecord, strings: &mut Strings) -> Result<(), RecordError> {
+        let tokens = &record.tokens;
+        self.0.extend_from_slice(&record.id.0.to_le_bytes());
+        self.0.extend_from_slice(&(record.id.0 ^ record.request_id.as_u128()).to_le_bytes());
+        self.0.extend_from_slice(&record.at_ms.to_le_bytes());
+        self.0.push(flags(record));
+        let model_max = bounds::MODEL_BYTES_MAX;
+        let mut model = |model: &Option<String>| match model {
+            Some(model) => strings.place(cut(model, model_max)).map(Some),
+            None => Ok(None),
+        };
+        let (sent, served) = (model(&record.model_sent)?, model(&record.model_served)?);
+        self.place(strings.place(record.app.as_str())?);
+        self.place(strings.place(record.feature.as_str())?);
+        let provider = record.provider.as_ref().map(|slug| strings.place(slug.as_str())).transpose()?;
+        self.maybe(provider, Self::place);
+        let connection = record.connection.as_ref().map(|id| strings.place_connection(id)).transpose()?;
+        self.maybe(connection, Self::place);
+        self.place(strings.place(cut(&record.model, model_max))?);
+        self.maybe(sent, Self::place);
+        self.maybe(served, Self::place);
+        self.place(strings.place(record.operation.name())?);
+        self.place(strings.place(record.outcome.name())?);
+        self.maybe(record.status, Self::place);
+        [tokens.input, tokens.output, tokens.cached, tokens.reasoning].into_iter().for_each(|one| self.figure(one));
+        let rarer = rarer(tokens);
+        let any = rarer.iter().any(Option::is_some);
+        self.maybe(any.then_some(rarer), |plain, rarer| rarer.into_iter().for_each(|one| plain.figure(one)));
+        self.figure(record.cost.map(|cost| cost.0));
+        self.figure(record.ttft_ms);
+        self.number(record.duration_ms);
+        let error = record.error.as_deref().map(|error| cut(error, bounds::ERROR_TEXT_BYTES_MAX));
+        let error = error.map(|error| strings.place(error)).transpose()?;
+        self.maybe(error, Self::place);
+        Ok(())
+    }
+
+    fn number(&mut self, number: u64) {
+        self.0.extend_from_slice(&number.to_le_bytes());
+    }
+
+    fn place(&mut self, place: u16) {
+        self.0.extend_from_slice(&place.to_le_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn figure(&mut self, figure: Option<u64>) {
+        self.maybe(figure, Self::number);
+    }
+
+    fn maybe<T>(&mut self, value: Option<T>, put: impl FnOnce(&mut Self, T)) {
+        self.0.push(u8::from(value.is_some()));
+        if let Some(value) = value {
+            put(self, value);
+        }
+    }
+}
+
+/// The figures of [`RarerV2`], in its order.
+fn rarer(tokens: &Tokens) -> [Option<u64>; 10] {
+    [
+        tokens.cache_write,
+        tokens.cache_write_1h,
+        tokens.audio_input,
+        tokens.audio_output,
+        tokens.image_input,
+        tokens.image_output,
+        tokens.images,
+        tokens.characters,
+        tokens.audio_ms,
+        tokens.searches,
+    ]
+}
+
 /// The longest beginning of a text within so many bytes.
 fn cut(text: &str, bytes_max: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes_max)).unwrap_or(text)
@@ -293,8 +342,9 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 /// The table of strings while a block is made.
 #[derive(Default)]
 struct Strings {
-    all: Vec<String>,
-    places: HashMap<String, u16>,
+    all: Vec<Arc<str>>,
+    places: HashMap<Arc<str>, u16>,
+    scratch: String,
 }
 
 impl Strings {
@@ -303,8 +353,17 @@ impl Strings {
             return Ok(place);
         }
         let place = u16::try_from(self.all.len()).map_err(|error| RecordError::body(KIND, error))?;
-        self.all.push(text.to_owned());
-        self.places.insert(text.to_owned(), place);
+        let text: Arc<str> = text.into();
+        self.all.push(Arc::clone(&text));
+        self.places.insert(text, place);
         Ok(place)
+    }
+
+    fn place_connection(&mut self, id: &ConnectionId) -> Result<u16, RecordError> {
+        let mut text = std::mem::take(&mut self.scratch);
+        id.write_to(&mut text);
+        let place = self.place(&text);
+        self.scratch = text;
+        place
     }
 }

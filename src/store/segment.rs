@@ -152,16 +152,16 @@ impl Segment {
     /// Stores blocks, new ones and others in the place of what had their keys, as one change. Durable when this returns.
     pub(super) fn put(&self, blocks: Vec<Packed>) -> Result<(), StoreError> {
         let mut batch = Batch::default();
-        let mut added = BTreeMap::new();
+        let mut added = Vec::new();
         let mut bytes = 0;
         for (first, summary, value) in blocks {
             bytes += value.len() as u64;
             batch.insert(&block::key(first), value);
-            added.insert(first, summary);
+            added.push((first, summary));
         }
         self.database.commit(batch)?;
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.index.write().unwrap_or_else(PoisonError::into_inner).append(&mut added);
+        self.index.write().unwrap_or_else(PoisonError::into_inner).extend(added);
         self.write_count();
         Ok(())
     }

@@ -6,9 +6,10 @@
 mod histogram;
 mod names;
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use foldhash::HashMap;
 
 pub use histogram::{Bound, Histogram, SECONDS, TOKENS, TTFT};
 use names::Names;
@@ -186,7 +187,7 @@ struct Series<K, V> {
 
 impl<K, V> Default for Series<K, V> {
     fn default() -> Self {
-        Self { all: HashMap::new() }
+        Self { all: HashMap::default() }
     }
 }
 

@@ -1,7 +1,6 @@
 //! The names of one label, as small numbers: a bounded table, whose first is `other`.
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
+use foldhash::HashMap;
 
 use crate::api::ConnectionId;
 use crate::bounds;
@@ -35,8 +34,7 @@ impl Names {
     /// The same for a connection, whose id is put together from two names.
     pub(super) fn place_of(&mut self, id: &ConnectionId) -> u32 {
         let mut name = std::mem::take(&mut self.scratch);
-        name.clear();
-        let _ = write!(name, "{id}");
+        id.write_to(&mut name);
         let place = self.place(&name);
         self.scratch = name;
         place
