@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use frame::{Frame, Head};
+pub use frame::{Frame, Head, PackedSums};
 pub use log::Log;
 
 use self::frame::Reader;
@@ -211,24 +211,14 @@ impl Rollups {
         Ok(())
     }
 
-    /// Shows the sections of a day's frames, up to so many bytes of the tier's file. `choose` tells the section of each
-    /// frame that is wanted.
+    /// Opens the file of a day's tier, of which so many bytes are to be read. What takes its place later does not show.
     ///
     /// # Errors
-    /// When the file cannot be read, or is damaged; and whatever the visitor says.
-    pub fn read(
-        &self,
-        day: i64,
-        tier: Tier,
-        end: u64,
-        choose: impl FnMut(&Head) -> Option<u8>,
-        visitor: impl FnMut(&Head, &[u8]) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        if end == 0 {
-            return Ok(());
-        }
-        let file = File::open(self.dir(day).join(tier.name())).map_err(|error| gone("open rollups", &error))?;
-        Reader::new(&file, day, tier, end).sections(choose, visitor)
+    /// When the file cannot be opened.
+    pub fn frames(&self, day: i64, tier: Tier, end: u64) -> Result<Frames, StoreError> {
+        let open = || File::open(self.dir(day).join(tier.name())).map_err(|error| gone("open rollups", &error));
+        let file = if end == 0 { None } else { Some(open()?) };
+        Ok(Frames { file, day, tier, end })
     }
 
     /// Marks a day's rollups as out of date, durably: they are made again, now or after a crash.
@@ -345,6 +335,31 @@ impl Rollups {
 
     fn locked(&self) -> MutexGuard<'_, BTreeMap<i64, State>> {
         self.days.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The frames of a file.
+pub struct Frames {
+    file: Option<File>,
+    day: i64,
+    tier: Tier,
+    end: u64,
+}
+
+impl Frames {
+    /// Shows sections of the frames. `choose` tells the section of each frame that is wanted.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is damaged; and whatever the visitor says.
+    pub fn read(
+        &self,
+        choose: impl FnMut(&Head) -> Option<u8>,
+        visitor: impl FnMut(&Head, PackedSums<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        match &self.file {
+            Some(file) => Reader::new(file, self.day, self.tier, self.end).sections(choose, visitor),
+            None => Ok(()),
+        }
     }
 }
 

@@ -17,6 +17,8 @@ use crate::config::Retention;
 
 const DAY_MS: i64 = 86_400_000;
 const MONTH_MS: i64 = 30 * DAY_MS;
+const HOUR_MS: i64 = 3_600_000;
+const HOUR_SLACK_MS: i64 = 300_000;
 
 fn random(seed: u64) -> u64 {
     let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -76,17 +78,24 @@ fn on_processor(task: &str) -> u64 {
     text.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
-/// A month with so many records, evenly, up to its last minute; rolled up as they came.
+/// A month with so many records, evenly, up to its last minute; rolled up as they came, and written down a little after
+/// each hour, as a daemon does.
 fn month_of(records: u64) -> Fixture {
     let fixture = Fixture::new();
     let at_ms = |n: u64| MIDNIGHT_MS + (i128::from(n) * i128::from(MONTH_MS) / i128::from(records)) as i64;
     let mut batch = Vec::with_capacity(1_000);
+    let mut hour = 0;
     for n in 0..records {
         batch.push(call(n, at_ms(n)));
         if batch.len() == 1_000 || n + 1 == records {
             fixture.append(&batch);
-            fixture.rollups.keep(at_ms(n));
             batch.clear();
+            let over = (at_ms(n) - HOUR_SLACK_MS) / HOUR_MS;
+            if over > hour {
+                fixture.rollups.write_now(true);
+                hour = over;
+            }
+            fixture.rollups.keep(at_ms(n));
         }
     }
     fixture
@@ -128,19 +137,25 @@ fn measure(records: u64) {
         filled.as_secs_f64(),
         resident_mib(),
     );
+    thread::scope(|scope| {
+        thread::Builder::new().name("usage-asker".into()).spawn_scoped(scope, || ask_all(&fixture, records)).unwrap();
+    });
+}
+
+fn ask_all(fixture: &Fixture, records: u64) {
     use Dimension::{App, Connection, Feature, Model};
     let hour = Query { from_ms: MIDNIGHT_MS + 61_234, ..question(&[Connection], Step::Hour) };
     for answer in [
-        ask(&fixture, "by hour and connection", &question(&[Connection], Step::Hour)),
-        ask(&fixture, "by day and model", &question(&[Model], Step::Day)),
-        ask(&fixture, "by app", &question(&[App], Step::None)),
+        ask(fixture, "by hour and connection", &question(&[Connection], Step::Hour)),
+        ask(fixture, "by day and model", &question(&[Model], Step::Day)),
+        ask(fixture, "by app", &question(&[App], Step::None)),
         ask(
-            &fixture,
+            fixture,
             "by app, feature, connection and model",
             &question(&[App, Feature, Connection, Model], Step::None),
         ),
-        ask(&fixture, "by hour, app and feature", &question(&[App, Feature], Step::Hour)),
-        ask(&fixture, "by hour and connection, from within a minute", &hour),
+        ask(fixture, "by hour, app and feature", &question(&[App, Feature], Step::Hour)),
+        ask(fixture, "by hour and connection, from within a minute", &hour),
     ] {
         println!("{records} records, {answer}; {:.0} MiB resident", resident_mib());
     }
@@ -150,11 +165,13 @@ fn measure(records: u64) {
 fn recording(per_second: u64, seconds: u64) {
     let fixture = Fixture::new();
     let (recorder, writer) = recorder(Arc::clone(&fixture.store));
-    let writing = thread::spawn(move || {
+    let write = move || {
         let begun = on_processor("thread-self");
         writer.run();
         on_processor("thread-self") - begun
-    });
+    };
+    // Named, so that a profile tells them apart.
+    let writing = thread::Builder::new().name("usage-writer".into()).spawn(write).unwrap();
     let (begun, mut spent) = (Instant::now(), Duration::ZERO);
     let total = per_second * seconds;
     for n in 0..total {

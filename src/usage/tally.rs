@@ -26,6 +26,7 @@ pub(super) struct Sums {
     reasoning_tokens: u64,
     cost: u64,
     cost_unknown: u64,
+    estimated: u64,
 }
 
 impl Tally {
@@ -36,6 +37,7 @@ impl Tally {
         if attempted {
             sums.attempts += 1;
             sums.cost_unknown += u64::from(record.cost.is_none() && may_cost(record.outcome));
+            sums.estimated += u64::from(record.estimated);
         }
         let tokens = &record.tokens;
         for (sum, count) in [
@@ -62,8 +64,8 @@ impl Tally {
     /// Counts what another counted too.
     pub(super) fn merge(&mut self, other: &Self) {
         self.sums.merge(&other.sums);
-        self.durations.absorb(other.durations.parts());
-        self.ttfts.absorb(other.ttfts.parts());
+        self.durations.absorb(other.durations.view());
+        self.ttfts.absorb(other.ttfts.view());
     }
 
     /// What the records amount to.
@@ -81,6 +83,7 @@ impl Tally {
             reasoning_tokens: sums.reasoning_tokens,
             cost_usd: NanoUsd(sums.cost),
             cost_unknown: sums.cost_unknown,
+            estimated: sums.estimated,
             p50_ms,
             p90_ms,
             p99_ms,
@@ -93,7 +96,7 @@ impl Tally {
 
 impl Sums {
     /// How many there are.
-    pub(super) const COUNT: usize = 9;
+    pub(super) const COUNT: usize = 10;
 
     /// All of them, in the order in which they are stored: a new one comes last.
     pub(super) fn all(&self) -> [u64; Self::COUNT] {
@@ -113,6 +116,7 @@ impl Sums {
             &mut self.reasoning_tokens,
             &mut self.cost,
             &mut self.cost_unknown,
+            &mut self.estimated,
         ]
     }
 

@@ -69,8 +69,20 @@ impl Record for Head {
     }
 }
 
+/// A section as it is read.
+#[derive(Debug, Clone, Copy)]
+pub struct PackedSums<'b> {
+    /// The format that it was written in: what that means for the bytes is the caller's business.
+    pub format: u8,
+    /// What was given to be written.
+    pub bytes: &'b [u8],
+}
+
 /// A section's bytes, behind a byte that says whether they are compressed.
-struct Section(Vec<u8>);
+struct Section {
+    format: u8,
+    bytes: Vec<u8>,
+}
 
 impl Section {
     fn of(plain: &[u8]) -> Self {
@@ -78,20 +90,21 @@ impl Section {
         let mut bytes = Vec::with_capacity(1 + plain.len());
         bytes.push(u8::from(packed.is_some()));
         bytes.extend_from_slice(packed.as_deref().unwrap_or(plain));
-        Self(bytes)
+        Self { format: Self::FORMAT, bytes }
     }
 }
 
 impl Record for Section {
     const KIND: &'static str = "rollup section";
-    const FORMAT: u8 = 1;
+    /// Since format 2, histograms may be runs (`usage/rollup/pack.rs`).
+    const FORMAT: u8 = 2;
 
     fn to_body(&self) -> Result<Vec<u8>, RecordError> {
-        Ok(self.0.clone())
+        Ok(self.bytes.clone())
     }
 
-    fn from_body(_format: u8, body: &[u8]) -> Result<Self, RecordError> {
-        Ok(Self(body.to_vec()))
+    fn from_body(format: u8, body: &[u8]) -> Result<Self, RecordError> {
+        Ok(Self { format, bytes: body.to_vec() })
     }
 }
 
@@ -174,26 +187,31 @@ impl<'f> Reader<'f> {
     pub(super) fn sections(
         mut self,
         mut choose: impl FnMut(&Head) -> Option<u8>,
-        mut visitor: impl FnMut(&Head, &[u8]) -> Result<(), StoreError>,
+        mut visitor: impl FnMut(&Head, PackedSums<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         while let Some(found) = self.next()? {
             if let Some(kind) = choose(&found.head) {
-                let plain = self.section(&found, kind)?;
-                visitor(&found.head, &plain)?;
+                let Section { format, bytes } = self.section(&found, kind)?;
+                visitor(&found.head, PackedSums { format, bytes: &bytes })?;
             }
         }
         Ok(())
     }
 
-    /// The bytes of a frame's section.
-    pub(super) fn section(&mut self, found: &Found, kind: u8) -> Result<Vec<u8>, StoreError> {
+    /// Whether a frame's section can be read.
+    pub(super) fn is_whole(&mut self, found: &Found, kind: u8) -> bool {
+        self.section(found, kind).is_ok()
+    }
+
+    /// A frame's section, its bytes as they were given to be written.
+    fn section(&mut self, found: &Found, kind: u8) -> Result<Section, StoreError> {
         let mut at = found.sections_at;
         for &(other, length) in &found.head.sections {
             if other == kind {
                 self.bytes.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
                 self.file.read_exact_at(&mut self.bytes, at).map_err(|error| unreadable(&error))?;
-                let Section(bytes) = record::decode(&key(self.day, self.tier, found.at), &self.bytes)?;
-                return self.plain(bytes);
+                let Section { format, bytes } = record::decode(&key(self.day, self.tier, found.at), &self.bytes)?;
+                return Ok(Section { format, bytes: self.plain(bytes)? });
             }
             at += u64::from(length);
         }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::frame::{self, Frame, Reader};
 use super::{Lengths, Position, Tier};
 use crate::store::disk::Disk;
+use crate::store::files::Fresh;
 use crate::store::{StoreError, files};
 
 /// The files of a day. What is appended is durable when the call returns.
@@ -73,11 +74,7 @@ impl Log {
             bytes.extend(frame::to_bytes(frame, self.day, tier, at, position, n + 1 == frames.len())?);
         }
         self.write(tier, begin, &bytes).map_err(|error| StoreError::failed("write rollups", error))?;
-        for (other, at) in Tier::ALL.into_iter().zip(&mut self.tiers) {
-            if other == tier {
-                *at = TierLog { length: begin + bytes.len() as u64, position: Some(position) };
-            }
-        }
+        self.set(tier, TierLog { length: begin + bytes.len() as u64, position: Some(position) });
         Ok(())
     }
 
@@ -88,6 +85,41 @@ impl Log {
         file.write_all_at(bytes, begin)?;
         file.sync_all()?;
         if begin == 0 { files::sync_directory(&self.dir) } else { Ok(()) }
+    }
+
+    /// Begins to write a tier's file anew; none if it has nothing.
+    ///
+    /// # Errors
+    /// When the disk is full, or the file cannot be made.
+    pub fn rewrite(&self, tier: Tier) -> Result<Option<Rewrite>, StoreError> {
+        self.disk.check()?;
+        let Some(position) = self.position(tier) else { return Ok(None) };
+        let file = Fresh::create(&self.dir.join(tier.name())).map_err(not_rewritten)?;
+        Ok(Some(Rewrite { file, day: self.day, tier, position, at: 0, held: None }))
+    }
+
+    /// Puts what was written anew in the place of the tier's file, as one commit with the position that it had: after a
+    /// crash all of it is there, or what was there before.
+    ///
+    /// # Errors
+    /// When it cannot be made durable. Then the file is one of the two, and is gone on with.
+    pub fn replace(&mut self, mut rewrite: Rewrite) -> Result<(), StoreError> {
+        let held = rewrite.held.take();
+        held.map_or(Ok(()), |held| rewrite.write(&held, true))?;
+        let Rewrite { file, tier, position, at, .. } = rewrite;
+        let replaced = match file.put_in_place() {
+            Ok(_) => Ok(TierLog { length: at, position: Some(position) }),
+            Err(error) => last_commit(&self.dir.join(tier.name()), self.day, tier).and_then(|found| {
+                self.set(tier, found);
+                Err(not_rewritten(error))
+            }),
+        }?;
+        self.set(tier, replaced);
+        Ok(())
+    }
+
+    fn set(&mut self, tier: Tier, found: TierLog) {
+        Tier::ALL.into_iter().zip(&mut self.tiers).filter(|(other, _)| *other == tier).for_each(|(_, at)| *at = found);
     }
 
     fn of(&self, tier: Tier) -> TierLog {
@@ -101,6 +133,40 @@ impl Log {
     pub(super) fn moved(&mut self, dir: PathBuf) {
         self.dir = dir;
     }
+}
+
+/// A tier's file that is written anew beside the old one.
+pub struct Rewrite {
+    file: Fresh,
+    day: i64,
+    tier: Tier,
+    position: Position,
+    at: u64,
+    /// The last frame: only one that none follows says that it is the last.
+    held: Option<Frame>,
+}
+
+impl Rewrite {
+    /// Writes one more frame.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn push(&mut self, frame: Frame) -> Result<(), StoreError> {
+        match self.held.replace(frame) {
+            Some(held) => self.write(&held, false),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, frame: &Frame, last: bool) -> Result<(), StoreError> {
+        let bytes = frame::to_bytes(frame, self.day, self.tier, self.at, self.position, last)?;
+        self.at += bytes.len() as u64;
+        self.file.write(&bytes).map_err(not_rewritten)
+    }
+}
+
+fn not_rewritten(error: io::Error) -> StoreError {
+    StoreError::failed("write rollups anew", error)
 }
 
 /// Where the last whole commit of a file ends. Only what was written last can be half written, so only that is looked
@@ -123,9 +189,8 @@ fn last_commit(path: &Path, day: i64, tier: Tier) -> Result<TierLog, StoreError>
             last_frames = std::mem::take(&mut frames);
         }
     }
-    let whole = last_frames
-        .iter()
-        .all(|found| found.head.sections.iter().all(|&(kind, _)| reader.section(found, kind).is_ok()));
+    let whole =
+        last_frames.iter().all(|found| found.head.sections.iter().all(|&(kind, _)| reader.is_whole(found, kind)));
     if !whole {
         commits.pop();
     }

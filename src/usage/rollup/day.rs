@@ -5,8 +5,10 @@
 //! when the day is over. So a record is in exactly one place of each tier: in its file, or in what waits for it here or
 //! in a finer tier. Memory holds a minute, an hour and a day, whatever there was before.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+
+use foldhash::HashMap;
 
 use super::labels::{Labels, Mask, Set};
 use super::pack::{self, Cell, Section};
@@ -44,9 +46,9 @@ impl Day {
         Self {
             log,
             labels: Labels::default(),
-            minutes: Waiting::new(),
-            hours: Waiting::new(),
-            days: Waiting::new(),
+            minutes: Waiting::default(),
+            hours: Waiting::default(),
+            days: Waiting::default(),
             position: None,
             records: 0,
             since: None,
@@ -77,11 +79,11 @@ impl Day {
     fn load(&mut self, store: &Rollups, tier: Tier, wanted: impl Fn(Position) -> bool) -> Result<(), StoreError> {
         let choose = |head: &Head| wanted(head.position).then_some(Mask::ALL.0);
         let (day, length) = (self.log.day(), self.log.length(tier));
-        store.read(day, tier, length, choose, |head, bytes| {
+        store.frames(day, tier, length)?.read(choose, |head, sums| {
             // Not before the newest there is; how much after it does not matter.
             self.newest_ms = self.newest_ms.max(head.last_ms.saturating_add(tier.width_ms() - 1));
-            let section = Section::read(bytes, Mask::ALL, &mut self.labels.strings).map_err(|_| malformed())?;
-            let sets = section.sets.clone();
+            let section = Section::read(sums, Mask::ALL).map_err(|_| malformed())?;
+            let sets = section.known_to(&mut self.labels.strings);
             sets.iter().for_each(|&set| self.labels.know(set));
             let waiting = match tier {
                 Tier::Minutes => Some((Tier::Hours, &mut self.hours)),
@@ -193,6 +195,50 @@ impl Day {
         Ok(())
     }
 
+    /// Writes the sums by the hour anew if an hour stands in more than one frame, as the begin of each does: a report over
+    /// a month then reads each hour once, in a few frames a day. One hour after the other, so that memory holds the sums
+    /// of one.
+    ///
+    /// # Errors
+    /// When they cannot be read or written: they stay as they were.
+    pub(super) fn gather(&mut self, store: &Rollups) -> Result<(), StoreError> {
+        let (day, tier) = (self.log.day(), Tier::Hours);
+        let frames = store.frames(day, tier, self.log.length(tier))?;
+        let (mut hours, mut places) = (BTreeSet::new(), 0);
+        let see = |head: &Head| {
+            let all = (head.first_ms..=head.last_ms).step_by(usize::try_from(tier.width_ms()).unwrap_or(1));
+            places += all.clone().count();
+            hours.extend(all);
+            None
+        };
+        frames.read(see, |_, _| Ok(()))?;
+        if places == hours.len() {
+            return Ok(());
+        }
+        let Some(mut rewrite) = self.log.rewrite(tier)? else { return Ok(()) };
+        let mut some = Waiting::default();
+        for hour in hours {
+            let touched = |head: &Head| (head.first_ms <= hour && hour <= head.last_ms).then_some(Mask::ALL.0);
+            frames.read(touched, |_, sums| {
+                let section = Section::read(sums, Mask::ALL).map_err(|_| malformed())?;
+                let sets = section.known_to(&mut self.labels.strings);
+                let read = section.each(|cell| {
+                    if let Some(&set) = sets.get(cell.set).filter(|_| cell.at_ms == hour) {
+                        cell.add_to(some.entry((hour, set)).or_default());
+                    }
+                });
+                read.map_err(|_| malformed())
+            })?;
+            if bytes(&some) >= bounds::ROLLUP_SECTION_BYTES {
+                self::frames(&std::mem::take(&mut some), tier, &self.labels)
+                    .into_iter()
+                    .try_for_each(|frame| rewrite.push(frame))?;
+            }
+        }
+        self::frames(&some, tier, &self.labels).into_iter().try_for_each(|frame| rewrite.push(frame))?;
+        self.log.replace(rewrite)
+    }
+
     /// What waits, of which a tier's file has nothing.
     pub(super) fn waiting_for(&self, tier: Tier) -> impl Iterator<Item = (i64, &Set, &Tally)> {
         let places = match tier {
@@ -202,6 +248,11 @@ impl Day {
         };
         places.into_iter().flatten().flatten().map(|((at_ms, set), tally)| (*at_ms, set, tally))
     }
+}
+
+/// What sums take when they are packed, roughly.
+fn bytes(waiting: &Waiting) -> usize {
+    waiting.iter().map(|(&(at_ms, set), tally)| Cell { at_ms, set, tally }.bytes()).sum()
 }
 
 /// Packs sums into frames of a bounded size.
@@ -233,7 +284,7 @@ fn sections(cells: &[Cell<'_>], tier: Tier, labels: &Labels) -> Vec<(u8, Vec<u8>
     let mut sections = vec![(Mask::ALL.0, pack::pack(cells, Mask::ALL, &labels.strings))];
     let fewer = if tier == Tier::Minutes { &[][..] } else { SECTIONS };
     for &mask in fewer {
-        let mut sums: Waiting = HashMap::new();
+        let mut sums: Waiting = HashMap::default();
         for cell in cells {
             sums.entry((cell.at_ms, mask.cut(&cell.set))).or_default().merge(cell.tally);
         }

@@ -1,19 +1,18 @@
-//! Answering a question: the groups of a report, and how sums and records come into them.
+//! Answering a question: how sums and records come into the rows of a report.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
+use foldhash::HashMap;
+
 use super::day::Day;
-use super::labels::{DIMENSIONS, Labels, Mask, NONE, Set, Strings};
+use super::labels::{Labels, Mask, Set};
 use super::pack::Section;
 use super::plan::{Has, Plan};
+use super::rows::{Groups, Rows};
 use super::{Rollups, SECTIONS, is_damage, malformed};
-use crate::api::UsageRecord;
-use crate::api::usage::{Dimension, Step, UsageReport, UsageRow, timestamp};
-use crate::bounds;
-use crate::store::{Head, StoreError, Tier, days_of, span_of, touches};
+use crate::api::usage::{UsageReport, timestamp};
+use crate::store::{Frames, Head, Lengths, StoreError, Tier, days_of, span_of, touches};
 use crate::usage::query::Query;
-use crate::usage::tally::Tally;
 
 /// How often an answer is begun again, when it met rollups that are damaged and had to be set aside.
 const TRIES: usize = 8;
@@ -23,9 +22,9 @@ pub(in crate::usage) fn report(rollups: &Rollups, query: &Query) -> Result<Usage
     let mut tries = TRIES;
     loop {
         tries -= 1;
-        match Groups::new(query).answer(rollups) {
-            Err(Problem::Damaged(day, tier, error)) if tries > 0 => rollups.drop_damaged(day, tier, &error),
-            Err(Problem::Damaged(_, _, error) | Problem::Other(error)) => return Err(error),
+        match Answer::new(query).of(rollups) {
+            Err(Problem::Damaged(damage)) if tries > 0 => rollups.drop_damaged(&damage),
+            Err(Problem::Damaged(Damage { error, .. }) | Problem::Other(error)) => return Err(error),
             Ok(report) => return Ok(report),
         }
     }
@@ -33,9 +32,17 @@ pub(in crate::usage) fn report(rollups: &Rollups, query: &Query) -> Result<Usage
 
 /// Why there is no answer.
 enum Problem {
-    /// A day's rollups are damaged: all, or a tier.
-    Damaged(i64, Option<Tier>, StoreError),
+    Damaged(Damage),
     Other(StoreError),
+}
+
+/// Rollups of a day that cannot be read: all, or a tier.
+struct Damage {
+    day: i64,
+    tier: Option<Tier>,
+    /// How long the files were; none if that is what could not be read.
+    ends: Option<Lengths>,
+    error: StoreError,
 }
 
 impl From<StoreError> for Problem {
@@ -44,17 +51,12 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// The groups of an answer while it is made.
-struct Groups<'q> {
+/// An answer while it is made.
+struct Answer<'q> {
     query: &'q Query,
-    strings: Strings,
-    groups: HashMap<(i64, Set), Tally>,
-    /// What belongs to groups that are not shown.
-    rest: Tally,
-    truncated: bool,
+    rows: Rows,
     /// What the question tells apart and filters by.
     asked: Mask,
-    shown: Mask,
     /// The time that the answer covers, where that is more than was asked for.
     covered: Range<i64>,
 }
@@ -63,33 +65,31 @@ struct Groups<'q> {
 struct Work {
     day: i64,
     plan: Plan,
-    ends: [u64; 3],
+    ends: Lengths,
     span: Range<i64>,
+    /// The files of a day that is being counted, as they were when the plan was made.
+    opened: Vec<(Tier, Frames)>,
 }
 
-impl<'q> Groups<'q> {
+impl<'q> Answer<'q> {
     fn new(query: &'q Query) -> Self {
         let filtered: Vec<_> = query.filters.iter().map(|&(dimension, _)| dimension).collect();
         let shown = Mask::of(&query.by);
         Self {
             query,
-            strings: Strings::default(),
-            groups: HashMap::new(),
-            rest: Tally::default(),
-            truncated: false,
+            rows: Rows::new(query, shown),
             asked: shown.with(Mask::of(&filtered)),
-            shown,
             covered: query.from_ms..query.to_ms,
         }
     }
 
-    fn answer(mut self, rollups: &Rollups) -> Result<UsageReport, Problem> {
+    fn of(mut self, rollups: &Rollups) -> Result<UsageReport, Problem> {
         let span = self.query.from_ms..self.query.to_ms;
         for work in self.plan(rollups, &span)? {
             let widened = work.plan.covers().filter(|_| work.plan.records.is_empty());
-            let before = self.groups.len();
+            let before = self.rows.count();
             self.read(rollups, &work)?;
-            if let Some(covers) = widened.filter(|_| before < self.groups.len() || self.truncated) {
+            if let Some(covers) = widened.filter(|_| before < self.rows.count() || self.rows.is_truncated()) {
                 self.widen(&covers, &work.span);
             }
         }
@@ -109,7 +109,7 @@ impl<'q> Groups<'q> {
             let ends = match counting {
                 Some(counting) => counting.log.lengths(),
                 None if state.stale.contains(&day) => [0; 3],
-                None => on_disk.lengths(day).map_err(|error| problem(day, None, error))?.unwrap_or_default(),
+                None => on_disk.lengths(day).map_err(|error| problem(day, None, None, error))?.unwrap_or_default(),
             };
             let has = Has {
                 sums: if counting.is_some() { [true; 3] } else { ends.map(|end| end > 0) },
@@ -117,41 +117,34 @@ impl<'q> Groups<'q> {
             };
             let span = span_in(asked, day, counting);
             let plan = Plan::of(span.clone(), self.query.step.coarsest(), has);
+            let mut opened = Vec::new();
             if let Some(counting) = counting {
                 self.take_waiting(counting, &plan);
+                for &(tier, _) in &plan.sums {
+                    let frames = on_disk.frames(day, tier, length_of(tier, ends));
+                    opened.push((tier, frames.map_err(|error| problem(day, Some(tier), Some(ends), error))?));
+                }
             }
-            works.push(Work { day, plan, ends, span });
+            works.push(Work { day, plan, ends, span, opened });
         }
         Ok(works)
     }
 
     fn take_waiting(&mut self, day: &Day, plan: &Plan) {
-        let mut known: HashMap<Set, Option<Set>> = HashMap::new();
+        let (mut numbers, mut groups) = (HashMap::default(), Groups::new(self.query));
         for (tier, span) in &plan.sums {
             for (at_ms, set, tally) in day.waiting_for(*tier).filter(|(at_ms, ..)| span.contains(at_ms)) {
-                let group = *known.entry(*set).or_insert_with(|| {
-                    let text = |n: usize| day.labels.strings.text(set.get(n).copied().unwrap_or(NONE));
-                    self.query.passes(text).then(|| {
-                        let mut own = [NONE; DIMENSIONS];
-                        for n in self.shown.places() {
-                            let place = text(n).map(|text| self.strings.place(text));
-                            own.iter_mut().skip(n).take(1).for_each(|own| *own = place.unwrap_or(NONE));
-                        }
-                        own
-                    })
-                });
-                if let Some(group) = group {
-                    self.group(at_ms, group).merge(tally);
-                }
+                let number = number(&mut numbers, set);
+                let sum = self.rows.sum(at_ms, set, &mut groups, number, |place| day.labels.strings.text(place));
+                sum.into_iter().for_each(|sum| sum.merge(tally));
             }
         }
     }
 
     fn read(&mut self, rollups: &Rollups, work: &Work) -> Result<(), Problem> {
         for (tier, span) in &work.plan.sums {
-            let end = Tier::ALL.iter().zip(work.ends).find(|(one, _)| *one == tier).map_or(0, |(_, end)| end);
-            self.read_sums(rollups, work.day, *tier, span, end)
-                .map_err(|error| problem(work.day, Some(*tier), error))?;
+            self.read_sums(rollups, work, *tier, span)
+                .map_err(|error| problem(work.day, Some(*tier), Some(work.ends), error))?;
         }
         if work.plan.records.is_empty() {
             return Ok(());
@@ -159,70 +152,45 @@ impl<'q> Groups<'q> {
         let mut labels = if work.ends == [0; 3] {
             Labels::default()
         } else {
-            known_labels(rollups, work).map_err(|error| problem(work.day, None, error))?
+            known_labels(rollups, work).map_err(|error| problem(work.day, None, Some(work.ends), error))?
         };
+        let (mut numbers, mut groups) = (HashMap::default(), Groups::new(self.query));
         for span in &work.plan.records {
-            rollups.store.usage().scan_day(work.day, span.clone(), |record| self.take_record(record, &mut labels))?;
+            rollups.store.usage().scan_day(work.day, span.clone(), |record| {
+                let set = labels.find(record);
+                let number = number(&mut numbers, &set);
+                let sum = self.rows.sum(record.at_ms, &set, &mut groups, number, |place| labels.strings.text(place));
+                sum.into_iter().for_each(|sum| sum.add(record));
+            })?;
         }
         Ok(())
     }
 
     /// Takes the sums of a tier's file, by as few dimensions as will do.
-    fn read_sums(
-        &mut self,
-        rollups: &Rollups,
-        day: i64,
-        tier: Tier,
-        span: &Range<i64>,
-        end: u64,
-    ) -> Result<(), StoreError> {
+    fn read_sums(&mut self, rollups: &Rollups, work: &Work, tier: Tier, span: &Range<i64>) -> Result<(), StoreError> {
         let fits = |mask: &&Mask| tier != Tier::Minutes && mask.covers(self.asked);
         let mask = SECTIONS.iter().find(fits).copied().unwrap_or(Mask::ALL);
         let choose = |head: &Head| touches(head, span).then_some(mask.0);
-        rollups.store.rollups().read(day, tier, end, choose, |_, bytes| {
-            let section = Section::read(bytes, mask, &mut self.strings).map_err(|_| malformed())?;
-            let groups: Vec<_> = section.sets.iter().map(|set| self.group_of(set)).collect();
+        let fresh;
+        let frames = match work.opened.iter().find(|(one, _)| *one == tier) {
+            Some((_, frames)) => frames,
+            None => {
+                fresh = rollups.store.rollups().frames(work.day, tier, length_of(tier, work.ends))?;
+                &fresh
+            }
+        };
+        frames.read(choose, |_, sums| {
+            let section = Section::read(sums, mask).map_err(|_| malformed())?;
+            let (texts, sets, mut groups) = (section.texts.clone(), section.sets.clone(), Groups::new(self.query));
             let read = section.each(|cell| {
-                if let Some(Some(group)) = groups.get(cell.set)
-                    && span.contains(&cell.at_ms)
-                {
-                    cell.add_to(self.group(cell.at_ms, *group));
+                if let Some(set) = sets.get(cell.set).filter(|_| span.contains(&cell.at_ms)) {
+                    let text = |place| usize::try_from(place).ok().and_then(|place: usize| texts.get(place).copied());
+                    let sum = self.rows.sum(cell.at_ms, set, &mut groups, cell.set, text);
+                    sum.into_iter().for_each(|sum| cell.add_to(sum));
                 }
             });
             read.map_err(|_| malformed())
         })
-    }
-
-    fn take_record(&mut self, record: &UsageRecord, labels: &mut Labels) {
-        let found = labels.find(record);
-        let text = |n: usize| labels.strings.text(found.get(n).copied().unwrap_or(NONE));
-        if !self.query.passes(text) {
-            return;
-        }
-        let mut own = [NONE; DIMENSIONS];
-        for n in self.shown.places() {
-            let place = text(n).map(|text| self.strings.place(text));
-            own.iter_mut().skip(n).take(1).for_each(|own| *own = place.unwrap_or(NONE));
-        }
-        self.group(record.at_ms, own).add(record);
-    }
-
-    /// The group of a combination of the answer's own strings; none if it does not pass the filters.
-    fn group_of(&self, set: &Set) -> Option<Set> {
-        let text = |n: usize| self.strings.text(set.get(n).copied().unwrap_or(NONE));
-        self.query.passes(text).then(|| self.shown.cut(set))
-    }
-
-    /// The sum of a group in the time bucket of a time.
-    fn group(&mut self, at_ms: i64, group: Set) -> &mut Tally {
-        let width = self.query.step.ms();
-        let at_ms = width.map_or(0, |width| at_ms.div_euclid(width).saturating_mul(width));
-        let full = self.groups.len() >= bounds::USAGE_ROWS_MAX;
-        if full && !self.groups.contains_key(&(at_ms, group)) {
-            self.truncated = true;
-            return &mut self.rest;
-        }
-        self.groups.entry((at_ms, group)).or_default()
     }
 
     /// Says that the answer covers whole buckets where it had to.
@@ -236,30 +204,21 @@ impl<'q> Groups<'q> {
     }
 
     fn report(self) -> UsageReport {
-        let mut totals = self.rest;
-        self.groups.values().for_each(|tally| totals.merge(tally));
-        let query = self.query;
-        let labelled = |set: &Set| -> Vec<(Dimension, Option<&str>)> {
-            let label =
-                |dimension: &Dimension| set.get(*dimension as usize).and_then(|&place| self.strings.text(place));
-            query.by.iter().map(|dimension| (*dimension, label(dimension))).collect()
-        };
-        let mut rows: Vec<_> = self.groups.iter().map(|((at, set), tally)| (*at, labelled(set), tally)).collect();
-        rows.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
-        let row = |(at, labels, tally): (i64, Vec<(Dimension, Option<&str>)>, &Tally)| UsageRow {
-            at: (query.step != Step::None).then(|| timestamp(at)),
-            figures: tally.figures(),
-            labels: labels.into_iter().map(|(dimension, label)| (dimension, label.map(str::to_owned))).collect(),
-        };
         UsageReport {
             from: timestamp(self.covered.start),
             to: timestamp(self.covered.end),
-            step: query.step,
-            rows: rows.into_iter().map(row).collect(),
-            totals: totals.figures(),
-            truncated: self.truncated,
+            step: self.query.step,
+            rows: self.rows.shown(self.query),
+            totals: self.rows.totals().figures(),
+            truncated: self.rows.is_truncated(),
         }
     }
+}
+
+/// The number of a combination, in the order in which they come.
+fn number(numbers: &mut HashMap<Set, usize>, set: &Set) -> usize {
+    let next = numbers.len();
+    *numbers.entry(*set).or_insert(next)
 }
 
 /// The part of a time that matters for a day. Beyond what the day can hold, its edges are moved to edges of days, so that
@@ -282,31 +241,37 @@ fn known_labels(rollups: &Rollups, work: &Work) -> Result<Labels, StoreError> {
     // The coarsest tier of a complete day knows them all, in the fewest frames.
     let coarsest = Tier::ALL.into_iter().zip(work.ends).rev().find(|&(_, end)| end > 0);
     let Some((tier, end)) = coarsest else { return Ok(labels) };
-    rollups.store.rollups().read(
-        work.day,
-        tier,
-        end,
-        |_| Some(Mask::ALL.0),
-        |_, bytes| {
-            let section = Section::read(bytes, Mask::ALL, &mut labels.strings).map_err(|_| malformed())?;
-            section.sets.iter().for_each(|&set| labels.know(set));
-            Ok(())
-        },
-    )?;
+    let all = |_: &Head| Some(Mask::ALL.0);
+    rollups.store.rollups().frames(work.day, tier, end)?.read(all, |_, sums| {
+        let section = Section::read(sums, Mask::ALL).map_err(|_| malformed())?;
+        section.known_to(&mut labels.strings).into_iter().for_each(|set| labels.know(set));
+        Ok(())
+    })?;
     Ok(labels)
 }
 
-fn problem(day: i64, tier: Option<Tier>, error: StoreError) -> Problem {
-    if is_damage(&error) { Problem::Damaged(day, tier, error) } else { Problem::Other(error) }
+/// How long a tier's file is.
+fn length_of(tier: Tier, ends: Lengths) -> u64 {
+    Tier::ALL.into_iter().zip(ends).find(|&(one, _)| one == tier).map_or(0, |(_, end)| end)
+}
+
+fn problem(day: i64, tier: Option<Tier>, ends: Option<Lengths>, error: StoreError) -> Problem {
+    if is_damage(&error) { Problem::Damaged(Damage { day, tier, ends, error }) } else { Problem::Other(error) }
 }
 
 impl Rollups {
     /// Sets rollups aside that a question found damaged; they are counted anew if the day's records are there, and else
     /// only what is damaged goes.
-    fn drop_damaged(&self, day: i64, tier: Option<Tier>, error: &StoreError) {
-        let mut state = self.state();
+    fn drop_damaged(&self, damage: &Damage) {
+        let Damage { day, tier, ends, error } = damage;
+        let (day, mut state, on_disk) = (*day, self.state(), self.store.rollups());
+        let lengths = |counting: &Day| Some(counting.log.lengths());
+        let now = state.days.get(&day).map_or_else(|| on_disk.lengths(day).unwrap_or_default(), lengths);
+        if ends.is_some() && now != *ends {
+            // Others took their place while they were read: those were never damaged.
+            return;
+        }
         let was_counting = state.days.remove(&day).is_some();
-        let on_disk = self.store.rollups();
         match tier.filter(|_| !was_counting && !self.store.usage().has_day(day)) {
             Some(tier) if on_disk.set_tier_aside(day, tier, error).is_ok() => {}
             _ => on_disk.set_aside(day, error),
@@ -314,5 +279,44 @@ impl Rollups {
         if was_counting && let Err(error) = self.open_day(&mut state, day) {
             self.distrust(&mut state, day, &error);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{DAY_MS, all_by, complete_all, three_days};
+    use super::*;
+    use crate::api::usage::Step;
+    use crate::usage::testing::MIDNIGHT_MS;
+
+    /// The files of the day that a question was about to read are written anew before it does.
+    #[test]
+    fn a_question_is_answered_from_what_there_was_when_it_was_asked() {
+        let fixture = three_days();
+        fixture.rollups.write_now(true);
+        let query = all_by(Step::Hour);
+        let expected = report(&fixture.rollups, &query).unwrap();
+        let mut answer = Answer::new(&query);
+        let works = answer.plan(&fixture.rollups, &(query.from_ms..query.to_ms)).unwrap_or_default();
+        assert_eq!(works.len(), 3);
+        complete_all(&fixture);
+        for work in &works {
+            assert!(answer.read(&fixture.rollups, work).is_ok(), "{}", work.day);
+        }
+        assert_eq!(answer.report(), expected);
+    }
+
+    #[test]
+    fn what_took_the_place_of_what_was_read_is_not_set_aside() {
+        let fixture = three_days();
+        complete_all(&fixture);
+        let day = MIDNIGHT_MS / DAY_MS;
+        let error = || StoreError::Damaged { reason: "it was read while it was replaced".into() };
+        let ends = fixture.store.rollups().lengths(day).unwrap().map(|ends| ends.map(|end| end + 1));
+        fixture.rollups.drop_damaged(&Damage { day, tier: None, ends, error: error() });
+        assert_eq!(fixture.store.notices(), Vec::<String>::new());
+        let ends = fixture.store.rollups().lengths(day).unwrap();
+        fixture.rollups.drop_damaged(&Damage { day, tier: None, ends, error: error() });
+        assert_eq!(fixture.store.notices().len(), 1);
     }
 }

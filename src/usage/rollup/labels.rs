@@ -1,7 +1,8 @@
 //! What records are told apart by, as small numbers; and the bounds on what an app may make up.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashSet};
 
 use crate::api::usage::Dimension;
 use crate::api::{ConnectionId, UsageRecord};
@@ -81,7 +82,7 @@ pub(in crate::usage) fn labels(record: &UsageRecord) -> [Option<Label<'_>>; DIME
 pub(in crate::usage) struct Strings {
     all: Vec<Arc<str>>,
     places: HashMap<Arc<str>, u32>,
-    connections: HashMap<ConnectionId, u32>,
+    scratch: String,
 }
 
 impl Strings {
@@ -96,13 +97,11 @@ impl Strings {
         place
     }
 
-    /// The place of a connection's id, without writing the id out each time.
     fn place_connection(&mut self, id: &ConnectionId) -> u32 {
-        if let Some(&place) = self.connections.get(id) {
-            return place;
-        }
-        let place = self.place(&id.to_string());
-        self.connections.insert(id.clone(), place);
+        let mut text = std::mem::take(&mut self.scratch);
+        id.write_to(&mut text);
+        let place = self.place(&text);
+        self.scratch = text;
         place
     }
 

@@ -15,6 +15,7 @@ mod pack;
 mod plan;
 mod recover;
 mod retain;
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -157,7 +158,14 @@ impl Rollups {
     /// Writes all of a day; it stays where it is if that fails.
     fn complete(&self, state: &mut State, day: i64) {
         let Some(counting) = state.days.get_mut(&day) else { return };
-        let done = counting.write_all().and_then(|()| self.store.rollups().complete(&counting.log));
+        let rollups = self.store.rollups();
+        let done = counting
+            .write_all()
+            // What is damaged is complete as it is: the question that meets it has the day counted anew.
+            .and_then(|()| {
+                counting.gather(rollups).or_else(|error| if is_damage(&error) { Ok(()) } else { Err(error) })
+            })
+            .and_then(|()| rollups.complete(&counting.log));
         if done.is_ok() {
             state.days.remove(&day);
         }
@@ -225,5 +233,7 @@ impl std::fmt::Debug for Rollups {
     }
 }
 
+#[cfg(test)]
+mod crash_tests;
 #[cfg(test)]
 pub(super) mod tests;

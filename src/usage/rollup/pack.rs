@@ -2,10 +2,16 @@
 //!
 //! Varying numbers are seven bits a byte, the lowest first; the highest bit says that there is more. What is ordered is
 //! written as differences.
+//!
+//! A histogram that is a list is twice its length, then each part and its count. One that is a run is twice its length and
+//! one more, its first part, how many bytes a count has, and those bytes: of all counts the lowest, then of all the next.
+//! So it is read without looking at each, and compresses no worse. In format 1 all are lists, behind their plain length.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::labels::{DIMENSIONS, Mask, NONE, Set, Strings};
+use crate::store::PackedSums;
+use crate::usage::histogram::{View, is_run};
 use crate::usage::tally::{Sums, Tally};
 
 /// Sums of one combination in one time bucket.
@@ -18,7 +24,13 @@ pub(super) struct Cell<'t> {
 impl Cell<'_> {
     /// What it takes, roughly.
     pub(super) fn bytes(&self) -> usize {
-        2 * (Sums::COUNT + 4 + self.tally.durations.parts().len() + self.tally.ttfts.parts().len())
+        let histogram = |view: View<'_>| match view {
+            View::List(parts) => 2 * parts.len(),
+            View::Run { counts, .. } => counts.len(),
+            View::Bytes { bytes, .. } => bytes.len(),
+        };
+        let histograms = histogram(self.tally.durations.view()) + histogram(self.tally.ttfts.view());
+        2 * (Sums::COUNT + 4) + histograms
     }
 }
 
@@ -40,15 +52,8 @@ pub(super) fn pack(cells: &[Cell<'_>], mask: Mask, strings: &Strings) -> Vec<u8>
         before = cell.at_ms;
         out.number(set);
         cell.tally.sums.all().into_iter().for_each(|sum| out.number(sum));
-        for histogram in [&cell.tally.durations, &cell.tally.ttfts] {
-            out.number(histogram.parts().len() as u64);
-            let mut before = 0;
-            for (part, count) in histogram.parts() {
-                out.number(u64::from(part - before));
-                out.number(count.into());
-                before = part;
-            }
-        }
+        out.histogram(cell.tally.durations.view());
+        out.histogram(cell.tally.ttfts.view());
     }
     out.0
 }
@@ -56,8 +61,8 @@ pub(super) fn pack(cells: &[Cell<'_>], mask: Mask, strings: &Strings) -> Vec<u8>
 /// The texts that occur, the combinations with their texts' numbers (0 for none, else one more than the place in that
 /// list), and each cell's combination.
 fn tables(cells: &[Cell<'_>], mask: Mask) -> (Vec<u32>, Vec<Vec<u64>>, Vec<u64>) {
-    let (mut texts, mut numbers) = (Vec::new(), HashMap::new());
-    let (mut sets, mut places) = (Vec::new(), HashMap::new());
+    let (mut texts, mut numbers) = (Vec::new(), HashMap::default());
+    let (mut sets, mut places) = (Vec::new(), HashMap::default());
     let mut of_cells = Vec::with_capacity(cells.len());
     for cell in cells {
         let place = *places.entry(cell.set).or_insert_with(|| {
@@ -86,49 +91,61 @@ pub(super) struct Packed<'b> {
     pub(super) at_ms: i64,
     pub(super) set: usize,
     pub(super) sums: Sums,
-    pub(super) durations: &'b [(u16, u32)],
-    pub(super) ttfts: &'b [(u16, u32)],
+    pub(super) durations: View<'b>,
+    pub(super) ttfts: View<'b>,
 }
 
 /// A section whose combinations were read.
 pub(super) struct Section<'b> {
-    /// The combinations, with texts at the places that they have in the caller's strings.
+    pub(super) texts: Vec<&'b str>,
+    /// The combinations, of places among these texts.
     pub(super) sets: Vec<Set>,
+    format: u8,
     cells: Reader<'b>,
 }
 
 impl<'b> Section<'b> {
-    pub(super) fn read(bytes: &'b [u8], mask: Mask, strings: &mut Strings) -> Result<Self, Malformed> {
-        let mut from = Reader(bytes);
+    pub(super) fn read(sums: PackedSums<'b>, mask: Mask) -> Result<Self, Malformed> {
+        let mut from = Reader(sums.bytes);
         let mut texts = Vec::new();
         for _ in 0..from.number()? {
-            texts.push(strings.place(from.text()?));
+            texts.push(from.text()?);
         }
         let mut sets = Vec::new();
         for _ in 0..from.number()? {
             let mut set = [NONE; DIMENSIONS];
             for n in mask.places() {
                 let text = usize::try_from(from.number()?).map_err(|_| Malformed)?;
-                let place = text.checked_sub(1).map_or(Some(NONE), |text| texts.get(text).copied());
-                *set.get_mut(n).ok_or(Malformed)? = place.ok_or(Malformed)?;
+                let place = match text.checked_sub(1) {
+                    Some(text) if text >= texts.len() => return Err(Malformed),
+                    place => place.and_then(|place| u32::try_from(place).ok()).unwrap_or(NONE),
+                };
+                *set.get_mut(n).ok_or(Malformed)? = place;
             }
             sets.push(set);
         }
-        Ok(Self { sets, cells: from })
+        Ok(Self { texts, sets, format: sums.format, cells: from })
+    }
+
+    /// The combinations, with texts at the places that they have or get in somebody's strings.
+    pub(super) fn known_to(&self, strings: &mut Strings) -> Vec<Set> {
+        let places: Vec<_> = self.texts.iter().map(|text| strings.place(text)).collect();
+        let place = |place: u32| usize::try_from(place).ok().and_then(|place| places.get(place).copied());
+        self.sets.iter().map(|set| set.map(|own| place(own).unwrap_or(NONE))).collect()
     }
 
     /// Shows each cell.
     pub(super) fn each(self, mut visitor: impl FnMut(&Packed<'_>)) -> Result<(), Malformed> {
-        let Self { sets, cells: mut from } = self;
+        let Self { sets, format, cells: mut from, .. } = self;
         let sums_count = from.number()?;
-        let (mut at_ms, mut durations, mut ttfts) = (0_i64, Vec::new(), Vec::new());
+        let (mut at_ms, mut list, mut other_list) = (0_i64, Vec::new(), Vec::new());
         for _ in 0..from.number()? {
             at_ms = at_ms.wrapping_add(from.signed()?);
             let set = usize::try_from(from.number()?).ok().filter(|&set| set < sets.len()).ok_or(Malformed)?;
             let sums = from.sums(sums_count)?;
-            from.parts(&mut durations)?;
-            from.parts(&mut ttfts)?;
-            visitor(&Packed { at_ms, set, sums, durations: &durations, ttfts: &ttfts });
+            let durations = from.histogram(format, &mut list)?;
+            let ttfts = from.histogram(format, &mut other_list)?;
+            visitor(&Packed { at_ms, set, sums, durations, ttfts });
         }
         if from.0.is_empty() { Ok(()) } else { Err(Malformed) }
     }
@@ -138,8 +155,8 @@ impl Packed<'_> {
     /// Counts it in a sum.
     pub(super) fn add_to(&self, tally: &mut Tally) {
         tally.sums.merge(&self.sums);
-        tally.durations.absorb(self.durations.iter().copied());
-        tally.ttfts.absorb(self.ttfts.iter().copied());
+        tally.durations.absorb(self.durations);
+        tally.ttfts.absorb(self.ttfts);
     }
 }
 
@@ -162,6 +179,33 @@ impl Writer {
     fn text(&mut self, text: &str) {
         self.number(text.len() as u64);
         self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn histogram(&mut self, view: View<'_>) {
+        match view {
+            View::List(parts) => {
+                self.number(2 * parts.len() as u64);
+                let mut before = 0;
+                for &(part, count) in parts {
+                    self.number(u64::from(part - before));
+                    self.number(count.into());
+                    before = part;
+                }
+            }
+            View::Run { first, counts } => {
+                let most = counts.iter().copied().max().unwrap_or_default();
+                let width = most.checked_ilog2().unwrap_or_default() / 8 + 1;
+                [2 * counts.len() as u64 + 1, first.into(), width.into()].into_iter().for_each(|one| self.number(one));
+                for shift in (0..8 * width).step_by(8) {
+                    self.0.extend(counts.iter().map(|count| (count >> shift & 0xff) as u8));
+                }
+            }
+            View::Bytes { first, length, bytes } => {
+                let width = bytes.len().checked_div(length).unwrap_or_default() as u64;
+                [2 * length as u64 + 1, first.into(), width].into_iter().for_each(|one| self.number(one));
+                self.0.extend_from_slice(bytes);
+            }
+        }
     }
 }
 
@@ -207,10 +251,30 @@ impl<'b> Reader<'b> {
         Ok(sums)
     }
 
-    fn parts(&mut self, parts: &mut Vec<(u16, u32)>) -> Result<(), Malformed> {
+    fn histogram<'p>(&mut self, format: u8, parts: &'p mut Vec<(u16, u32)>) -> Result<View<'p>, Malformed>
+    where
+        'b: 'p,
+    {
+        let head = self.number()?;
+        if format < 2 || head & 1 == 0 {
+            self.parts(if format < 2 { head } else { head / 2 }, parts)?;
+            return Ok(View::List(parts));
+        }
+        let (length, first, width) = (head / 2, self.number()?, self.number()?);
+        if !is_run(first, length) || !(1..=4).contains(&width) {
+            return Err(Malformed);
+        }
+        let length = usize::try_from(length).map_err(|_| Malformed)?;
+        let width = usize::try_from(width).map_err(|_| Malformed)?;
+        let (bytes, rest) = self.0.split_at_checked(length * width).ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(View::Bytes { first: u16::try_from(first).map_err(|_| Malformed)?, length, bytes })
+    }
+
+    fn parts(&mut self, count: u64, parts: &mut Vec<(u16, u32)>) -> Result<(), Malformed> {
         parts.clear();
         let mut part = 0_u64;
-        for _ in 0..self.number()? {
+        for _ in 0..count {
             part = part.saturating_add(self.number()?);
             let count = self.number()?;
             parts.push((u16::try_from(part).map_err(|_| Malformed)?, u32::try_from(count).map_err(|_| Malformed)?));

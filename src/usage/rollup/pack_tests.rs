@@ -7,10 +7,20 @@ use super::*;
 
 type Plain = (i64, [Option<String>; DIMENSIONS], Tally);
 
+/// Few and far between, or so many and near each other that they make a run; and some so often that their counts take more
+/// than a byte.
+fn lengths() -> impl Strategy<Value = Vec<u64>> {
+    let often = (100..110_u64, 200..800_usize).prop_map(|(length, times)| vec![length; times]);
+    prop_oneof![
+        proptest::collection::vec(0..10_000_u64, 0..20),
+        (proptest::collection::vec(80..400_u64, 60..150), often).prop_map(|(near, often)| [near, often].concat()),
+    ]
+}
+
 fn any_cells() -> impl Strategy<Value = Vec<Plain>> {
     let label = proptest::option::of("[a-c]{1,2}");
     let labels = proptest::array::uniform6(label);
-    let tally = (proptest::array::uniform9(any::<u64>()), proptest::collection::vec(0..10_000_u64, 0..20));
+    let tally = (proptest::array::uniform10(any::<u64>()), lengths());
     let tally = tally.prop_map(|(sums, lengths)| {
         let mut tally = Tally::default();
         tally.sums.all_mut().into_iter().zip(sums).for_each(|(own, sum)| *own = sum);
@@ -22,10 +32,14 @@ fn any_cells() -> impl Strategy<Value = Vec<Plain>> {
 }
 
 fn read(bytes: &[u8], mask: Mask) -> Result<Vec<Plain>, Malformed> {
+    read_in(2, bytes, mask)
+}
+
+fn read_in(format: u8, bytes: &[u8], mask: Mask) -> Result<Vec<Plain>, Malformed> {
     let mut strings = Strings::default();
     strings.place("a");
-    let section = Section::read(bytes, mask, &mut strings)?;
-    let sets = section.sets.clone();
+    let section = Section::read(PackedSums { format, bytes }, mask)?;
+    let sets = section.known_to(&mut strings);
     let mut cells = Vec::new();
     section.each(|cell| {
         let mut tally = Tally::default();

@@ -15,7 +15,7 @@ use crate::api::{NanoUsd, Outcome, RequestId, Tokens};
 use crate::config::Retention;
 use crate::usage::tally::Tally;
 
-const DAY_MS: i64 = 86_400_000;
+pub(super) const DAY_MS: i64 = 86_400_000;
 pub(in crate::usage) const STEPS: [Step; 4] = [Step::None, Step::Minute, Step::Hour, Step::Day];
 
 impl Rollups {
@@ -31,7 +31,7 @@ impl Rollups {
 }
 
 /// A record of one of few combinations, so many milliseconds after midnight of the first day.
-fn some(n: u64, after_ms: i64, kind: u64) -> UsageRecord {
+pub(super) fn some(n: u64, after_ms: i64, kind: u64) -> UsageRecord {
     let at_ms = MIDNIGHT_MS + after_ms;
     let request_id = RequestId::from_parts(at_ms.cast_unsigned(), u128::from(n) << 8);
     let failed = kind.is_multiple_of(7);
@@ -102,7 +102,7 @@ pub(in crate::usage) fn assert_as_scanned(fixture: &Fixture, query: &Query) {
 
 /// What happens between two commits.
 #[derive(Debug, Clone, Copy)]
-enum Event {
+pub(super) enum Event {
     Nothing,
     Minutes,
     Hours,
@@ -113,7 +113,7 @@ enum Event {
     Anew,
 }
 
-fn happen(fixture: Fixture, event: Event) -> Fixture {
+pub(super) fn happen(fixture: Fixture, event: Event) -> Fixture {
     let rollups = &fixture.rollups;
     let days: Vec<i64> = rollups.state().days.keys().copied().collect();
     match event {
@@ -139,7 +139,7 @@ fn happen(fixture: Fixture, event: Event) -> Fixture {
     fixture
 }
 
-fn rollup_dirs(fixture: &Fixture) -> Vec<PathBuf> {
+pub(super) fn rollup_dirs(fixture: &Fixture) -> Vec<PathBuf> {
     let entries = fs::read_dir(fixture.dir.path().join("usage")).unwrap().map(|entry| entry.unwrap().path());
     let mut dirs: Vec<_> = entries.filter(|path| path.to_str().unwrap().ends_with(".rollups")).collect();
     dirs.sort();
@@ -212,7 +212,7 @@ proptest! {
 }
 
 /// Three days with a record every ten minutes.
-fn three_days() -> Fixture {
+pub(super) fn three_days() -> Fixture {
     let fixture = Fixture::new();
     let records: Vec<_> = (0..432).map(|n| some(n, i64::try_from(n).unwrap() * 600_000, n * 31)).collect();
     records.chunks(50).for_each(|chunk| fixture.append(chunk));
@@ -236,7 +236,7 @@ pub(in crate::usage) fn three_days_half_written() -> Fixture {
     fixture
 }
 
-fn all_by(step: Step) -> Query {
+pub(super) fn all_by(step: Step) -> Query {
     Query {
         from_ms: MIDNIGHT_MS,
         to_ms: MIDNIGHT_MS + 3 * DAY_MS,
@@ -246,7 +246,7 @@ fn all_by(step: Step) -> Query {
     }
 }
 
-fn complete_all(fixture: &Fixture) {
+pub(super) fn complete_all(fixture: &Fixture) {
     let days: Vec<i64> = fixture.rollups.state().days.keys().copied().collect();
     days.iter().for_each(|&day| fixture.rollups.complete(&mut fixture.rollups.state(), day));
     assert!(fixture.rollups.state().days.is_empty());
@@ -315,95 +315,47 @@ fn scanned_of_first_day() -> u64 {
     (0..144_u64).filter(|n| !(n * 31).is_multiple_of(11)).count() as u64
 }
 
-/// Nothing in the middle half of a file is what it was.
-fn damage(file: &std::path::Path) {
-    let mut bytes = fs::read(file).unwrap();
-    let (quarter, length) = (bytes.len() / 4, bytes.len());
-    bytes[quarter..length - quarter].iter_mut().for_each(|byte| *byte ^= 0x55);
-    fs::write(file, bytes).unwrap();
-}
-
-#[test]
-fn damaged_rollups_are_set_aside_named_and_counted_anew() {
-    for place in ["minutes", "hours", "days", "complete"] {
-        let fixture = three_days();
-        complete_all(&fixture);
-        let queries = STEPS.map(all_by);
-        let dir = rollup_dirs(&fixture).remove(1);
-        damage(&dir.join(place));
-        // What was read before is remembered only of the file's length.
-        let fixture = fixture.crashed();
-        queries.iter().for_each(|query| assert_as_scanned(&fixture, query));
-        let notices = fixture.store.notices();
-        assert_eq!(notices.len(), 1, "{notices:?}");
-        assert!(notices[0].contains("2024-10-05.rollups were set aside"), "{notices:?}");
-        assert_eq!(rollup_dirs(&fixture).len(), 2);
-        while fixture.rollups.keep(MIDNIGHT_MS + 9 * DAY_MS) == Some(Duration::ZERO) {}
-        assert_eq!(rollup_dirs(&fixture).len(), 3, "{place}");
-        queries.iter().for_each(|query| assert_as_scanned(&fixture, query));
-    }
-}
-
-/// Where no records are left to count anew, the tiers that are whole go on.
-#[test]
-fn a_damaged_tier_without_records_takes_no_other_along() {
-    let fixture = three_days();
-    complete_all(&fixture);
-    let expected = totals(&fixture.rollups, &all_by(Step::Day)).unwrap();
-    let retention = Retention { records: Duration::from_secs(3_600), ..Retention::default() };
-    fixture
-        .rollups
-        .retain(&Retention { minutes: Duration::from_secs(86_400 * 99), ..retention }, MIDNIGHT_MS + 9 * DAY_MS);
-    let file = rollup_dirs(&fixture).remove(1).join("hours");
-    damage(&file);
-    let fixture = fixture.crashed();
-    assert_eq!(totals(&fixture.rollups, &all_by(Step::Hour)).unwrap().totals, expected.totals, "minutes stand in");
-    assert_eq!(totals(&fixture.rollups, &all_by(Step::Day)).unwrap(), expected);
-    let notices = fixture.store.notices();
-    assert!(notices.len() == 1 && notices[0].contains("2024-10-05.rollups/hours were set aside"), "{notices:?}");
-}
-
-#[test]
-fn a_file_that_is_shorter_or_gone_is_damage_too() {
-    for gone in [false, true] {
-        let fixture = three_days();
-        complete_all(&fixture);
-        let file = rollup_dirs(&fixture).remove(0).join("hours");
-        if gone {
-            fs::remove_file(&file).unwrap()
-        } else {
-            fs::write(&file, b"").unwrap()
-        }
-        let fixture = fixture.crashed();
-        assert_as_scanned(&fixture, &all_by(Step::Hour));
-        assert_eq!(fixture.store.notices().len(), 1);
-    }
-}
-
-#[test]
-fn a_file_that_a_crash_cut_off_is_gone_on_with() {
-    let fixture = three_days();
-    fixture.rollups.close();
-    let file = rollup_dirs(&fixture).pop().unwrap().join("minutes");
-    let whole = fs::read(&file).unwrap();
-    for cut in [1, whole.len() / 3, whole.len()] {
-        let fixture = three_days();
-        fixture.rollups.close();
-        let file = rollup_dirs(&fixture).pop().unwrap().join("minutes");
-        fs::write(&file, &whole[..whole.len() - cut]).unwrap();
-        let fixture = fixture.crashed();
-        STEPS.iter().for_each(|&step| assert_as_scanned(&fixture, &all_by(step)));
-        fixture.append(&[some(9_999, 3 * DAY_MS - 5, 3)]);
-        happen_all_and_check(fixture);
-    }
-}
-
-fn happen_all_and_check(mut fixture: Fixture) {
+pub(super) fn happen_all_and_check(mut fixture: Fixture) {
     for event in [Event::Minutes, Event::Crash, Event::Hours, Event::Crash, Event::Complete, Event::Crash] {
         fixture = happen(fixture, event);
         STEPS.iter().for_each(|&step| assert_as_scanned(&fixture, &all_by(step)));
     }
     assert_eq!(fixture.store.notices(), Vec::<String>::new());
+}
+
+/// The hours that stand in the frames of a day's file, frame by frame.
+fn hours_in_frames(fixture: &Fixture, day: i64) -> Vec<i64> {
+    let rollups = fixture.store.rollups();
+    let [_, hours, _] = rollups.lengths(day).unwrap().unwrap();
+    let mut all = Vec::new();
+    let see = |head: &crate::store::Head| {
+        all.extend((head.first_ms..=head.last_ms).step_by(3_600_000));
+        None
+    };
+    rollups.frames(day, Tier::Hours, hours).unwrap().read(see, |_, _| Ok(())).unwrap();
+    all
+}
+
+#[test]
+fn a_day_that_is_over_has_each_hour_once_in_few_frames() {
+    let fixture = Fixture::new();
+    let records: Vec<_> = (0..144).map(|n| some(n, i64::try_from(n).unwrap() * 600_000, n * 31)).collect();
+    for chunk in records.chunks(9) {
+        fixture.append(chunk);
+        // In the middle of each second hour.
+        fixture.rollups.write_now(true);
+    }
+    let day = MIDNIGHT_MS / DAY_MS;
+    let file = rollup_dirs(&fixture).remove(0).join("hours");
+    let before = fs::metadata(&file).unwrap().len();
+    complete_all(&fixture);
+    let each_hour: Vec<_> = (0..24).map(|hour| MIDNIGHT_MS + hour * 3_600_000).collect();
+    assert_eq!(hours_in_frames(&fixture, day), each_hour);
+    assert!(fs::metadata(&file).unwrap().len() < before / 2, "and takes less room");
+    STEPS.iter().for_each(|&step| assert_as_scanned(&fixture, &all_by(step)));
+    // One that comes late is gone on with, and gathered again.
+    fixture.append(&[some(9_999, 700_001, 3)]);
+    happen_all_and_check(fixture);
 }
 
 #[test]
@@ -445,23 +397,6 @@ fn changed_costs_are_in_the_records_and_in_the_rollups() {
         fixture = fixture.crashed();
     }
     assert_eq!(fixture.rollups.change(&span, change).unwrap(), Changes { records: 216, changed: 0 });
-}
-
-#[test]
-fn a_crash_between_changed_records_and_their_rollups_is_made_good() {
-    let fixture = three_days();
-    complete_all(&fixture);
-    let day = MIDNIGHT_MS / DAY_MS;
-    fixture.store.rollups().mark_stale(day).unwrap();
-    let double = |record: &UsageRecord| {
-        record.cost.map(|cost| UsageRecord { cost: Some(NanoUsd(cost.0 * 2)), ..record.clone() })
-    };
-    fixture.store.usage().rewrite_day(day, 0..i64::MAX, double).unwrap();
-    let fixture = fixture.crashed();
-    STEPS.iter().for_each(|&step| assert_as_scanned(&fixture, &all_by(step)));
-    while fixture.rollups.keep(MIDNIGHT_MS + 9 * DAY_MS) == Some(Duration::ZERO) {}
-    assert_eq!(rollup_dirs(&fixture).len(), 3);
-    STEPS.iter().for_each(|&step| assert_as_scanned(&fixture, &all_by(step)));
 }
 
 #[test]
