@@ -15,8 +15,8 @@ use crate::api::usage::{Dimension, UsageReport};
 use crate::store::format_tests::{fixture, keep, pack, unpack};
 
 const DAY_MS: i64 = 86_400_000;
-/// Blocks of format 3 with rows of format 2; rollups of format 1.
-const FIRST: &str = "blocks-3-rollups-1";
+/// Blocks of format 3 with rows of format 2; rollups of format 1, and of format 2, whose histograms may be runs.
+const NAMES: [&str; 2] = ["blocks-3-rollups-1", "blocks-3-rollups-2"];
 
 fn queries() -> Vec<Query> {
     let by = [vec![], vec![Dimension::Connection], vec![Dimension::App, Dimension::Model, Dimension::Outcome]];
@@ -70,19 +70,20 @@ fn assert_reads(name: &str) {
 }
 
 #[test]
-fn blocks_of_format_3_and_rollups_of_format_1_are_read() {
-    assert_reads(FIRST);
+fn usage_of_every_format_is_read() {
+    NAMES.iter().for_each(|name| assert_reads(name));
 }
 
 #[test]
 #[ignore = "writes a fixture, once for each format"]
 fn write_the_fixture_of_the_format() {
+    let name = NAMES[NAMES.len() - 1];
     let written = three_days_half_written();
     let (records, reports) = (records(&written), reports(&written));
     let Fixture { store, rollups, dir, .. } = written;
     drop((rollups, store));
-    keep(&format!("{FIRST}.state.zst"), &pack(dir.path()));
+    keep(&format!("{name}.state.zst"), &pack(dir.path()));
     let zstd = |json: Vec<u8>| zstd::bulk::compress(&json, 19).unwrap();
-    keep(&format!("{FIRST}.records.zst"), &zstd(serde_json::to_vec(&records).unwrap()));
-    keep(&format!("{FIRST}.reports.zst"), &zstd(serde_json::to_vec(&reports).unwrap()));
+    keep(&format!("{name}.records.zst"), &zstd(serde_json::to_vec(&records).unwrap()));
+    keep(&format!("{name}.reports.zst"), &zstd(serde_json::to_vec(&reports).unwrap()));
 }

@@ -36,7 +36,10 @@ impl Log {
     pub(super) fn resume(dir: PathBuf, day: i64, disk: Disk) -> Result<Self, StoreError> {
         let mut log = Self::new(dir, day, disk);
         for (tier, at) in Tier::ALL.into_iter().zip(&mut log.tiers) {
-            *at = last_commit(&log.dir.join(tier.name()), day, tier)?;
+            let path = log.dir.join(tier.name());
+            // What was written anew and not put in place.
+            files::remove_file(&files::beside(&path, "new")).map_err(not_rewritten)?;
+            *at = last_commit(&path, day, tier)?;
         }
         Ok(log)
     }

@@ -75,7 +75,8 @@ proptest! {
     #[test]
     fn what_is_cut_or_no_section_is_an_error_and_no_panic(plain in any_cells(), noise: Vec<u8>) {
         let bytes = packed(&plain, Mask::ALL);
-        for end in 0..bytes.len() {
+        // At a few hundred places, others each time.
+        for end in (0..bytes.len()).rev().step_by(1 + bytes.len() / 300) {
             prop_assert!(read(&bytes[..end], Mask::ALL).is_err());
         }
         prop_assert!(read(&[&bytes[..], &[0]].concat(), Mask::ALL).is_err());
