@@ -298,6 +298,9 @@ pub const LOG_INTERVAL: Duration = Duration::from_millis(20);
 pub const USAGE_QUEUE_MAX: usize = 10_000;
 /// Records in a block: measured at 1.2 µs and 58 B a record, while a value stays below 16 KiB.
 pub const USAGE_BLOCK_RECORDS_MAX: usize = 250;
+/// Records that are stored under one sync, which costs as much as a hundred of them: a few blocks. Fewer wait for
+/// [`USAGE_BLOCK_INTERVAL`].
+pub const USAGE_BATCH_RECORDS_MAX: usize = 4 * USAGE_BLOCK_RECORDS_MAX;
 /// The longest time between two blocks while records wait.
 pub const USAGE_BLOCK_INTERVAL: Duration = Duration::from_millis(250);
 /// Bytes of one value in the store: sled puts larger ones into files of their own, at ten times the cost.
@@ -386,7 +389,7 @@ pub const ROLLUP_LABELS_PER_APP_MAX: usize = 200;
 pub const ROLLUP_SETS_PER_APP_MAX: usize = 4_000;
 /// How often old usage is looked for.
 pub const RETENTION_INTERVAL: Duration = Duration::from_secs(10 * 60);
-/// Rows of one usage reply. While it is made each holds two histograms of at most 1,362 counts, so 110 MB in all at the
+/// Rows of one usage reply. While it is made each holds two histograms of at most 1,363 counts, so 110 MB in all at the
 /// very most, however long the time and however many the records.
 pub const USAGE_ROWS_MAX: usize = 10_000;
 /// Names of one label in the metrics; those that come later count as `other`.
@@ -425,5 +428,5 @@ const _: () = {
     assert!(CHANGES_FRAME_BYTES + STATE_RECORD_BYTES_MAX < CHANGES_FRAME_BYTES_MAX / 2, "a frame holds its records");
     assert!(MODEL_LIST_BYTES_MAX + MODEL_LIST_IDS_MAX * 8 < STATE_RECORD_BYTES_MAX, "each id comes with its length");
     assert!(METRIC_NAMES_MAX < METRIC_SERIES_MAX, "each name of one label has room beside another's");
-    assert!(USAGE_BLOCK_RECORDS_MAX <= USAGE_QUEUE_MAX, "a block must fit the queue");
+    assert!(USAGE_BATCH_RECORDS_MAX < USAGE_QUEUE_MAX / 2, "a batch must fit the queue, and room must be left");
 };

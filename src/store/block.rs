@@ -3,7 +3,11 @@
 //! A block's head tells its times and ids, so that a search skips it unread. Its rows share one table of strings (the
 //! same apps, models and connections come again and again), and are compressed where it pays.
 
+use std::cell::RefCell;
+use std::io;
+
 use serde::{Deserialize, Serialize};
+use zstd::bulk::Compressor;
 
 use super::record::{self, Record, RecordError};
 use super::rows;
@@ -80,7 +84,7 @@ impl Block {
             commit,
         };
         let plain = rows::to_bytes(records)?;
-        let packed = zstd::bulk::compress(&plain, ZSTD_LEVEL).ok().filter(|packed| packed.len() < plain.len());
+        let packed = compress(&plain).ok().filter(|packed| packed.len() < plain.len());
         Ok(Self { summary, format: Self::FORMAT, compressed: packed.is_some(), rows: packed.unwrap_or(plain) })
     }
 
@@ -94,6 +98,18 @@ impl Block {
             rows::from_bytes(self.format, &self.rows)
         }
     }
+}
+
+thread_local! {
+    /// What compresses, kept for the next block: making one anew costs as much as a few dozen records.
+    static ZSTD: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn compress(plain: &[u8]) -> io::Result<Vec<u8>> {
+    ZSTD.with_borrow_mut(|zstd| match zstd {
+        Some(zstd) => zstd.compress(plain),
+        none => none.insert(Compressor::new(ZSTD_LEVEL)?).compress(plain),
+    })
 }
 
 /// A block's form in formats 1 and 2. What changed in format 2 are the rows inside.

@@ -22,6 +22,8 @@ const RUN_PARTS_MIN: usize = 16;
 const RUN_THINNESS_MAX: usize = 4;
 /// How many counts are summed up at a time where a percentile is looked for.
 const STRIDE: usize = 32;
+/// Of a run of all parts.
+const STRIDES_MAX: usize = 1_363_usize.div_ceil(STRIDE);
 
 /// Counts of lengths in milliseconds.
 #[derive(Debug, Clone)]
@@ -186,17 +188,13 @@ impl Histogram {
 
     /// For each of these, in order, the length that so many in a hundred do not exceed; none if nothing was counted.
     pub(super) fn percentiles<const N: usize>(&self, percents: [u64; N]) -> [Option<u64>; N] {
-        let all: u64 = match &self.0 {
-            Counts::List(parts) => parts.iter().map(|&(_, count)| u64::from(count)).sum(),
-            Counts::Run { counts, .. } => counts.chunks(STRIDE).map(sum).sum(),
-        };
-        let rank = |percent: u64| all.saturating_mul(percent).div_ceil(100).max(1);
         match &self.0 {
             Counts::List(parts) => {
+                let all: u64 = parts.iter().map(|&(_, count)| u64::from(count)).sum();
                 let (mut seen, mut parts) = (0, parts.iter().peekable());
                 percents.map(|percent| {
                     while let Some(&&(part, count)) = parts.peek() {
-                        if seen + u64::from(count) >= rank(percent) {
+                        if seen + u64::from(count) >= rank(all, percent) {
                             return Some(middle_of(part));
                         }
                         seen += u64::from(count);
@@ -206,27 +204,32 @@ impl Histogram {
                 })
             }
             Counts::Run { first, counts } => {
-                let (mut seen, mut passed) = (0, 0);
+                let mut strides = [0; STRIDES_MAX];
+                strides.iter_mut().zip(counts.chunks(STRIDE)).for_each(|(own, some)| *own = sum(some));
+                let all = strides.iter().sum();
+                let (mut seen, mut stride) = (0, 0);
                 percents.map(|percent| {
-                    let mut rest = counts.get(passed..).unwrap_or_default();
-                    while let Some((stride, beyond)) = rest.split_at_checked(STRIDE) {
-                        let more = sum(stride);
-                        if seen + more >= rank(percent) {
-                            break;
-                        }
-                        (seen, passed, rest) = (seen + more, passed + STRIDE, beyond);
+                    let rank = rank(all, percent);
+                    while let Some(more) = strides.get(stride).filter(|more| seen + **more < rank) {
+                        (seen, stride) = (seen + more, stride + 1);
                     }
-                    for (part, &count) in (usize::from(*first) + passed..).zip(rest) {
-                        if seen + u64::from(count) >= rank(percent) {
-                            return u16::try_from(part).ok().map(middle_of);
-                        }
-                        (seen, passed) = (seen + u64::from(count), passed + 1);
-                    }
-                    None
+                    let (place, mut up_to) = (stride * STRIDE, seen);
+                    let some = counts.get(place..).unwrap_or_default();
+                    let within = some.iter().position(|&count| {
+                        up_to += u64::from(count);
+                        up_to >= rank
+                    });
+                    let part = u16::try_from(usize::from(*first) + place + within?).ok()?;
+                    Some(middle_of(part))
                 })
             }
         }
     }
+}
+
+/// Which of so many, in order, is the one that so many in a hundred do not exceed.
+fn rank(all: u64, percent: u64) -> u64 {
+    all.saturating_mul(percent).div_ceil(100).max(1)
 }
 
 impl PartialEq for Histogram {
@@ -345,6 +348,15 @@ mod tests {
             View::Run { counts, .. } => 4 * counts.len(),
             View::Bytes { bytes, .. } => bytes.len(),
         }
+    }
+
+    #[test]
+    fn a_run_of_all_parts_has_its_percentiles() {
+        assert!(usize::from(part_of(LENGTH_MS_MAX)) < STRIDES_MAX * STRIDE);
+        let mut all = Histogram::default();
+        (0..=part_of(LENGTH_MS_MAX)).for_each(|part| all.add(middle_of(part)));
+        assert!(matches!(all.view(), View::Run { first: 0, .. }));
+        assert_eq!(all.percentiles([100]), [Some(middle_of(part_of(LENGTH_MS_MAX)))]);
     }
 
     #[test]

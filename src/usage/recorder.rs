@@ -143,8 +143,8 @@ impl Recorder {
         if let Some(done) = done {
             queue.wait(done);
         }
-        // The first one starts the writer's interval, a block's worth ends it.
-        let wake = waited_for || queue.records.len() == 1 || queue.records.len() == bounds::USAGE_BLOCK_RECORDS_MAX;
+        // The first one starts the writer's interval, a batch's worth ends it.
+        let wake = waited_for || queue.records.len() == 1 || queue.records.len() == bounds::USAGE_BATCH_RECORDS_MAX;
         drop(queue);
         if wake {
             self.shared.wake.notify_all();

@@ -17,9 +17,6 @@ use crate::bounds;
 use crate::clock::Clock;
 use crate::store::StoreError;
 
-/// Records that are stored under one sync: a few blocks.
-const BATCH_RECORDS_MAX: usize = 4 * bounds::USAGE_BLOCK_RECORDS_MAX;
-
 /// Stores what the recorder takes. [`Writer::run`] is a thread's whole life.
 pub struct Writer {
     shared: Arc<Shared>,
@@ -119,7 +116,7 @@ impl Writer {
             }
             queue = shared.wake.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let count = queue.records.len().min(BATCH_RECORDS_MAX);
+        let count = queue.records.len().min(bounds::USAGE_BATCH_RECORDS_MAX);
         let records: Vec<_> = queue.records.drain(..count).collect();
         queue.front += count as u64;
         shared.held.store(count, Ordering::Relaxed);
@@ -176,7 +173,7 @@ impl Writer {
 
 /// Whether there is no reason to wait for more.
 fn is_due(queue: &Queue) -> bool {
-    queue.closing || !queue.waiting.is_empty() || queue.records.len() >= bounds::USAGE_BLOCK_RECORDS_MAX
+    queue.closing || !queue.waiting.is_empty() || queue.records.len() >= bounds::USAGE_BATCH_RECORDS_MAX
 }
 
 impl Drop for Writer {

@@ -3,10 +3,14 @@
 //! An envelope's checksum takes in the day, the tier and the place in the file, so that bytes which stand where they do
 //! not belong are noticed.
 
+use std::cell::RefCell;
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
+use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::CParameter;
 
 use super::{Position, Tier};
 use crate::bounds;
@@ -86,7 +90,7 @@ struct Section {
 
 impl Section {
     fn of(plain: &[u8]) -> Self {
-        let packed = zstd::bulk::compress(plain, ZSTD_LEVEL).ok().filter(|packed| packed.len() < plain.len());
+        let packed = compress(plain).ok().filter(|packed| packed.len() < plain.len());
         let mut bytes = Vec::with_capacity(1 + plain.len());
         bytes.push(u8::from(packed.is_some()));
         bytes.extend_from_slice(packed.as_deref().unwrap_or(plain));
@@ -142,7 +146,6 @@ pub(super) struct Reader<'f> {
     tier: Tier,
     at: u64,
     end: u64,
-    zstd: Option<zstd::bulk::Decompressor<'static>>,
     bytes: Vec<u8>,
 }
 
@@ -158,7 +161,7 @@ pub(super) struct Found {
 
 impl<'f> Reader<'f> {
     pub(super) fn new(file: &'f File, day: i64, tier: Tier, end: u64) -> Self {
-        Self { file, day, tier, at: 0, end, zstd: None, bytes: Vec::new() }
+        Self { file, day, tier, at: 0, end, bytes: Vec::new() }
     }
 
     /// The next frame; none at the end.
@@ -211,33 +214,44 @@ impl<'f> Reader<'f> {
                 self.bytes.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
                 self.file.read_exact_at(&mut self.bytes, at).map_err(|error| unreadable(&error))?;
                 let Section { format, bytes } = record::decode(&key(self.day, self.tier, found.at), &self.bytes)?;
-                return Ok(Section { format, bytes: self.plain(bytes)? });
+                return Ok(Section { format, bytes: plain(bytes)? });
             }
             at += u64::from(length);
         }
         Err(RecordError::body(Head::KIND, format!("section {kind} is missing")).into())
     }
+}
 
-    fn plain(&mut self, mut bytes: Vec<u8>) -> Result<Vec<u8>, StoreError> {
-        let broken = |error| StoreError::from(RecordError::body(Section::KIND, error));
-        let capacity = usize::try_from(bounds::STORE_RECORD_BYTES_MAX).unwrap_or(usize::MAX);
-        match bytes.first() {
-            Some(0) => {
-                bytes.remove(0);
-                Ok(bytes)
-            }
-            Some(1) => {
-                let zstd = match &mut self.zstd {
-                    Some(zstd) => zstd,
-                    none => none.insert(zstd::bulk::Decompressor::new().map_err(|error| broken(error.to_string()))?),
-                };
-                let packed = bytes.get(1..).unwrap_or_default();
-                let capacity =
-                    zstd::bulk::Decompressor::upper_bound(packed).map_or(capacity, |most| most.min(capacity));
-                zstd.decompress(packed, capacity).map_err(|error| broken(error.to_string()))
-            }
-            _ => Err(broken("it says not how it is packed".into())),
+thread_local! {
+    /// What unpacks, kept for the next file: a question reads many.
+    static UNPACKING: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// Counts seldom repeat, so that short repetitions are not worth their time when they are read.
+fn compress(plain: &[u8]) -> io::Result<Vec<u8>> {
+    let mut zstd = Compressor::new(ZSTD_LEVEL)?;
+    zstd.set_parameter(CParameter::MinMatch(7))?;
+    zstd.compress(plain)
+}
+
+fn plain(mut bytes: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+    let broken = |error| StoreError::from(RecordError::body(Section::KIND, error));
+    let capacity = usize::try_from(bounds::STORE_RECORD_BYTES_MAX).unwrap_or(usize::MAX);
+    match bytes.first() {
+        Some(0) => {
+            bytes.remove(0);
+            Ok(bytes)
         }
+        Some(1) => UNPACKING.with_borrow_mut(|zstd| {
+            let zstd = match zstd {
+                Some(zstd) => zstd,
+                none => none.insert(Decompressor::new().map_err(|error| broken(error.to_string()))?),
+            };
+            let packed = bytes.get(1..).unwrap_or_default();
+            let capacity = Decompressor::upper_bound(packed).map_or(capacity, |most| most.min(capacity));
+            zstd.decompress(packed, capacity).map_err(|error| broken(error.to_string()))
+        }),
+        _ => Err(broken("it says not how it is packed".into())),
     }
 }
 
