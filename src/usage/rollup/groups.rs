@@ -92,6 +92,8 @@ impl<'q> Answer<'q> {
             if let Some(covers) = widened.filter(|_| before < self.rows.count() || self.rows.is_truncated()) {
                 self.widen(&covers, &work.span);
             }
+            // The days come in order, and the next one has nothing before its own time.
+            self.rows.settle(span_of(work.day + 1).start);
         }
         Ok(self.report())
     }

@@ -55,3 +55,7 @@ impl Rollups {
 fn before(now_ms: i64, kept: Duration) -> i64 {
     now_ms.saturating_sub(i64::try_from(kept.as_millis()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+#[path = "retain_tests.rs"]
+mod tests;

@@ -3,7 +3,7 @@
 use foldhash::HashMap;
 
 use super::labels::{Mask, NONE, Set, Strings};
-use crate::api::usage::{Dimension, UsageRow, timestamp};
+use crate::api::usage::{Dimension, UsageFigures, UsageRow, timestamp};
 use crate::bounds;
 use crate::usage::query::Query;
 use crate::usage::tally::Tally;
@@ -21,7 +21,9 @@ pub(super) struct Rows {
     /// The bucket that was asked for last, and by number where its groups are: sums come bucket by bucket.
     bucket_ms: i64,
     of_bucket: Vec<u32>,
-    /// What belongs to rows that are not shown.
+    /// The rows that are not settled.
+    open: Vec<u32>,
+    /// What belongs to rows that are settled, or not shown.
     rest: Tally,
     truncated: bool,
 }
@@ -29,7 +31,14 @@ pub(super) struct Rows {
 struct Row {
     at_ms: i64,
     group: u32,
-    tally: Tally,
+    sum: Sum,
+}
+
+/// A row's sum. One that nothing can come to any more is only its figures, so that however long the time, memory holds
+/// the histograms of a day or two.
+enum Sum {
+    Open(Tally),
+    Settled(Box<UsageFigures>),
 }
 
 /// How texts of somebody else's become groups of the answer.
@@ -62,6 +71,7 @@ impl Rows {
             places: HashMap::default(),
             bucket_ms: i64::MIN,
             of_bucket: Vec::new(),
+            open: Vec::new(),
             rest: Tally::default(),
             truncated: false,
         }
@@ -79,8 +89,27 @@ impl Rows {
     /// All of them together.
     pub(super) fn totals(&self) -> Tally {
         let mut totals = self.rest.clone();
-        self.rows.iter().for_each(|row| totals.merge(&row.tally));
+        for row in &self.rows {
+            if let Sum::Open(tally) = &row.sum {
+                totals.merge(tally);
+            }
+        }
         totals
+    }
+
+    /// Settles the rows of all buckets that end before this time or at it: nothing is to come to them.
+    pub(super) fn settle(&mut self, end_ms: i64) {
+        let Some(width_ms) = self.width_ms else { return };
+        let Self { open, rows, rest, .. } = self;
+        open.retain(|&row| {
+            let row = usize::try_from(row).ok().and_then(|row| rows.get_mut(row));
+            let Some(row) = row.filter(|row| row.at_ms.saturating_add(width_ms) <= end_ms) else { return true };
+            if let Sum::Open(tally) = &row.sum {
+                rest.merge(tally);
+                row.sum = Sum::Settled(Box::new(tally.figures()));
+            }
+            false
+        });
     }
 
     /// The sum for a time and a combination of somebody else's, if it passes the filters.
@@ -139,8 +168,8 @@ impl Rows {
             None => self.find(at_ms, group, slot),
         };
         match usize::try_from(row).ok().and_then(|row| self.rows.get_mut(row)) {
-            Some(row) => &mut row.tally,
-            None => {
+            Some(Row { sum: Sum::Open(tally), .. }) => tally,
+            _ => {
                 self.truncated = true;
                 &mut self.rest
             }
@@ -154,7 +183,8 @@ impl Rows {
             None if group == NONE || self.rows.len() >= bounds::USAGE_ROWS_MAX => return NONE,
             None => {
                 let row = u32::try_from(self.rows.len()).unwrap_or(NONE);
-                self.rows.push(Row { at_ms, group, tally: Tally::default() });
+                self.rows.push(Row { at_ms, group, sum: Sum::Open(Tally::default()) });
+                self.open.push(row);
                 self.places.insert((at_ms, group), row);
                 row
             }
@@ -187,7 +217,10 @@ impl Rows {
                 let labels = labels.get(of(row.group)).into_iter().flatten();
                 UsageRow {
                     at: self.width_ms.map(|_| last.1.clone()),
-                    figures: row.tally.figures(),
+                    figures: match &row.sum {
+                        Sum::Open(tally) => tally.figures(),
+                        Sum::Settled(figures) => **figures,
+                    },
                     labels: labels.map(|(dimension, label)| (*dimension, label.map(str::to_owned))).collect(),
                 }
             })
