@@ -389,8 +389,8 @@ pub const ROLLUP_LABELS_PER_APP_MAX: usize = 200;
 pub const ROLLUP_SETS_PER_APP_MAX: usize = 4_000;
 /// How often old usage is looked for.
 pub const RETENTION_INTERVAL: Duration = Duration::from_secs(10 * 60);
-/// Rows of one usage reply. While it is made each holds two histograms of at most 1,363 counts, so 110 MB in all at the
-/// very most, however long the time and however many the records.
+/// Rows of one usage reply. While it is made a row holds two histograms of at most 1,363 counts until its time is past, so
+/// 110 MB in all at the very most, however long the time and however many the records.
 pub const USAGE_ROWS_MAX: usize = 10_000;
 /// Names of one label in the metrics; those that come later count as `other`.
 pub const METRIC_NAMES_MAX: usize = 200;
