@@ -263,22 +263,22 @@ impl Plain {
         self.0.extend_from_slice(&record.at_ms.to_le_bytes());
         self.0.push(flags(record));
         let model_max = bounds::MODEL_BYTES_MAX;
-        let mut model = |model: &Option<String>| match model {
-            Some(model) => strings.place(cut(model, model_max)).map(Some),
+        let mut model = |column: Column, model: &Option<String>| match model {
+            Some(model) => strings.place(column, cut(model, model_max)).map(Some),
             None => Ok(None),
         };
-        let (sent, served) = (model(&record.model_sent)?, model(&record.model_served)?);
-        self.place(strings.place(record.app.as_str())?);
-        self.place(strings.place(record.feature.as_str())?);
-        let provider = record.provider.as_ref().map(|slug| strings.place(slug.as_str())).transpose()?;
-        self.maybe(provider, Self::place);
+        let (sent, served) = (model(Column::Sent, &record.model_sent)?, model(Column::Served, &record.model_served)?);
+        self.place(strings.place(Column::App, record.app.as_str())?);
+        self.place(strings.place(Column::Feature, record.feature.as_str())?);
+        let provider = record.provider.as_ref().map(|slug| strings.place(Column::Provider, slug.as_str()));
+        self.maybe(provider.transpose()?, Self::place);
         let connection = record.connection.as_ref().map(|id| strings.place_connection(id)).transpose()?;
         self.maybe(connection, Self::place);
-        self.place(strings.place(cut(&record.model, model_max))?);
+        self.place(strings.place(Column::Model, cut(&record.model, model_max))?);
         self.maybe(sent, Self::place);
         self.maybe(served, Self::place);
-        self.place(strings.place(record.operation.name())?);
-        self.place(strings.place(record.outcome.name())?);
+        self.place(strings.place(Column::Operation, record.operation.name())?);
+        self.place(strings.place(Column::Outcome, record.outcome.name())?);
         self.maybe(record.status, Self::place);
         [tokens.input, tokens.output, tokens.cached, tokens.reasoning].into_iter().for_each(|one| self.figure(one));
         let rarer = rarer(tokens);
@@ -288,7 +288,7 @@ impl Plain {
         self.figure(record.ttft_ms);
         self.number(record.duration_ms);
         let error = record.error.as_deref().map(|error| cut(error, bounds::ERROR_TEXT_BYTES_MAX));
-        let error = error.map(|error| strings.place(error)).transpose()?;
+        let error = error.map(|error| strings.place(Column::Error, error)).transpose()?;
         self.maybe(error, Self::place);
         Ok(())
     }
@@ -339,30 +339,56 @@ fn cut(text: &str, bytes_max: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes_max)).unwrap_or(text)
 }
 
+/// The columns of a row that name texts.
+#[derive(Clone, Copy)]
+enum Column {
+    App,
+    Feature,
+    Provider,
+    Connection,
+    Model,
+    Sent,
+    Served,
+    Operation,
+    Outcome,
+    Error,
+}
+
 /// The table of strings while a block is made.
 #[derive(Default)]
 struct Strings {
     all: Vec<Arc<str>>,
     places: HashMap<Arc<str>, u16>,
+    /// What each column had last: to see that it is the same again costs less than to look it up.
+    last: [u16; Column::Error as usize + 1],
     scratch: String,
 }
 
 impl Strings {
-    fn place(&mut self, text: &str) -> Result<u16, RecordError> {
-        if let Some(&place) = self.places.get(text) {
-            return Ok(place);
+    fn place(&mut self, column: Column, text: &str) -> Result<u16, RecordError> {
+        let mut unused = 0;
+        let last = self.last.get_mut(column as usize).unwrap_or(&mut unused);
+        if self.all.get(usize::from(*last)).is_some_and(|known| **known == *text) {
+            return Ok(*last);
         }
-        let place = u16::try_from(self.all.len()).map_err(|error| RecordError::body(KIND, error))?;
-        let text: Arc<str> = text.into();
-        self.all.push(Arc::clone(&text));
-        self.places.insert(text, place);
+        let place = match self.places.get(text) {
+            Some(&place) => place,
+            None => {
+                let place = u16::try_from(self.all.len()).map_err(|error| RecordError::body(KIND, error))?;
+                let text: Arc<str> = text.into();
+                self.all.push(Arc::clone(&text));
+                self.places.insert(text, place);
+                place
+            }
+        };
+        *last = place;
         Ok(place)
     }
 
     fn place_connection(&mut self, id: &ConnectionId) -> Result<u16, RecordError> {
         let mut text = std::mem::take(&mut self.scratch);
         id.write_to(&mut text);
-        let place = self.place(&text);
+        let place = self.place(Column::Connection, &text);
         self.scratch = text;
         place
     }

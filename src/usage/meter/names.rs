@@ -13,13 +13,19 @@ pub(super) const OTHER: &str = "other";
 pub(super) struct Names {
     places: HashMap<Box<str>, u32>,
     all: Vec<Box<str>>,
+    /// What was asked for last: to see that it is the same again costs less than to look it up.
+    last: u32,
     scratch: String,
 }
 
 impl Names {
     /// The number of a name; 0 where the table is full.
     pub(super) fn place(&mut self, name: &str) -> u32 {
+        if self.last != 0 && self.name(self.last) == name {
+            return self.last;
+        }
         if let Some(&place) = self.places.get(name) {
+            self.last = place;
             return place;
         }
         if self.all.len() >= bounds::METRIC_NAMES_MAX {

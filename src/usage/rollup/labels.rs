@@ -82,6 +82,8 @@ pub(in crate::usage) fn labels(record: &UsageRecord) -> [Option<Label<'_>>; DIME
 pub(in crate::usage) struct Strings {
     all: Vec<Arc<str>>,
     places: HashMap<Arc<str>, u32>,
+    /// What each dimension had last: to see that it is the same again costs less than to look it up.
+    last: Set,
     scratch: String,
 }
 
@@ -97,12 +99,9 @@ impl Strings {
         place
     }
 
-    fn place_connection(&mut self, id: &ConnectionId) -> u32 {
-        let mut text = std::mem::take(&mut self.scratch);
-        id.write_to(&mut text);
-        let place = self.place(&text);
-        self.scratch = text;
-        place
+    /// The place of a text that stood in the same dimension before, more often than not.
+    fn place_again(&mut self, last: u32, text: &str) -> u32 {
+        if self.text(last) == Some(text) { last } else { self.place(text) }
     }
 
     pub(in crate::usage) fn text(&self, place: u32) -> Option<&str> {
@@ -111,11 +110,22 @@ impl Strings {
 
     /// A record's combination.
     pub(in crate::usage) fn set(&mut self, record: &UsageRecord) -> Set {
-        labels(record).map(|label| match label {
-            None => NONE,
-            Some(Label::Text(text)) => self.place(text),
-            Some(Label::Connection(id)) => self.place_connection(id),
-        })
+        let mut set = self.last;
+        for (place, label) in set.iter_mut().zip(labels(record)) {
+            *place = match label {
+                None => NONE,
+                Some(Label::Text(text)) => self.place_again(*place, text),
+                Some(Label::Connection(id)) => {
+                    let mut text = std::mem::take(&mut self.scratch);
+                    id.write_to(&mut text);
+                    let place = self.place_again(*place, &text);
+                    self.scratch = text;
+                    place
+                }
+            };
+        }
+        self.last = set;
+        set
     }
 }
 

@@ -224,7 +224,12 @@ pub(in crate::usage) fn three_days_half_written() -> Fixture {
     let fixture = Fixture::new();
     let busy = |n: u64| {
         let (duration_ms, ttft_ms) = (80 + n * 7 % 60 * (n % 3), Some(20 + n % 40));
-        UsageRecord { duration_ms, ttft_ms, estimated: n.is_multiple_of(5), ..some(1_000 + n, n.cast_signed() * 400, 1) }
+        UsageRecord {
+            duration_ms,
+            ttft_ms,
+            estimated: n.is_multiple_of(5),
+            ..some(1_000 + n, n.cast_signed() * 400, 1)
+        }
     };
     fixture.append(&(0..400).map(busy).collect::<Vec<_>>());
     let records: Vec<_> = (0..432).map(|n| some(n, i64::try_from(n).unwrap() * 600_000, n * 31)).collect();
