@@ -217,8 +217,8 @@ pub const RETRY_PERCENT: i64 = 20;
 pub const RETRY_WINDOW_S: usize = 10;
 /// Retries in that time that need no requests to pay for them: a host with little traffic has one a second.
 pub const RETRIES_FREE: i64 = 10;
-/// How long a connection's pace is remembered: a minute without a call, and little of it is left.
-pub const PACE_MEMORY: Duration = Duration::from_secs(15);
+/// When half of a connection's pace is forgotten: a minute without a call, and little of it is left.
+pub const PACE_HALF_LIFE: Duration = Duration::from_secs(10);
 /// How slow an attempt counts that failed, at the least: most replies begin sooner.
 pub const PACE_OF_FAILURE: Duration = Duration::from_secs(2);
 /// Connections of one priority that are named when none of them can be used for one and the same reason.

@@ -9,7 +9,7 @@ use crate::bounds;
 use crate::clock::Instant;
 
 /// The time from sending to the reply's first byte, as a peak-sensitive moving average: a slower reply counts whole at
-/// once, and is forgotten within some [`bounds::PACE_MEMORY`] (Finagle, "Aperture load balancers", peak EWMA).
+/// once, and is forgotten by half with each [`bounds::PACE_HALF_LIFE`] (Finagle, "Aperture load balancers", peak EWMA).
 #[derive(Debug, Default)]
 pub struct Pace(Mutex<Option<(f64, Instant)>>);
 
@@ -38,9 +38,14 @@ impl Pace {
     }
 }
 
-/// How much of an average is left after a time.
+/// How much of an average is left after a time: half of it with each half-life, in a straight line between. An exponential
+/// would be no truer, and would keep the library of mathematics in memory for this one line.
 fn kept(time: Duration) -> f64 {
-    (-time.as_secs_f64() / bounds::PACE_MEMORY.as_secs_f64()).exp()
+    let half_life = bounds::PACE_HALF_LIFE;
+    let halvings = time.as_nanos() / half_life.as_nanos();
+    let Ok(halvings) = i32::try_from(halvings) else { return 0.0 };
+    let rest = time.saturating_sub(half_life.saturating_mul(halvings.cast_unsigned()));
+    0.5_f64.powi(halvings) * (1.0 - rest.as_secs_f64() / half_life.as_secs_f64() / 2.0)
 }
 
 /// Values by key that outlive snapshots. What no snapshot holds any more is let go with the next one.
@@ -81,6 +86,14 @@ mod tests {
         pace.observe(Duration::from_millis(100), false, at(1));
         assert!((1_500_000..2_000_000).contains(&pace.score(0, at(1))), "{}", pace.score(0, at(1)));
         assert!(pace.score(0, at(300)) < 1_000, "{}", pace.score(0, at(300)));
+    }
+
+    #[test]
+    fn half_is_forgotten_with_each_half_life() {
+        let s = Duration::from_secs;
+        assert_eq!([0, 5, 10, 20].map(|time| kept(s(time))), [1.0, 0.75, 0.5, 0.25]);
+        assert!((0..600).all(|time| kept(s(time)) > kept(s(time + 1))), "it never rises");
+        assert_eq!(kept(Duration::MAX), 0.0);
     }
 
     #[test]
