@@ -33,13 +33,8 @@ fn facts_are_there_after_a_restart_and_empty_ones_are_gone() {
     assert_eq!(store.facts().list().unwrap(), [(scope(), facts())]);
 }
 
-/// A verification once called a store damaged because a provider had been checked.
-#[test]
-fn a_verification_knows_every_kind_of_record() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
-    store.facts().put(&[(scope(), facts())]).unwrap();
-    let lease = Lease {
+fn lease() -> Lease {
+    Lease {
         scope: "c/one:a".into(),
         starts_ms: 1,
         ends_ms: 2,
@@ -47,10 +42,18 @@ fn a_verification_knows_every_kind_of_record() {
         tokens: 4,
         requests_ahead: 5,
         tokens_ahead: 6,
-        nano_usd: 7,
-        nano_usd_ahead: 8,
-    };
-    store.counters().put(&[lease]).unwrap();
+        nano_usd: 0,
+        nano_usd_ahead: 0,
+    }
+}
+
+/// A verification once called a store damaged because a provider had been checked.
+#[test]
+fn a_verification_knows_every_kind_of_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.facts().put(&[(scope(), facts())]).unwrap();
+    store.counters().put(&[Lease { nano_usd: 7, nano_usd_ahead: 8, ..lease() }]).unwrap();
     let check = Check {
         at_ms: 1,
         connection: "a".parse().unwrap(),
@@ -102,17 +105,7 @@ fn a_record_that_cannot_be_read_is_passed_over() {
 fn each_kind_has_a_table_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let lease = Lease {
-        scope: "c/one:a".into(),
-        starts_ms: 1,
-        ends_ms: 2,
-        requests: 3,
-        tokens: 4,
-        requests_ahead: 5,
-        tokens_ahead: 6,
-        nano_usd: 0,
-        nano_usd_ahead: 0,
-    };
+    let lease = lease();
     store.counters().put(std::slice::from_ref(&lease)).unwrap();
     store.facts().put(&[(scope(), facts())]).unwrap();
     assert_eq!(store.counters().list().unwrap(), [lease]);
