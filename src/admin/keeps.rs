@@ -12,8 +12,12 @@ use crate::credential::Origin;
 
 /// All of it, in words.
 pub(super) fn told(secrets: &Secrets, stored: &Stored, catalogue: &Catalogue, file: &Path) -> Vec<String> {
-    let moved = moved_away(secrets, stored, catalogue, file).into_iter().map(|problem| problem.to_string());
-    moved.chain(orphans(stored, catalogue)).collect()
+    in_words(&moved_away(secrets, stored, catalogue, file), stored, catalogue)
+}
+
+/// The same, where it is known already which secrets wait or stay behind.
+pub(super) fn in_words(moved: &[Problem], stored: &Stored, catalogue: &Catalogue) -> Vec<String> {
+    moved.iter().map(ToString::to_string).chain(orphans(stored, catalogue)).collect()
 }
 
 /// Tells of secrets that wait because their provider has moved, where its address stands.

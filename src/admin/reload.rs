@@ -192,8 +192,9 @@ impl Admin {
         let notes = warnings.iter().map(ToString::to_string).chain(unknown).chain(later);
         let dangling = budgets::dangling(&read.daemon.value.budgets, catalogue);
         let notes = notes.chain(dangling).collect();
-        let kept = keeps::told(&secrets, &draft.stored, catalogue, &self.providers_file);
-        warnings.extend(keeps::moved_away(&secrets, &draft.stored, catalogue, &self.providers_file));
+        let moved = keeps::moved_away(&secrets, &draft.stored, catalogue, &self.providers_file);
+        let kept = keeps::in_words(&moved, &draft.stored, catalogue);
+        warnings.extend(moved);
         let daemon = read.daemon.value;
         let generation = declared.generation + 1;
         let next = Declared {
