@@ -1,14 +1,14 @@
 //! Who is calling, which app that is, and what it may do.
 //!
-//! Identity is what the kernel says of a connection (`SO_PEERCRED`): user and primary group, and the supplementary groups
-//! that the name service has for the user. It is not optional and has no default; nothing that a client sends changes it.
+//! Identity is what the kernel says of a connection (`SO_PEERCRED`): user and primary group, and, where the configuration
+//! names any group, the supplementary groups that the name service has for the user. It is not optional and has no default; nothing that a client sends changes it.
 
 mod names;
 mod role;
 
 use std::sync::Arc;
 
-pub use names::{Names, Person};
+pub use names::{Names, Person, Question};
 pub use role::{Role, Roles};
 
 use crate::api::{AppName, Feature};
@@ -80,6 +80,12 @@ impl Access {
         apps.sort_by_key(|app| app.uid.is_none());
         unknown.dedup();
         (Self { admin, viewer, client, apps, own_uid }, unknown)
+    }
+
+    /// Whether anything depends on the groups of a caller.
+    pub fn asks_for_groups(&self) -> bool {
+        [&self.admin, &self.viewer, &self.client].iter().any(|set| !set.groups.is_empty())
+            || self.apps.iter().any(|app| app.gid.is_some())
     }
 
     /// What the configuration makes of a caller.
@@ -166,6 +172,18 @@ mod tests {
         let apps =
             [app("group-app", Match::Group(Principal::Number(30))), app("user-app", Match::User(Principal::Number(5)))];
         Access::resolve(&roles, &apps, 900).0
+    }
+
+    #[test]
+    fn a_group_anywhere_makes_groups_matter() {
+        assert!(access().asks_for_groups());
+        let user = |uid| Members { users: vec![Principal::Number(uid)], groups: vec![] };
+        let roles = config::Access { admin: user(0), viewer: user(1), client: user(2) };
+        let app = |matches| config::App { name: "a".parse().unwrap(), matches, feature: None };
+        let users_alone = Access::resolve(&roles, &[app(Match::User(Principal::Number(5)))], 900).0;
+        assert!(!users_alone.asks_for_groups());
+        let an_app = Access::resolve(&roles, &[app(Match::Group(Principal::Number(5)))], 900).0;
+        assert!(an_app.asks_for_groups());
     }
 
     #[test]

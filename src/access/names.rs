@@ -11,7 +11,8 @@ use crate::bounds;
 
 /// A user with the groups that the name service has for it, the kernel's primary group among them.
 ///
-/// These are the groups of the *user*; what a single process gave up or took on is not seen.
+/// These are the groups of the *user*; what a single process gave up or took on is not seen. Where nothing depends on
+/// groups, the primary one is all that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
     /// The user's number.
@@ -22,27 +23,40 @@ pub struct Person {
     pub groups: Vec<u32>,
 }
 
+/// What the name service is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Question {
+    /// The user, as the kernel says.
+    pub uid: u32,
+    /// Its primary group, as the kernel says.
+    pub gid: u32,
+    /// Whether its other groups matter. To list them a name service has to go through all its sources, directories on
+    /// the network among them.
+    pub groups: bool,
+}
+
 /// The name service, with a memory.
 #[derive(Debug, Default)]
-pub struct Names(Mutex<HashMap<(u32, u32), Remembered>>);
+pub struct Names(Mutex<HashMap<Question, Remembered>>);
 
 /// A person, and when the name service was asked.
 type Remembered = (Instant, Arc<Person>);
 
 impl Names {
     /// What is remembered of a user, and still believed.
-    pub fn remembered(&self, uid: u32, gid: u32) -> Option<Arc<Person>> {
+    pub fn remembered(&self, question: Question) -> Option<Arc<Person>> {
         let memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, person) = memory.get(&(uid, gid))?;
+        let (at, person) = memory.get(&question)?;
         (at.elapsed() < bounds::IDENTITY_CACHE_TTL).then(|| Arc::clone(person))
     }
 
     /// Asks the name service. This may block for as long as it likes: never call it on a worker.
-    pub fn look_up(&self, uid: u32, gid: u32) -> Arc<Person> {
+    pub fn look_up(&self, question: Question) -> Arc<Person> {
+        let Question { uid, gid, .. } = question;
         let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
         let name = user.as_ref().map(|user| Arc::from(user.name.as_str()));
         let mut groups = vec![gid];
-        if let Some(listed) = user.and_then(|user| supplementary(&user.name, gid)) {
+        if let Some(listed) = user.filter(|_| question.groups).and_then(|user| supplementary(&user.name, gid)) {
             groups.extend(listed.into_iter().filter(|&other| other != gid));
         }
         let person = Arc::new(Person { uid, name, groups });
@@ -50,7 +64,7 @@ impl Names {
         if memory.len() >= bounds::IDENTITY_CACHE_MAX {
             memory.clear();
         }
-        memory.insert((uid, gid), (Instant::now(), Arc::clone(&person)));
+        memory.insert(question, (Instant::now(), Arc::clone(&person)));
         person
     }
 }
@@ -59,4 +73,21 @@ fn supplementary(user: &str, gid: u32) -> Option<Vec<u32>> {
     let user = CString::new(user).ok()?;
     let groups = getgrouplist(&user, Gid::from_raw(gid)).ok()?;
     Some(groups.into_iter().map(Gid::as_raw).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_listed_only_where_they_matter() {
+        let names = Names::default();
+        let (uid, gid) = (nix::unistd::getuid().as_raw(), u32::MAX - 5);
+        let asked = |groups| Question { uid, gid, groups };
+        assert_eq!(names.look_up(asked(false)).groups, [gid], "the kernel's group is all that is known");
+        assert!(names.remembered(asked(true)).is_none(), "what was not asked is not taken for an answer");
+        let person = names.look_up(asked(true));
+        assert!(person.groups.contains(&gid));
+        assert_eq!(names.remembered(asked(true)), Some(person));
+    }
 }

@@ -18,7 +18,7 @@ use super::dialect::Surface;
 use super::listen::Plane;
 use super::reply::{self, Reply};
 use super::{Context, ask, execute, models};
-use crate::access::{Identity, Person, Role};
+use crate::access::{Identity, Person, Question, Role};
 use crate::api::{Code, Failure};
 
 /// Who may use a route.
@@ -157,8 +157,11 @@ async fn admit(
     let surface = Surface::of(&request);
     let refuse = |failure: &Failure| Box::new(surface.failure(failure));
     let (route, rest) = find(request.method(), request.uri().path(), surface)?;
-    let person = identify(&context, caller).await;
-    let identity = context.engine().snapshot.load().access.identify(&person);
+    // Judged by what was in force when it came, however long the name service takes.
+    let snapshot = context.engine().snapshot.load_full();
+    let groups = snapshot.access.asks_for_groups();
+    let person = whois(&context, Question { uid: caller.uid, gid: caller.gid, groups }).await;
+    let identity = snapshot.access.identify(&person);
     allow(route.access, plane, &identity).map_err(|failure| refuse(&failure))?;
     meant(route, request.headers()).map_err(|failure| refuse(&failure))?;
     Ok((route.handler, Admitted { context, identity, request, rest }))
@@ -185,13 +188,13 @@ fn find(method: &Method, path: &str, surface: Surface) -> Result<(&'static Route
 }
 
 /// Who calls: from memory, or from the name service on a thread that may wait for it.
-async fn identify(context: &Context, caller: Caller) -> Arc<Person> {
-    if let Some(person) = context.names.remembered(caller.uid, caller.gid) {
+async fn whois(context: &Context, question: Question) -> Arc<Person> {
+    if let Some(person) = context.names.remembered(question) {
         return person;
     }
     let names = Arc::clone(&context.names);
-    let looked_up = tokio::task::spawn_blocking(move || names.look_up(caller.uid, caller.gid)).await;
-    looked_up.unwrap_or_else(|_| Arc::new(Person { uid: caller.uid, name: None, groups: vec![caller.gid] }))
+    let looked_up = tokio::task::spawn_blocking(move || names.look_up(question)).await;
+    looked_up.unwrap_or_else(|_| Arc::new(Person { uid: question.uid, name: None, groups: vec![question.gid] }))
 }
 
 fn allow(access: Access, plane: Plane, identity: &Identity) -> Result<(), Failure> {
