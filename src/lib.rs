@@ -47,6 +47,7 @@
 //! | [`credential`] | secrets, keys, ciphers: bytes in, bytes out |
 //! | [`log`] | the log: lines that nobody waits for |
 //! | [`events`] | what happened, for whoever watches: a bounded ring, and a stream |
+//! | [`texts`] | texts as small numbers, for what counts and packs usage |
 //! | [`api`] | every type that crosses the socket, ids, outcomes, codes |
 //! | [`bounds`], [`clock`] | every bound of the program; wall and monotonic time |
 //!
@@ -89,5 +90,6 @@ pub mod rotation;
 pub mod server;
 pub mod snapshot;
 pub mod store;
+pub mod texts;
 pub mod upstream;
 pub mod usage;

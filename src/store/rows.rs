@@ -3,9 +3,6 @@
 //! Numbers that name a text are places in that table. A row is a fixed run of bytes that differ little from those of the
 //! row before, which is what the block's compression lives on.
 
-use std::sync::Arc;
-
-use foldhash::HashMap;
 use serde::Deserialize;
 
 use super::block::KIND;
@@ -13,6 +10,7 @@ use super::record::{self, RecordError};
 use crate::api::usage::RecordId;
 use crate::api::{ConnectionId, CostSource, NanoUsd, RequestId, Tokens, UsageRecord};
 use crate::bounds;
+use crate::texts::Texts;
 
 const FINAL: u8 = 1;
 const STREAM: u8 = 2;
@@ -27,15 +25,16 @@ const COST_COMPUTED: u8 = 32;
 /// Records in the format that is written: what bincode makes of [`RowsV2`], put together without making one. A record's
 /// row is the most of what recording it costs.
 pub(super) fn to_bytes(records: &[&UsageRecord]) -> Result<Vec<u8>, RecordError> {
-    let mut strings = Strings::default();
+    let mut table = Table::default();
     let mut rows = Plain(Vec::with_capacity(records.len() * ROW_BYTES));
     for record in records {
-        rows.row(record, &mut strings)?;
+        rows.row(record, &mut table)?;
     }
-    let texts = strings.all.iter().map(|text| text.len() + 8).sum::<usize>();
-    let mut all = Plain(Vec::with_capacity(texts + rows.0.len() + 16));
-    all.number(strings.all.len() as u64);
-    strings.all.iter().for_each(|text| all.text(text));
+    let texts = table.texts.all();
+    let bytes = table.texts.all().map(|text| text.len() + 8).sum::<usize>();
+    let mut all = Plain(Vec::with_capacity(bytes + rows.0.len() + 16));
+    all.number(texts.len() as u64);
+    texts.for_each(|text| all.text(text));
     all.number(records.len() as u64);
     all.0.extend_from_slice(&rows.0);
     if all.0.len() as u64 > bounds::STORE_RECORD_BYTES_MAX {
@@ -256,7 +255,7 @@ struct Plain(Vec<u8>);
 
 impl Plain {
     /// A record's row, field by field in the order of [`RowV2`].
-    fn row(&mut self, record: &UsageRecord, strings: &mut Strings) -> Result<(), RecordError> {
+    fn row(&mut self, record: &UsageRecord, table: &mut Table) -> Result<(), RecordError> {
         let tokens = &record.tokens;
         self.0.extend_from_slice(&record.id.0.to_le_bytes());
         self.0.extend_from_slice(&(record.id.0 ^ record.request_id.as_u128()).to_le_bytes());
@@ -264,21 +263,21 @@ impl Plain {
         self.0.push(flags(record));
         let model_max = bounds::MODEL_BYTES_MAX;
         let mut model = |column: Column, model: &Option<String>| match model {
-            Some(model) => strings.place(column, cut(model, model_max)).map(Some),
+            Some(model) => table.place(column, cut(model, model_max)).map(Some),
             None => Ok(None),
         };
         let (sent, served) = (model(Column::Sent, &record.model_sent)?, model(Column::Served, &record.model_served)?);
-        self.place(strings.place(Column::App, record.app.as_str())?);
-        self.place(strings.place(Column::Feature, record.feature.as_str())?);
-        let provider = record.provider.as_ref().map(|slug| strings.place(Column::Provider, slug.as_str()));
+        self.place(table.place(Column::App, record.app.as_str())?);
+        self.place(table.place(Column::Feature, record.feature.as_str())?);
+        let provider = record.provider.as_ref().map(|slug| table.place(Column::Provider, slug.as_str()));
         self.maybe(provider.transpose()?, Self::place);
-        let connection = record.connection.as_ref().map(|id| strings.place_connection(id)).transpose()?;
+        let connection = record.connection.as_ref().map(|id| table.place_id(id)).transpose()?;
         self.maybe(connection, Self::place);
-        self.place(strings.place(Column::Model, cut(&record.model, model_max))?);
+        self.place(table.place(Column::Model, cut(&record.model, model_max))?);
         self.maybe(sent, Self::place);
         self.maybe(served, Self::place);
-        self.place(strings.place(Column::Operation, record.operation.name())?);
-        self.place(strings.place(Column::Outcome, record.outcome.name())?);
+        self.place(table.place(Column::Operation, record.operation.name())?);
+        self.place(table.place(Column::Outcome, record.outcome.name())?);
         self.maybe(record.status, Self::place);
         [tokens.input, tokens.output, tokens.cached, tokens.reasoning].into_iter().for_each(|one| self.figure(one));
         let rarer = rarer(tokens);
@@ -288,7 +287,7 @@ impl Plain {
         self.figure(record.ttft_ms);
         self.number(record.duration_ms);
         let error = record.error.as_deref().map(|error| cut(error, bounds::ERROR_TEXT_BYTES_MAX));
-        let error = error.map(|error| strings.place(Column::Error, error)).transpose()?;
+        let error = error.map(|error| table.place(Column::Error, error)).transpose()?;
         self.maybe(error, Self::place);
         Ok(())
     }
@@ -354,42 +353,26 @@ enum Column {
     Error,
 }
 
-/// The table of strings while a block is made.
+/// The table of texts while a block is made.
 #[derive(Default)]
-struct Strings {
-    all: Vec<Arc<str>>,
-    places: HashMap<Arc<str>, u16>,
-    /// What each column had last: to see that it is the same again costs less than to look it up.
-    last: [u16; Column::Error as usize + 1],
-    scratch: String,
+struct Table {
+    texts: Texts,
+    /// What each column had last.
+    last: [u32; Column::Error as usize + 1],
 }
 
-impl Strings {
+impl Table {
     fn place(&mut self, column: Column, text: &str) -> Result<u16, RecordError> {
-        let mut unused = 0;
-        let last = self.last.get_mut(column as usize).unwrap_or(&mut unused);
-        if self.all.get(usize::from(*last)).is_some_and(|known| **known == *text) {
-            return Ok(*last);
-        }
-        let place = match self.places.get(text) {
-            Some(&place) => place,
-            None => {
-                let place = u16::try_from(self.all.len()).map_err(|error| RecordError::body(KIND, error))?;
-                let text: Arc<str> = text.into();
-                self.all.push(Arc::clone(&text));
-                self.places.insert(text, place);
-                place
-            }
-        };
-        *last = place;
-        Ok(place)
+        self.placed(column, |texts, last| texts.place_in(last, text))
     }
 
-    fn place_connection(&mut self, id: &ConnectionId) -> Result<u16, RecordError> {
-        let mut text = std::mem::take(&mut self.scratch);
-        id.write_to(&mut text);
-        let place = self.place(Column::Connection, &text);
-        self.scratch = text;
-        place
+    fn place_id(&mut self, id: &ConnectionId) -> Result<u16, RecordError> {
+        self.placed(Column::Connection, |texts, last| texts.place_id_in(last, id))
+    }
+
+    fn placed(&mut self, column: Column, place: impl FnOnce(&mut Texts, &mut u32) -> u32) -> Result<u16, RecordError> {
+        let mut unused = 0;
+        let last = self.last.get_mut(column as usize).unwrap_or(&mut unused);
+        u16::try_from(place(&mut self.texts, last)).map_err(|error| RecordError::body(KIND, error))
     }
 }

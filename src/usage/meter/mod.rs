@@ -19,7 +19,7 @@ use crate::bounds;
 use crate::usage::tally::may_cost;
 
 /// The name of what is beyond the bounds.
-pub const OTHER: &str = names::OTHER;
+pub const OTHER: &str = "other";
 
 /// How often each outcome came.
 pub type Outcomes = [u64; Outcome::ALL.len()];

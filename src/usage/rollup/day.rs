@@ -83,7 +83,7 @@ impl Day {
             // Not before the newest there is; how much after it does not matter.
             self.newest_ms = self.newest_ms.max(head.last_ms.saturating_add(tier.width_ms() - 1));
             let section = Section::read(sums, Mask::ALL).map_err(|_| malformed())?;
-            let sets = section.known_to(&mut self.labels.strings);
+            let sets = section.known_to(&mut self.labels.texts);
             sets.iter().for_each(|&set| self.labels.know(set));
             let waiting = match tier {
                 Tier::Minutes => Some((Tier::Hours, &mut self.hours)),
@@ -221,7 +221,7 @@ impl Day {
             let touched = |head: &Head| (head.first_ms <= hour && hour <= head.last_ms).then_some(Mask::ALL.0);
             frames.read(touched, |_, sums| {
                 let section = Section::read(sums, Mask::ALL).map_err(|_| malformed())?;
-                let sets = section.known_to(&mut self.labels.strings);
+                let sets = section.known_to(&mut self.labels.texts);
                 let read = section.each(|cell| {
                     if let Some(&set) = sets.get(cell.set).filter(|_| cell.at_ms == hour) {
                         cell.add_to(some.entry((hour, set)).or_default());
@@ -281,7 +281,7 @@ fn frames(waiting: &Waiting, tier: Tier, labels: &Labels) -> Vec<Frame> {
 
 /// The same cells by all dimensions, and for the coarser tiers by few.
 fn sections(cells: &[Cell<'_>], tier: Tier, labels: &Labels) -> Vec<(u8, Vec<u8>)> {
-    let mut sections = vec![(Mask::ALL.0, pack::pack(cells, Mask::ALL, &labels.strings))];
+    let mut sections = vec![(Mask::ALL.0, pack::pack(cells, Mask::ALL, &labels.texts))];
     let fewer = if tier == Tier::Minutes { &[][..] } else { SECTIONS };
     for &mask in fewer {
         let mut sums: Waiting = HashMap::default();
@@ -290,7 +290,7 @@ fn sections(cells: &[Cell<'_>], tier: Tier, labels: &Labels) -> Vec<(u8, Vec<u8>
         }
         let mut sums: Vec<_> = sums.iter().map(|(&(at_ms, set), tally)| Cell { at_ms, set, tally }).collect();
         sums.sort_unstable_by_key(|cell| (cell.at_ms, cell.set));
-        sections.push((mask.0, pack::pack(&sums, mask, &labels.strings)));
+        sections.push((mask.0, pack::pack(&sums, mask, &labels.texts)));
     }
     sections
 }

@@ -137,7 +137,7 @@ impl<'q> Answer<'q> {
         for (tier, span) in &plan.sums {
             for (at_ms, set, tally) in day.waiting_for(*tier).filter(|(at_ms, ..)| span.contains(at_ms)) {
                 let number = number(&mut numbers, set);
-                let sum = self.rows.sum(at_ms, set, &mut groups, number, |place| day.labels.strings.text(place));
+                let sum = self.rows.sum(at_ms, set, &mut groups, number, |place| day.labels.texts.text(place));
                 sum.into_iter().for_each(|sum| sum.merge(tally));
             }
         }
@@ -161,7 +161,7 @@ impl<'q> Answer<'q> {
             rollups.store.usage().scan_day(work.day, span.clone(), |record| {
                 let set = labels.find(record);
                 let number = number(&mut numbers, &set);
-                let sum = self.rows.sum(record.at_ms, &set, &mut groups, number, |place| labels.strings.text(place));
+                let sum = self.rows.sum(record.at_ms, &set, &mut groups, number, |place| labels.texts.text(place));
                 sum.into_iter().for_each(|sum| sum.add(record));
             })?;
         }
@@ -246,7 +246,7 @@ fn known_labels(rollups: &Rollups, work: &Work) -> Result<Labels, StoreError> {
     let all = |_: &Head| Some(Mask::ALL.0);
     rollups.store.rollups().frames(work.day, tier, end)?.read(all, |_, sums| {
         let section = Section::read(sums, Mask::ALL).map_err(|_| malformed())?;
-        section.known_to(&mut labels.strings).into_iter().for_each(|set| labels.know(set));
+        section.known_to(&mut labels.texts).into_iter().for_each(|set| labels.know(set));
         Ok(())
     })?;
     Ok(labels)

@@ -1,12 +1,11 @@
 //! What records are told apart by, as small numbers; and the bounds on what an app may make up.
 
-use std::sync::Arc;
-
 use foldhash::{HashMap, HashSet};
 
 use crate::api::usage::Dimension;
 use crate::api::{ConnectionId, UsageRecord};
 use crate::bounds;
+use crate::texts::Texts;
 
 /// How many dimensions there are.
 pub(in crate::usage) const DIMENSIONS: usize = Dimension::ALL.len();
@@ -77,65 +76,15 @@ pub(in crate::usage) fn labels(record: &UsageRecord) -> [Option<Label<'_>>; DIME
     ]
 }
 
-/// Texts and their places.
-#[derive(Debug, Default)]
-pub(in crate::usage) struct Strings {
-    all: Vec<Arc<str>>,
-    places: HashMap<Arc<str>, u32>,
-    /// What each dimension had last: to see that it is the same again costs less than to look it up.
-    last: Set,
-    scratch: String,
-}
-
-impl Strings {
-    pub(in crate::usage) fn place(&mut self, text: &str) -> u32 {
-        if let Some(&place) = self.places.get(text) {
-            return place;
-        }
-        let place = u32::try_from(self.all.len()).unwrap_or(NONE);
-        let text: Arc<str> = text.into();
-        self.all.push(Arc::clone(&text));
-        self.places.insert(text, place);
-        place
-    }
-
-    /// The place of a text that stood in the same dimension before, more often than not.
-    fn place_again(&mut self, last: u32, text: &str) -> u32 {
-        if self.text(last) == Some(text) { last } else { self.place(text) }
-    }
-
-    pub(in crate::usage) fn text(&self, place: u32) -> Option<&str> {
-        self.all.get(usize::try_from(place).ok()?).map(|text| &**text)
-    }
-
-    /// A record's combination.
-    pub(in crate::usage) fn set(&mut self, record: &UsageRecord) -> Set {
-        let mut set = self.last;
-        for (place, label) in set.iter_mut().zip(labels(record)) {
-            *place = match label {
-                None => NONE,
-                Some(Label::Text(text)) => self.place_again(*place, text),
-                Some(Label::Connection(id)) => {
-                    let mut text = std::mem::take(&mut self.scratch);
-                    id.write_to(&mut text);
-                    let place = self.place_again(*place, &text);
-                    self.scratch = text;
-                    place
-                }
-            };
-        }
-        self.last = set;
-        set
-    }
-}
-
 /// The combinations that are known of a day, within the bounds.
 ///
 /// What is beyond them stays so all day: a combination that is known is always itself, and one that was not taken in will
 /// not be later. So a record's place does not depend on when it is asked for.
 #[derive(Debug, Default)]
 pub(in crate::usage) struct Labels {
-    pub(in crate::usage) strings: Strings,
+    pub(in crate::usage) texts: Texts,
+    /// The record that was asked for last, which many are like.
+    last: Set,
     sets: HashSet<Set>,
     apps: HashMap<u32, OfApp>,
     /// Apps that went beyond the bounds, of which nothing was said yet.
@@ -155,13 +104,26 @@ const FEATURE: usize = Dimension::Feature as usize;
 const APP: usize = Dimension::App as usize;
 
 impl Labels {
+    fn set(&mut self, record: &UsageRecord) -> Set {
+        let mut set = self.last;
+        for (place, label) in set.iter_mut().zip(labels(record)) {
+            match label {
+                None => *place = NONE,
+                Some(Label::Text(text)) => _ = self.texts.place_in(place, text),
+                Some(Label::Connection(id)) => _ = self.texts.place_id_in(place, id),
+            }
+        }
+        self.last = set;
+        set
+    }
+
     /// The combination that a record counts in. It is known from here on.
     pub(in crate::usage) fn take(&mut self, record: &UsageRecord) -> Set {
-        let set = self.strings.set(record);
+        let set = self.set(record);
         if self.sets.contains(&set) {
             return set;
         }
-        let other = self.strings.place(OTHER);
+        let other = self.texts.place(OTHER);
         let bounded = self.bounded(set, other, true);
         self.know(bounded);
         bounded
@@ -169,11 +131,11 @@ impl Labels {
 
     /// The combination that a record was counted in.
     pub(in crate::usage) fn find(&mut self, record: &UsageRecord) -> Set {
-        let set = self.strings.set(record);
+        let set = self.set(record);
         if self.sets.contains(&set) || self.sets.is_empty() {
             return set;
         }
-        let other = self.strings.place(OTHER);
+        let other = self.texts.place(OTHER);
         self.bounded(set, other, false)
     }
 
@@ -191,7 +153,7 @@ impl Labels {
     /// Makes another know the same.
     pub(in crate::usage) fn copy_to(&self, other: &mut Self) {
         for set in &self.sets {
-            let own = set.map(|place| self.strings.text(place).map_or(NONE, |text| other.strings.place(text)));
+            let own = set.map(|place| self.texts.text(place).map_or(NONE, |text| other.texts.place(text)));
             other.know(own);
         }
     }
@@ -199,7 +161,7 @@ impl Labels {
     /// An app that went beyond the bounds since this was last asked.
     pub(in crate::usage) fn next_beyond(&mut self) -> Option<&str> {
         let app = self.beyond.pop()?;
-        self.strings.text(app)
+        self.texts.text(app)
     }
 
     fn bounded(&mut self, mut set: Set, other: u32, tell: bool) -> Set {

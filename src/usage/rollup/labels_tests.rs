@@ -13,7 +13,7 @@ fn labelled(app: &str, feature: &str, model: &str) -> UsageRecord {
 }
 
 fn shown(labels: &Labels, set: Set) -> (String, String) {
-    let text = |n: usize| labels.strings.text(set[n]).unwrap().to_owned();
+    let text = |n: usize| labels.texts.text(set[n]).unwrap().to_owned();
     (text(FEATURE), text(MODEL))
 }
 

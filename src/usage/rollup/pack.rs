@@ -9,8 +9,9 @@
 
 use foldhash::HashMap;
 
-use super::labels::{DIMENSIONS, Mask, NONE, Set, Strings};
+use super::labels::{DIMENSIONS, Mask, NONE, Set};
 use crate::store::PackedSums;
+use crate::texts::Texts;
 use crate::usage::histogram::{View, is_run};
 use crate::usage::tally::{Sums, Tally};
 
@@ -35,12 +36,12 @@ impl Cell<'_> {
 }
 
 /// Packs cells, ordered by time and combination, with the dimensions of a mask.
-pub(super) fn pack(cells: &[Cell<'_>], mask: Mask, strings: &Strings) -> Vec<u8> {
+pub(super) fn pack(cells: &[Cell<'_>], mask: Mask, texts: &Texts) -> Vec<u8> {
     let mut out = Writer::default();
-    let (texts, sets, of_cells) = tables(cells, mask);
-    out.number(texts.len() as u64);
-    for place in texts {
-        out.text(strings.text(place).unwrap_or_default());
+    let (places, sets, of_cells) = tables(cells, mask);
+    out.number(places.len() as u64);
+    for place in places {
+        out.text(texts.text(place).unwrap_or_default());
     }
     out.number(sets.len() as u64);
     sets.iter().flatten().for_each(|&local| out.number(local));
@@ -127,9 +128,9 @@ impl<'b> Section<'b> {
         Ok(Self { texts, sets, format: sums.format, cells: from })
     }
 
-    /// The combinations, with texts at the places that they have or get in somebody's strings.
-    pub(super) fn known_to(&self, strings: &mut Strings) -> Vec<Set> {
-        let places: Vec<_> = self.texts.iter().map(|text| strings.place(text)).collect();
+    /// The combinations, with texts at the places that they have or get in somebody's texts.
+    pub(super) fn known_to(&self, texts: &mut Texts) -> Vec<Set> {
+        let places: Vec<_> = self.texts.iter().map(|text| texts.place(text)).collect();
         let place = |place: u32| usize::try_from(place).ok().and_then(|place| places.get(place).copied());
         self.sets.iter().map(|set| set.map(|own| place(own).unwrap_or(NONE))).collect()
     }

@@ -36,29 +36,29 @@ fn read(bytes: &[u8], mask: Mask) -> Result<Vec<Plain>, Malformed> {
 }
 
 fn read_in(format: u8, bytes: &[u8], mask: Mask) -> Result<Vec<Plain>, Malformed> {
-    let mut strings = Strings::default();
-    strings.place("a");
+    let mut texts = Texts::default();
+    texts.place("a");
     let section = Section::read(PackedSums { format, bytes }, mask)?;
-    let sets = section.known_to(&mut strings);
+    let sets = section.known_to(&mut texts);
     let mut cells = Vec::new();
     section.each(|cell| {
         let mut tally = Tally::default();
         cell.add_to(&mut tally);
-        cells.push((cell.at_ms, sets[cell.set].map(|place| strings.text(place).map(str::to_owned)), tally));
+        cells.push((cell.at_ms, sets[cell.set].map(|place| texts.text(place).map(str::to_owned)), tally));
     })?;
     Ok(cells)
 }
 
 fn packed(plain: &[Plain], mask: Mask) -> Vec<u8> {
-    let mut strings = Strings::default();
-    let set = |labels: &[Option<String>; DIMENSIONS], strings: &mut Strings| {
-        mask.cut(&labels.each_ref().map(|label| label.as_deref().map_or(NONE, |label| strings.place(label))))
+    let mut texts = Texts::default();
+    let set = |labels: &[Option<String>; DIMENSIONS], texts: &mut Texts| {
+        mask.cut(&labels.each_ref().map(|label| label.as_deref().map_or(NONE, |label| texts.place(label))))
     };
     let cells: Vec<_> = plain
         .iter()
-        .map(|(at_ms, labels, tally)| Cell { at_ms: *at_ms, set: set(labels, &mut strings), tally })
+        .map(|(at_ms, labels, tally)| Cell { at_ms: *at_ms, set: set(labels, &mut texts), tally })
         .collect();
-    pack(&cells, mask, &strings)
+    pack(&cells, mask, &texts)
 }
 
 proptest! {

@@ -2,9 +2,10 @@
 
 use foldhash::HashMap;
 
-use super::labels::{Mask, NONE, Set, Strings};
+use super::labels::{Mask, NONE, Set};
 use crate::api::usage::{Dimension, UsageFigures, UsageRow, timestamp};
 use crate::bounds;
+use crate::texts::Texts;
 use crate::usage::query::Query;
 use crate::usage::tally::Tally;
 
@@ -12,7 +13,7 @@ use crate::usage::tally::Tally;
 pub(super) struct Rows {
     width_ms: Option<i64>,
     shown: Mask,
-    strings: Strings,
+    texts: Texts,
     groups: HashMap<Set, u32>,
     /// The groups by number.
     sets: Vec<Set>,
@@ -64,7 +65,7 @@ impl Rows {
         Self {
             width_ms: query.step.ms(),
             shown,
-            strings: Strings::default(),
+            texts: Texts::default(),
             groups: HashMap::default(),
             sets: Vec::new(),
             rows: Vec::new(),
@@ -141,7 +142,7 @@ impl Rows {
     fn number<'t>(&mut self, set: &Set, known: &mut Groups<'_>, text: impl Fn(u32) -> Option<&'t str>) -> u32 {
         let mut own = self.shown.cut(set);
         for place in own.iter_mut().filter(|place| **place != NONE) {
-            *place = known.text(*place, || text(*place).map_or(NONE, |text| self.strings.place(text)));
+            *place = known.text(*place, || text(*place).map_or(NONE, |text| self.texts.place(text)));
         }
         if let Some(&group) = self.groups.get(&own) {
             return group;
@@ -228,7 +229,7 @@ impl Rows {
     }
 
     fn labels(&self, set: &Set, query: &Query) -> Vec<(Dimension, Option<&str>)> {
-        let label = |dimension: &Dimension| set.get(*dimension as usize).and_then(|&place| self.strings.text(place));
+        let label = |dimension: &Dimension| set.get(*dimension as usize).and_then(|&place| self.texts.text(place));
         query.by.iter().map(|dimension| (*dimension, label(dimension))).collect()
     }
 }
