@@ -8,7 +8,7 @@ use crate::api::execute::AUTO;
 use crate::api::{AppName, Capabilities, Code, Failure, Feature, Moment, Operation, Outcome, RequestId, UsageRecord};
 use crate::bounds;
 use crate::clock::Now;
-use crate::connection::admission::reserve;
+use crate::connection::admission::would_fit;
 use crate::connection::budget::{Amounts, Budgets, Caller};
 use crate::execute::{Attempted, Passed, PassedOver, Trace};
 use crate::rotation::{Candidate, Candidates, Skip, Wanted};
@@ -123,13 +123,9 @@ fn look(mut walk: Candidates, asking: Asking<'_>, tokens: u64, now: Now) -> (Vec
         let next = walk.next(now.at);
         passed.note(walk.skipped(), would.len());
         let Some(candidate) = next else { break };
-        // What is taken to see whether there is room is given back at once.
-        match reserve(&candidate.connection.quotas.of(&candidate.model), tokens, now, None) {
-            Ok(permit) => permit.unsent(),
-            Err(full) => {
-                walk.pass_over(&candidate, Skip::OutOfRoom { until: full.until });
-                continue;
-            }
+        if let Err(full) = would_fit(&candidate.connection.quotas.of(&candidate.model), tokens, now) {
+            walk.pass_over(&candidate, Skip::OutOfRoom { until: full.until });
+            continue;
         }
         if let Some(why) = asking.stopped(&candidate, tokens, now) {
             walk.pass_over(&candidate, why);

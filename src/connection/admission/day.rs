@@ -44,14 +44,20 @@ impl DayCount {
         self.count.add(limit.saturating_sub(room).saturating_sub(self.count.used()));
     }
 
-    /// What shall be written down: what is used, and `ahead` more.
-    pub(in crate::connection) fn wanted(&self, ahead: u64) -> u64 {
-        self.count.used().saturating_add(ahead)
+    /// What shall be written down: what is used, and `ahead` more, as far as there is more.
+    pub(in crate::connection) fn wanted(&self, ahead: u64, limit: Option<u64>) -> u64 {
+        let (used, wanted) = (self.count.used(), self.count.used().saturating_add(ahead));
+        // What is used beyond a limit that only warns is counted on.
+        limit.filter(|&limit| used < limit).map_or(wanted, |limit| wanted.min(limit))
     }
 
-    /// Whether less than half of `ahead` is left of what was written down.
-    pub(in crate::connection) fn runs_out(&self, ahead: u64) -> bool {
-        self.leased.is_none_or(|leased| leased.saturating_sub(self.count.used()) < ahead / 2 + 1)
+    /// Whether less than half of `ahead` is left of what was written down, and there is more to write down.
+    pub(in crate::connection) fn runs_out(&self, ahead: u64, limit: u64) -> bool {
+        self.leased.is_none_or(|leased| {
+            let used = self.count.used();
+            let is_all = leased >= limit && used <= limit;
+            !is_all && leased.saturating_sub(used) < ahead / 2 + 1
+        })
     }
 
     /// Notes what was written down.
@@ -63,6 +69,20 @@ impl DayCount {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_more_than_the_limit_is_written_down_ahead() {
+        let mut count = DayCount::default();
+        count.count.add(60);
+        assert_eq!((count.wanted(30, Some(100)), count.wanted(50, Some(100)), count.wanted(50, None)), (90, 100, 110));
+        count.lease(90);
+        assert!(!count.runs_out(30, 100) && count.runs_out(80, 100));
+        count.lease(100);
+        assert!(!count.runs_out(80, 100), "there is no more to write down");
+        count.count.add(60);
+        assert_eq!(count.wanted(30, Some(100)), 150, "what is used beyond a limit that only warns is counted on");
+        assert!(count.runs_out(30, 100));
+    }
 
     #[test]
     fn what_is_under_way_at_midnight_counts_on_both_days() {

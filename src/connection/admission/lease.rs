@@ -88,7 +88,25 @@ impl State {
 
     fn runs_low(&self) -> bool {
         let (requests, tokens) = self.ahead();
-        self.has_days() && (self.today.requests.runs_out(requests) || self.today.tokens.runs_out(tokens))
+        let (limits, today) = (&self.limits, &self.today);
+        limits.requests_per_day.is_some_and(|limit| today.requests.runs_out(requests, limit))
+            || limits.tokens_per_day.is_some_and(|limit| today.tokens.runs_out(tokens, limit))
+    }
+
+    /// Notes what an attempt needs of the day, so that enough is written down ahead for others like it.
+    pub(super) fn note_need(&mut self, tokens: u64) {
+        if let Some(limit) = self.limits.tokens_per_day {
+            self.today.largest = self.today.largest.max(tokens.min(limit));
+        }
+    }
+
+    /// The same for one that fits into the day and waits for no more than that this is written down.
+    pub(super) fn note_unwritten(&mut self, tokens: u64) {
+        let fits =
+            |limit: u64| self.today.tokens.has_room(tokens, limit) && !self.today.tokens.is_leased(tokens.min(limit));
+        if self.limits.tokens_per_day.is_some_and(fits) {
+            self.note_need(tokens);
+        }
     }
 
     /// How much is written down ahead: a small part of the limit, and of a small one some more.
@@ -142,8 +160,8 @@ impl Scope {
             scope: self.key().stored(),
             starts_ms: today.day.starts_ms,
             ends_ms: today.day.ends_ms,
-            requests: today.requests.wanted(requests_ahead),
-            tokens: today.tokens.wanted(tokens_ahead),
+            requests: today.requests.wanted(requests_ahead, state.limits.requests_per_day),
+            tokens: today.tokens.wanted(tokens_ahead, state.limits.tokens_per_day),
             requests_ahead,
             tokens_ahead,
             nano_usd: 0,

@@ -102,6 +102,23 @@ fn an_attempt_of_any_size_gets_its_lease() {
     assert_eq!(process.used(now).tokens_per_day, 34_660);
 }
 
+/// What nobody was let through with must not shut a connection for the rest of its day.
+#[test]
+fn what_was_refused_or_only_looked_at_is_not_written_down_ahead() {
+    let now = Now { at: Instant::now(), wall_ms: 20_000 * DAY_MS };
+    let mut process = Process::begun(Vec::new(), now);
+    reserve(&process.quotas.of("m"), 100, now, None).unwrap().end(now);
+    let low = process.admission.leases.low().now_or_never().expect("more is asked for");
+    process.write(&low, now);
+    assert!(reserve(&process.quotas.of("m"), 2_000_000, now, None).is_err());
+    assert!(would_fit(&process.quotas.of("m"), 39_000, now).is_err(), "that much is not written down");
+    assert!(process.admission.leases.low().now_or_never().is_none(), "and nobody asked for it");
+    let scopes = process.admission.leased();
+    process.write(&scopes, now);
+    let process = Process::begun(process.written, now);
+    assert!(process.used(now).tokens_per_day < 40_000 / 5, "{:?}", process.used(now));
+}
+
 #[test]
 fn a_stop_writes_down_what_was_used_and_no_more() {
     let now = Now { at: Instant::now(), wall_ms: 20_000 * DAY_MS };

@@ -31,7 +31,7 @@ pub(in crate::connection) use day::DayCount;
 pub use estimate::{Averages, input_tokens};
 pub use lease::{Leased, Leases};
 pub use moved::Carried;
-pub use permit::{Blocked, Counted, Full, Limited, Permit, reserve};
+pub use permit::{Blocked, Counted, Full, Limited, Permit, reserve, would_fit};
 pub use quotas::Quotas;
 pub use scope::{Figure, Holder, Scope, ScopeKey, Used};
 pub use waiting::{Waiter, Waiting};

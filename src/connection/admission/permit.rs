@@ -1,7 +1,7 @@
 //! Room for one attempt, taken in all its scopes or in none, and given back however the attempt ends.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 
 use thiserror::Error;
 use tokio::time::Instant;
@@ -65,18 +65,49 @@ pub struct Blocked {
 /// # Errors
 /// When one of them has no room.
 pub fn reserve(scopes: &Counted<'_>, tokens: u64, now: Now, turn: Option<&Scope>) -> Result<Permit, Full> {
+    let mut states = [const { None }; bounds::LIMIT_SCOPES_MAX];
+    let look = |limited: &Limited, state: &mut State| {
+        state.note_unwritten(tokens);
+        limited.scope.leases.look(&limited.scope, state);
+    };
+    room(scopes, &mut states, tokens, now, turn, look)?;
+    let mut claims = [const { None }; bounds::LIMIT_SCOPES_MAX];
+    for ((limited, state), claim) in scopes.iter().flatten().zip(states.iter_mut().flatten()).zip(&mut claims) {
+        state.take(tokens);
+        state.note_need(tokens);
+        limited.scope.leases.look(&limited.scope, state);
+        *claim = Some(Claim { scope: Arc::clone(&limited.scope), arrived: None, day: 0 });
+    }
+    Ok(Permit { claims, tokens, settled: false })
+}
+
+/// Whether there would be room for an attempt that is not made. Nothing is taken, and nothing noted of it.
+///
+/// # Errors
+/// When one of the scopes has no room.
+pub fn would_fit(scopes: &Counted<'_>, tokens: u64, now: Now) -> Result<(), Full> {
+    let mut states = [const { None }; bounds::LIMIT_SCOPES_MAX];
+    room(scopes, &mut states, tokens, now, None, |_, _| {})
+}
+
+/// Locks the scopes' states, and finds whether an attempt fits into all of them.
+fn room<'s>(
+    scopes: &Counted<'s>,
+    states: &mut [Option<MutexGuard<'s, State>>; bounds::LIMIT_SCOPES_MAX],
+    tokens: u64,
+    now: Now,
+    turn: Option<&Scope>,
+    locked: impl Fn(&Limited, &mut State),
+) -> Result<(), Full> {
     let called = turn.is_some_and(|turn| scopes.iter().flatten().any(|one| one.scope.number() == turn.number()));
     // Those without room, and those where others wait for it.
     let (mut full, mut behind) = (None, None);
-    let mut states: [Option<std::sync::MutexGuard<'_, State>>; bounds::LIMIT_SCOPES_MAX] =
-        [const { None }; bounds::LIMIT_SCOPES_MAX];
-    for (limited, place) in scopes.iter().flatten().zip(&mut states) {
+    for (limited, place) in scopes.iter().flatten().zip(states) {
         let scope = &limited.scope;
         let mut state = scope.state();
         state.limits = limited.limits;
         state.advance(now);
-        state.today.largest = state.today.largest.max(tokens);
-        scope.leases.look(scope, &mut state);
+        locked(limited, &mut state);
         if let Some((until, what)) = state.full(tokens, now) {
             Full::add(&mut full, scope, until, what, now);
         } else if !called && scope.queued.load(Ordering::SeqCst) > 0 {
@@ -87,16 +118,7 @@ pub fn reserve(scopes: &Counted<'_>, tokens: u64, now: Now, turn: Option<&Scope>
     }
     // Whoever finds no room waits for that alone: in a line of those who would find none either, they would call each
     // other for ever.
-    if let Some(full) = full.or(behind) {
-        return Err(full);
-    }
-    let mut claims = [const { None }; bounds::LIMIT_SCOPES_MAX];
-    for ((limited, state), claim) in scopes.iter().flatten().zip(states.iter_mut().flatten()).zip(&mut claims) {
-        state.take(tokens);
-        limited.scope.leases.look(&limited.scope, state);
-        *claim = Some(Claim { scope: Arc::clone(&limited.scope), arrived: None, day: 0 });
-    }
-    Ok(Permit { claims, tokens, settled: false })
+    full.or(behind).map_or(Ok(()), Err)
 }
 
 /// The room of one attempt. When it is dropped its place among those under way is free; what was reserved stays used,

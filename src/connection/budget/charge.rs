@@ -78,9 +78,12 @@ pub(super) fn charge(
         let mut state = budget.purse.state();
         let need = needs(budget);
         state.advance(now.wall_ms);
-        state.note_need(need);
+        let lack = stops(budget, &state, need, diverted);
+        if lack == Some(Lack::Unwritten) {
+            state.note_need(need);
+        }
         budget.purse.look(&mut state);
-        if let Some(lack) = stops(budget, &state, need, diverted) {
+        if let Some(lack) = lack {
             let news = lack == Lack::Spent && !std::mem::replace(&mut state.told, true);
             let one = Spent { news, ..Spent::of(budget, &state, lack, now) };
             // What lasts longest is what there is to tell.

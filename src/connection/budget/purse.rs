@@ -142,8 +142,8 @@ impl Purse {
 
     fn noted(&self, state: &State, ahead: [u64; FIGURES]) -> Lease {
         let mut wanted = [0; FIGURES];
-        for ((wanted, count), ahead) in wanted.iter_mut().zip(&state.counts).zip(ahead) {
-            *wanted = count.wanted(ahead);
+        for (((wanted, count), ahead), limit) in wanted.iter_mut().zip(&state.counts).zip(ahead).zip(state.limits) {
+            *wanted = count.wanted(ahead, limit);
         }
         let (used, ahead) = (Amounts::of(wanted), Amounts::of(ahead));
         Lease {
@@ -225,11 +225,15 @@ impl State {
         self.counts.iter().zip(self.limits).any(|(count, limit)| limit.is_some_and(|limit| count.count.used() > limit))
     }
 
+    /// Notes what a call needs, so that enough is written down ahead for others like it.
     pub(super) fn note_need(&mut self, need: Amounts) {
-        self.largest.iter_mut().zip(need.each()).for_each(|(largest, need)| *largest = (*largest).max(need));
+        for ((largest, need), limit) in self.largest.iter_mut().zip(need.each()).zip(self.limits) {
+            *largest = (*largest).max(need.min(limit.unwrap_or(0)));
+        }
     }
 
     pub(super) fn take(&mut self, need: Amounts) {
+        self.note_need(need);
         self.counts.iter_mut().zip(need.each()).for_each(|(count, need)| count.count.take(need));
     }
 
@@ -242,8 +246,8 @@ impl State {
     }
 
     fn runs_low(&self) -> bool {
-        let limited = self.counts.iter().zip(self.ahead()).zip(self.limits).filter(|(_, limit)| limit.is_some());
-        limited.into_iter().any(|((count, ahead), _)| count.runs_out(ahead))
+        let figures = self.counts.iter().zip(self.ahead()).zip(self.limits);
+        figures.into_iter().any(|((count, ahead), limit)| limit.is_some_and(|limit| count.runs_out(ahead, limit)))
     }
 
     /// How much is written down ahead: a small part of the limit, and of a small one some more. The largest call fits into

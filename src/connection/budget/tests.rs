@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::api::NanoUsd;
 use crate::config::{Most, OnExceed, Per};
-use crate::connection::admission::Admission;
+use crate::connection::admission::{Admission, Leased as _};
 
 const NOON_MS: i64 = 20_000 * 86_400_000 + 43_200_000;
 const DAY_MS: i64 = 86_400_000;
@@ -252,4 +252,26 @@ fn finish((charge, tokens, nano_usd, end): (Charge, u64, u64, u8), used: &mut Am
     used.requests += 1;
     used.tokens += tokens;
     used.nano_usd += nano_usd;
+}
+
+/// What nobody was let through with must not spend a budget when the process is killed.
+#[test]
+fn what_was_refused_is_not_written_down_ahead() {
+    let most = Most { tokens: Some(1_000_000), ..Most::default() };
+    let admission = Admission::default();
+    admission.leases.begin();
+    let (budgets, now) = (budgets(&admission, &[declared("b", most, OnExceed::Deny)]), at(NOON_MS));
+    let purse = &budgets.all()[0].purse;
+    let write = || Arc::clone(purse).leased(&purse.lease(now).unwrap());
+    write();
+    take(&budgets, need(1, 50, 0), now).unwrap().settle(Some(50), None, now);
+    assert!(take(&budgets, need(1, 2_000_000, 0), now).is_err());
+    write();
+    let written = purse.lease(now).unwrap();
+    assert!(written.tokens <= 1_000_000 / 5, "{written:?}");
+    // One that is let through is written down, and no more than there is.
+    assert!(take(&budgets, need(1, 900_000, 0), now).is_err(), "it waits for that");
+    write();
+    take(&budgets, need(1, 900_000, 0), now).unwrap().settle(None, None, now);
+    assert_eq!(purse.lease(now).unwrap().tokens, 1_000_000);
 }
