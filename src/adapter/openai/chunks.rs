@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use super::body::{Body, Choice, Delta, failed, is_something, text};
 use super::{begun, count, in_band};
-use crate::adapter::{Asked, Forward, Seen, Step, StreamReader, sse};
+use crate::adapter::{Asked, Forward, ProviderError, Seen, Step, StreamReader, sse};
+use crate::bounds;
 
 /// Reads a stream of chunks.
 #[derive(Default)]
@@ -22,18 +23,19 @@ impl Chunks {
         Self { usage_added: asked.usage_added, ..Self::default() }
     }
 
-    fn note(&mut self, choices: &[Choice<'_>]) -> bool {
+    /// Notes how far its answers are. Whether there is content; none where there are more answers than can be asked for.
+    fn note(&mut self, choices: &[Choice<'_>]) -> Option<bool> {
         let mut content = false;
         for (position, choice) in choices.iter().enumerate() {
             let index = choice.index.unwrap_or_else(|| u32::try_from(position).unwrap_or(u32::MAX));
-            put(&mut self.begun, index);
+            put(&mut self.begun, index)?;
             if is_something(choice.finish_reason) {
-                put(&mut self.finished, index);
+                put(&mut self.finished, index)?;
                 content = true;
             }
             content |= choice.delta.as_ref().is_some_and(Delta::has_content);
         }
-        content
+        Some(content)
     }
 
     fn terminal(&self) -> bool {
@@ -41,10 +43,11 @@ impl Chunks {
     }
 }
 
-fn put(all: &mut Vec<u32>, index: u32) {
+fn put(all: &mut Vec<u32>, index: u32) -> Option<()> {
     if !all.contains(&index) {
-        all.push(index);
+        (all.len() < bounds::STREAM_ANSWERS_MAX).then(|| all.push(index))?;
     }
+    Some(())
 }
 
 impl StreamReader for Chunks {
@@ -56,7 +59,11 @@ impl StreamReader for Chunks {
         let choices = chunk.choices.unwrap_or_default();
         let before = self.terminal();
         let written = choices.iter().filter_map(|choice| Some(choice.delta.as_ref()?.written())).sum();
-        let mut seen = Seen { content: self.note(&choices), written, ..Seen::default() };
+        let Some(content) = self.note(&choices) else {
+            let error = Some(ProviderError::broken("the stream holds more answers than can be asked for"));
+            return Step { forward: Forward::Withhold, seen: Seen { error, ..Seen::default() } };
+        };
+        let mut seen = Seen { content, written, ..Seen::default() };
         seen.terminal = self.terminal();
         // Some servers give the answers (`n`) one after the other.
         seen.reopened = before && !seen.terminal;
@@ -93,6 +100,20 @@ mod tests {
             ends.push((seen.terminal, seen.reopened));
         }
         ends
+    }
+
+    /// Each is looked up among all that have begun: a frame of ever more of them must not hold everybody else up.
+    #[test]
+    fn more_answers_than_can_be_asked_for_break_the_stream() {
+        let answers = |count: usize| {
+            let choices: Vec<_> = (0..count).map(|index| format!(r#"{{"index":{index},"delta":{{}}}}"#)).collect();
+            let mut reader = OPENAI.stream(&Asked { operation: Operation::Chat, ..Asked::for_model("m") });
+            let mut frames = sse::Reader::new(1 << 20);
+            frames.push(format!("data: {{\"choices\":[{}]}}\n\n", choices.join(",")).as_bytes());
+            reader.frame(&frames.next_frame().unwrap().unwrap()).seen.error
+        };
+        assert!(answers(bounds::STREAM_ANSWERS_MAX).is_none());
+        assert!(answers(bounds::STREAM_ANSWERS_MAX + 1).unwrap().message.contains("more answers"));
     }
 
     #[test]
