@@ -10,7 +10,7 @@ use super::control::Admin;
 use super::usage::time;
 use crate::api::admin::{RepriceRequest, Repriced, RepricedModel};
 use crate::api::usage::timestamp;
-use crate::api::{CostSource, Failure, NanoUsd, Outcome, ProviderSlug, UsageRecord};
+use crate::api::{CostSource, Failure, NanoUsd, ProviderSlug, UsageRecord};
 use crate::bounds;
 use crate::config::Catalogue;
 use crate::provider::price::{self, Unknown};
@@ -61,7 +61,7 @@ enum Verdict {
 }
 
 fn verdict(record: &UsageRecord, catalogue: &Catalogue) -> Verdict {
-    if record.connection.is_none() || (record.cost.is_none() && !may_cost(record)) {
+    if record.cost.is_none() && !record.may_cost() {
         return Verdict::Free;
     }
     if record.cost.is_some() && record.cost_source != Some(CostSource::Prices) {
@@ -75,12 +75,6 @@ fn verdict(record: &UsageRecord, catalogue: &Catalogue) -> Verdict {
         Ok(cost) => Verdict::New(cost),
         Err(why) => Verdict::Unknown(why),
     }
-}
-
-/// Whether a provider may have charged the attempt: it answered, began to, or may have worked unseen.
-fn may_cost(record: &UsageRecord) -> bool {
-    matches!(record.outcome, Outcome::Ok | Outcome::Cut | Outcome::ClientGone | Outcome::Timeout)
-        || !record.tokens.is_unknown()
 }
 
 /// The model as the provider was asked for it. Before format 2 nobody noted that, but where it was asked for by its name.

@@ -51,7 +51,7 @@ outcomes! {
     Credential = "credential",
     /// The credential is good, but not for this model or region.
     NotForKey = "not_for_key",
-    /// This one request exceeds a limit or a context window.
+    /// This one request exceeds a limit or a context window; or its answer more than Bursar takes.
     TooLarge = "too_large",
     /// The app's own fault.
     Caller = "caller",

@@ -161,6 +161,15 @@ pub struct UsageRecord {
     pub error: Option<String>,
 }
 
+impl UsageRecord {
+    /// Whether its provider may have charged it: it answered, began to, or may have worked unseen.
+    pub fn may_cost(&self) -> bool {
+        let answered = self.status.is_some_and(|status| (200..300).contains(&status));
+        let worked = matches!(self.outcome, Outcome::Ok | Outcome::Cut | Outcome::ClientGone | Outcome::Timeout);
+        self.connection.is_some() && (worked || answered || !self.tokens.is_unknown())
+    }
+}
+
 /// Milliseconds since 1970, written as a [`Moment`] is.
 mod rfc3339 {
     use serde::{Deserialize, Deserializer, Serializer};

@@ -36,7 +36,7 @@ impl Tally {
         let attempted = record.connection.is_some();
         if attempted {
             sums.attempts += 1;
-            sums.cost_unknown += u64::from(record.cost.is_none() && may_cost(record.outcome));
+            sums.cost_unknown += u64::from(record.cost.is_none() && record.may_cost());
             sums.estimated += u64::from(record.estimated);
         }
         let tokens = &record.tokens;
@@ -126,9 +126,4 @@ impl Sums {
             *sum = sum.saturating_add(more);
         }
     }
-}
-
-/// Whether a provider may charge an attempt that ended so: it answered, began to, or may have worked unseen.
-pub(super) fn may_cost(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Ok | Outcome::Cut | Outcome::ClientGone | Outcome::Timeout)
 }

@@ -16,7 +16,6 @@ use names::Names;
 
 use crate::api::{NanoUsd, Operation, Outcome, UsageRecord};
 use crate::bounds;
-use crate::usage::tally::may_cost;
 
 /// The name of what is beyond the bounds.
 pub const OTHER: &str = "other";
@@ -147,8 +146,7 @@ impl OfApp {
             *sum = sum.saturating_add(count.unwrap_or_default());
         }
         self.cost = self.cost.plus(record.cost.unwrap_or_default());
-        let unknown = record.connection.is_some() && record.cost.is_none() && may_cost(record.outcome);
-        self.cost_unknown += u64::from(unknown);
+        self.cost_unknown += u64::from(record.cost.is_none() && record.may_cost());
     }
 }
 
