@@ -152,6 +152,8 @@ pub const LIMIT_REBUILD_CALLS: Duration = Duration::from_secs(15 * 60);
 pub const WAITING_MAX: usize = 4_096;
 /// Requests of one app that wait for room.
 pub const WAITING_PER_APP_MAX: usize = 1_024;
+/// How long a request waits at least before it looks again: clocks differ in the last digit.
+pub const WAIT_LEAST: Duration = Duration::from_millis(1);
 /// Full scopes that one request waits at.
 pub const WAITING_SCOPES_MAX: usize = 64;
 /// Averages of a feature's output that are kept, twice over.

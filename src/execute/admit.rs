@@ -53,8 +53,15 @@ impl<'a> Admit<'a> {
         self.trouble.allows(slug, self.snapshot.selection.retries(slug), self.worker.engine.clock.now())
     }
 
-    /// Reserves room for an attempt, in every limit and every budget.
+    /// Reserves room for an attempt, in every limit and every budget. Who waits behind the request may come now, wherever
+    /// it is that it goes.
     pub(super) fn reserve(&mut self, candidate: &Candidate) -> Result<Room, Skip> {
+        let room = self.room(candidate)?;
+        self.waiter = None;
+        Ok(room)
+    }
+
+    fn room(&mut self, candidate: &Candidate) -> Result<Room, Skip> {
         let scopes = candidate.connection.quotas.of(&candidate.model);
         let budgets = &self.snapshot.budgets;
         let limited = scopes.iter().any(Option::is_some);
@@ -77,13 +84,15 @@ impl<'a> Admit<'a> {
     fn reserve_in(&mut self, candidate: &Candidate, scopes: &Counted<'_>, tokens: u64) -> Result<Permit, Skip> {
         let turn = self.waiter.as_ref().and_then(Waiter::turn);
         match reserve(scopes, tokens, self.worker.engine.clock.both(), turn.as_deref()) {
-            Ok(permit) => {
-                // Who waits behind this one may come now.
-                self.waiter = None;
-                Ok(permit)
-            }
+            Ok(permit) => Ok(permit),
             Err(full) => Err(self.refused(candidate, full)),
         }
+    }
+
+    /// Begins another walk, which has nothing to do with who had no room in the last one.
+    pub(super) fn walks_anew(&mut self) {
+        self.blocked.clear();
+        self.waiter = None;
     }
 
     fn refused(&mut self, candidate: &Candidate, full: Full) -> Skip {
@@ -125,9 +134,7 @@ impl<'a> Admit<'a> {
         if earliest > until || now >= until {
             return None;
         }
-        // What comes back with time alone, and no line is kept for.
-        let alone = |one: &&Skipped| !matches!(one.why, Skip::OutOfRoom { .. });
-        let alone = skipped.iter().filter(alone).filter_map(|one| one.why.returns()).min();
+        let alone = skipped.iter().filter_map(|one| comes_alone(one.why, now)).min();
         let blocked = std::mem::take(&mut self.blocked);
         if self.waiter.is_none() {
             self.waiter = Some(self.admission().waiting.join(&self.call.app)?);
@@ -136,7 +143,6 @@ impl<'a> Admit<'a> {
         if waiter.line_up(&blocked) {
             return Some(Duration::ZERO);
         }
-        let alone = alone.filter(|alone| *alone > now);
         tokio::select! {
             () = waiter.called() => {}
             () = turned(self.snapshot, skipped, now) => {}
@@ -151,6 +157,16 @@ impl<'a> Admit<'a> {
 
     fn timeouts_or_default(&self) -> Timeouts {
         self.timeouts.unwrap_or_else(|| self.worker.engine.snapshot.load().catalogue.default_timeouts)
+    }
+}
+
+/// When one comes back with time alone, for which no line is kept. What came back during the walk is back at once.
+fn comes_alone(why: Skip, now: Instant) -> Option<Instant> {
+    match why {
+        Skip::Cooling { until } | Skip::Budget { until } => Some(until.max(now + bounds::WAIT_LEAST)),
+        // Whose probe is under way is back when that ends: see `turned`.
+        Skip::Open { until } => Some(until).filter(|until| *until > now),
+        _ => None,
     }
 }
 

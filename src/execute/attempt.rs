@@ -118,15 +118,17 @@ pub(super) fn timeouts(call: &Call, candidate: &Candidate) -> Timeouts {
 }
 
 fn unsayable(error: WireError) -> Failed {
-    // What cannot be said is the app's own, and what is told of it may quote the prompt.
-    let unsaid = || Some(String::from("the request cannot be said in this provider's format"));
-    let (outcome, code, message, noted) = match error {
-        // Another candidate may be able to say it; where none is, the app is told.
-        WireError::Refused(refusal) => (Outcome::Caller, refusal.code, refusal.message, unsaid()),
-        WireError::Credential(message) => (Outcome::Credential, Code::UpstreamAuth, message, None),
-        WireError::Url => (Outcome::Caller, Code::InvalidRequest, "the model's name makes no URL".into(), None),
-    };
-    Failed { outcome, code, message, noted, retry_after: None, answer: None }
+    match error {
+        WireError::Refused(refusal) => Failed {
+            // What is told of it may quote the prompt.
+            noted: Some("the request cannot be said in this provider's format".into()),
+            param: refusal.param,
+            unsaid: true,
+            ..Failed::new(Outcome::Caller, refusal.code, refusal.message)
+        },
+        WireError::Credential(message) => Failed::new(Outcome::Credential, Code::UpstreamAuth, message),
+        WireError::Url => Failed::new(Outcome::Caller, Code::InvalidRequest, "the model's name makes no URL"),
+    }
 }
 
 /// Reads one reply.
@@ -248,7 +250,9 @@ impl Reading<'_> {
                 Err(_) => return Ok(Success::Begun { tap, terminal: false }),
                 Ok(Err(TapError::Provider(error))) => return Err(in_band(error, ledger)),
                 Ok(Err(TapError::Transport(error))) => return Err(Failed::transport(&error)),
-                Ok(Err(TapError::TooLong(error))) => return Err(too_long(&error.to_string())),
+                Ok(Err(TapError::TooLong(error))) => {
+                    return Err(Failed::new(Outcome::Transient, Code::UpstreamTooLarge, error.to_string()));
+                }
                 Ok(Err(TapError::Unsayable)) => {
                     return Err(Failed::invalid(&Invalid("it cannot be said in the app's dialect".into())));
                 }
@@ -265,17 +269,6 @@ impl Reading<'_> {
 /// An error inside a 200, before content: the class that it names.
 fn in_band(error: ProviderError, ledger: &Ledger) -> Failed {
     Failed::provider(ledger.heard(error), None)
-}
-
-pub(super) fn too_long(message: &str) -> Failed {
-    Failed {
-        outcome: Outcome::Transient,
-        code: Code::UpstreamTooLarge,
-        message: message.into(),
-        noted: None,
-        retry_after: None,
-        answer: None,
-    }
 }
 
 /// What a reply says it is.

@@ -28,6 +28,10 @@ pub struct Failed {
     pub retry_after: Option<Duration>,
     /// The provider's answer, to be passed on where the fault is the app's own.
     pub answer: Option<ProviderAnswer>,
+    /// The field of the request that is at fault, where Bursar found it.
+    pub param: Option<String>,
+    /// Whether the request cannot be said in this candidate's format, and so never left.
+    pub unsaid: bool,
 }
 
 /// A provider's own refusal of a request.
@@ -55,41 +59,30 @@ impl ProviderAnswer {
 }
 
 impl Failed {
-    /// A transport error. What could not be reached, or broke off before content, may work a moment later.
+    pub(super) fn new(outcome: Outcome, code: Code, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { outcome, code, message, noted: None, retry_after: None, answer: None, param: None, unsaid: false }
+    }
+
+    /// A transport error. What could not be reached, or broke off before content, may work a moment later; a whole reply
+    /// that is more than Bursar takes is fetched from nobody twice, and is no failure of the connection's.
     pub fn transport(error: &TransportError) -> Self {
-        Self {
-            outcome: Outcome::Transient,
-            code: error.code(),
-            message: error.to_string(),
-            noted: None,
-            retry_after: None,
-            answer: None,
-        }
+        let outcome = match error {
+            TransportError::TooLarge { .. } => Outcome::TooLarge,
+            _ => Outcome::Transient,
+        };
+        Self::new(outcome, error.code(), error.to_string())
     }
 
     /// A provider that kept us waiting.
     pub fn timeout(what: &str, waited: Duration) -> Self {
         let message = format!("the provider sent {what} within {} s", waited.as_secs_f32());
-        Self {
-            outcome: Outcome::Timeout,
-            code: Code::UpstreamTimeout,
-            message,
-            noted: None,
-            retry_after: None,
-            answer: None,
-        }
+        Self::new(Outcome::Timeout, Code::UpstreamTimeout, message)
     }
 
     /// A reply that does not read.
     pub fn invalid(error: &Invalid) -> Self {
-        Self {
-            outcome: Outcome::Transient,
-            code: Code::UpstreamInvalid,
-            message: error.to_string(),
-            noted: None,
-            retry_after: None,
-            answer: None,
-        }
+        Self::new(Outcome::Transient, Code::UpstreamInvalid, error.to_string())
     }
 
     /// An error of the provider's, in an answer of its own or inside a 200.
@@ -104,14 +97,12 @@ impl Failed {
             Outcome::Caller => Code::InvalidRequest,
             _ => Code::UpstreamError,
         };
-        let status = error.status;
+        let (status, failed) = (error.status, Self::new(error.outcome, code, &error.message));
         Self {
-            outcome: error.outcome,
-            code,
-            message: error.message.clone(),
             noted: Some(noted(&error)),
             retry_after: error.retry_after,
             answer: answer.map(|(dialect, body)| ProviderAnswer { status, dialect, body, error }),
+            ..failed
         }
     }
 }
@@ -131,7 +122,7 @@ impl Failed {
     /// larger context window.
     pub(super) fn is_larger_than_the_model(&self) -> bool {
         let status = self.answer.as_ref().map(|answer| answer.status);
-        self.outcome == Outcome::TooLarge && status != Some(429)
+        self.outcome == Outcome::TooLarge && self.code == Code::TooLarge && status != Some(429)
     }
 
     /// The text for the record and the log.
@@ -206,7 +197,9 @@ impl Failures {
             let message = format!("every connection for {asked:?} is out of room ({}): {text}", attempts(count));
             return Refused::Bursar(Failure::new(Code::RateLimited, message).retry_after(seconds(wait)));
         }
-        let Some(first) = self.0.into_iter().next() else {
+        // Where any was asked, what could not be said to others is beside the point.
+        let first = self.0.iter().position(|failed| !failed.unsaid).unwrap_or(0);
+        let Some(first) = self.0.into_iter().nth(first) else {
             let of_budget = |one: &&Skipped| matches!(one.why, Skip::Budget { .. });
             let others = skipped.iter().filter(|one| !of_budget(one)).filter_map(|one| one.why.returns()).min();
             if let (None, Some(spent)) = (others, spent) {
@@ -222,7 +215,8 @@ impl Failures {
             _ => {
                 let more =
                     if count > 1 { format!(" ({} failed; this is the first)", attempts(count)) } else { String::new() };
-                Refused::Bursar(Failure::new(first.code, format!("{}{more}", first.message)))
+                let failure = Failure::new(first.code, format!("{}{more}", first.message));
+                Refused::Bursar(Failure { param: first.param, ..failure })
             }
         }
     }
@@ -264,6 +258,9 @@ fn nothing_to_try(skipped: &[Skipped], asked: &str, selection: &Selection) -> Fa
     });
     if let Some(capability) = lacks {
         return lacking(capability, asked, selection);
+    }
+    if because(|why| *why == Skip::Overdue).is_some() {
+        return Failure::new(Code::UpstreamTimeout, "the request's time was over before anybody could be asked");
     }
     if because(|why| *why == Skip::TooLarge).is_some() {
         return Failure::new(

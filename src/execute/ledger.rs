@@ -44,6 +44,13 @@ pub struct Attempted {
     pub error: Option<String>,
 }
 
+impl Attempted {
+    /// Whether the request could not be said to this candidate, and nobody was asked.
+    fn was_unsaid(&self) -> bool {
+        self.outcome == Some(Outcome::Caller) && self.status.is_none()
+    }
+}
+
 /// The account of one request.
 pub struct Ledger {
     engine: Arc<Engine>,
@@ -113,9 +120,10 @@ impl Ledger {
         self.running.as_ref().map_or(self.used, |running| Account::of(running, Outcome::Ok, &self.labels))
     }
 
-    /// Whether no other provider than that of the last attempt was tried.
+    /// Whether the provider of the last attempt is the first that was asked.
     pub fn is_first_provider(&self) -> bool {
-        let mut providers = self.attempts.iter().map(|attempt| &attempt.connection.provider);
+        let asked = self.attempts.iter().filter(|attempt| !attempt.was_unsaid());
+        let mut providers = asked.map(|attempt| &attempt.connection.provider);
         providers.next() == self.attempts.last().map(|attempt| &attempt.connection.provider)
     }
 
@@ -142,6 +150,7 @@ impl Ledger {
             began,
             at_ms,
             status: None,
+            head_after: None,
             ttft: None,
             seen: Seen::default(),
             hints: Hints::default(),
@@ -165,6 +174,7 @@ impl Ledger {
     pub fn head(&mut self, status: u16, headers: &HeaderMap) {
         if let Some(running) = &mut self.running {
             running.status = Some(status);
+            running.head_after = Some(running.began.elapsed());
             if (200..300).contains(&status) {
                 running.keep_pace(false);
             }
@@ -204,6 +214,7 @@ impl Ledger {
         let Some(running) = &mut self.running else { return };
         if seen.content && running.ttft.is_none() {
             running.ttft = Some(running.began.elapsed());
+            running.answers();
         }
         let all = &mut running.seen;
         all.tokens = all.tokens.updated_by(seen.tokens);
@@ -238,7 +249,7 @@ impl Ledger {
         let now = self.engine.clock.both();
         self.engine.observe(&candidate.connection, &ended, now);
         running.lower(now);
-        if blames_provider(outcome) {
+        if blames_provider(outcome) && !ended.cut_short {
             running.keep_pace(true);
         }
         if let Some(attempt) = self.attempts.last_mut() {

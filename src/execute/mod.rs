@@ -37,7 +37,7 @@ pub use trace_context::TraceContext;
 
 use crate::api::{Capabilities, Capability, Code, ConnectionName, Failure, Operation, Outcome, ProviderSlug};
 use crate::bounds;
-use crate::rotation::{self, Candidate, Candidates, SelectionError, Step, Wanted};
+use crate::rotation::{self, Candidate, Candidates, SelectionError, Skip, Step, Wanted};
 use crate::snapshot::Snapshot;
 use admit::{Admit, Room};
 use attempt::{Answered, Success};
@@ -126,7 +126,7 @@ pub async fn execute(worker: &Worker, call: Box<Call>) -> Result<Answer, Unanswe
         if let Some(around) = divert(&mut admit, &snapshot, &call) {
             ledger.passed_over(candidates.skipped());
             ledger.walks_anew(Duration::ZERO);
-            candidates = around;
+            candidates = around.after(candidates);
             continue;
         }
         let Some(waited) = admit.wait(candidates.skipped()).await else { break };
@@ -148,6 +148,7 @@ pub async fn execute(worker: &Worker, call: Box<Call>) -> Result<Answer, Unanswe
 fn divert(admit: &mut Admit<'_>, snapshot: &Snapshot, call: &Call) -> Option<Candidates> {
     let route = admit.spending.divert()?;
     let found = snapshot.selection.candidates(Wanted { model: route.to_string(), ..wanted(call) }).ok()?;
+    admit.walks_anew();
     Some(if found.is_sticky() { found.of_conversation(call.conversation()) } else { found })
 }
 
@@ -169,7 +170,12 @@ async fn walk(
     failures: &mut Failures,
 ) -> Walked {
     while let Some(candidate) = next(candidates, ledger, admit.call.fallback) {
+        if attempt::timeouts(admit.call, &candidate).total <= ledger.began().elapsed() {
+            candidates.pass_over(&candidate, Skip::Overdue);
+            continue;
+        }
         if !admit.allows(&candidate) {
+            candidates.pass_over(&candidate, Skip::RetryBudget);
             continue;
         }
         let room = match admit.reserve(&candidate) {
@@ -231,6 +237,9 @@ async fn try_candidate(
         };
         ledger.end(failed.outcome, Some(failed.noted()));
         let failed = failed.returning(candidate, clock.now());
+        if failed.unsaid {
+            return Err((failed, Step::Next));
+        }
         let first = ledger.is_first_provider();
         let step = rotation::decide(failed.outcome, retries, first, on_timeout);
         if step != Step::Again {

@@ -26,6 +26,8 @@ pub(super) struct Running {
     pub(super) began: Instant,
     pub(super) at_ms: i64,
     pub(super) status: Option<u16>,
+    /// How long the reply's head took.
+    pub(super) head_after: Option<Duration>,
     pub(super) ttft: Option<Duration>,
     pub(super) seen: Seen,
     pub(super) hints: Hints,
@@ -40,9 +42,17 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Tells the connection's pace how long this attempt took so far.
+    /// Tells the connection's pace how long this attempt took to its reply's head, or took in vain.
     pub(super) fn keep_pace(&self, failed: bool) {
-        self.candidate.connection.pace.observe(self.began.elapsed(), failed, Instant::now());
+        let took = self.head_after.unwrap_or_else(|| self.began.elapsed());
+        self.candidate.connection.pace.observe(took, failed, Instant::now());
+    }
+
+    /// Notes that the answer has begun: what was the one probe of its breaker keeps nobody else away any longer.
+    pub(super) fn answers(&mut self) {
+        if self.candidate.pass.take().is_some() {
+            self.candidate.connection.answers(self.began);
+        }
     }
 
     pub(super) fn model(&self) -> String {
@@ -85,9 +95,13 @@ impl Running {
         admission: &Admission,
         feature: &Feature,
     ) {
-        let Self { mut permit, charge, unsent, seen, candidate, .. } = self;
+        let Self { mut permit, charge, unsent, seen, candidate, status, .. } = self;
         let is_estimated = permit.is_limited() || !charge.is_empty();
-        spending::settle(charge, outcome, unsent, account, now);
+        if unsent {
+            charge.give_back(now);
+        } else {
+            spending::settle(charge, (outcome, status), account, now);
+        }
         let Tokens { input, output, .. } = seen.tokens;
         if is_estimated && outcome == Outcome::Ok && input.is_some() {
             output.into_iter().for_each(|output| admission.averages.observe(feature, &candidate.model, output));

@@ -132,19 +132,18 @@ fn expected_cost(call: &Call, candidate: &Candidate, input: u64, output: u64) ->
     price.and_then(|price| price::cost(price, &tokens).ok()).unwrap_or_default()
 }
 
-/// Settles what a call took with what it came to.
-pub(super) fn settle(charge: Charge, outcome: Outcome, unsent: bool, account: &Account, now: Now) {
+/// Settles what a call took with what it came to: the account of an attempt that was answered with this status.
+pub(super) fn settle(charge: Charge, (outcome, status): (Outcome, Option<u16>), account: &Account, now: Now) {
     if charge.is_empty() {
         return;
-    }
-    if unsent {
-        return charge.give_back(now);
     }
     let tokens = account.tokens.input.map(|_| account.tokens.total());
     match outcome {
         Outcome::Ok | Outcome::Cut | Outcome::ClientGone => charge.settle(tokens, account.cost, now),
         // It may have done, and charged, the work.
         Outcome::Timeout => charge.settle(None, None, now),
+        // So is an answer that nobody could read.
+        _ if status.is_some_and(|status| (200..300).contains(&status)) => charge.settle(tokens, account.cost, now),
         // What was refused is not billed.
         _ => charge.settle(Some(account.tokens.total()), Some(account.cost.unwrap_or_default()), now),
     }

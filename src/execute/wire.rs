@@ -28,6 +28,9 @@ const HEADERS_BESIDE: usize = 10;
 /// So much of a credential tells it from any other text.
 const CREDENTIAL_BEGINNING_BYTES: usize = 16;
 
+/// A shorter one, such as `none`, stands in many texts, and guards nothing.
+const CREDENTIAL_BYTES_LEAST: usize = 8;
+
 /// A request that cannot be built for this candidate.
 pub(super) enum WireError {
     /// The candidate's format cannot say it.
@@ -202,6 +205,9 @@ fn credential(candidate: &Candidate, vault: &Vault) -> Result<Option<Secret>, Va
 pub(super) fn repeats_credential(error: &ProviderError, body: &[u8], candidate: &Candidate, vault: &Vault) -> bool {
     let Ok(Some(secret)) = credential(candidate, vault) else { return false };
     let beginning = secret.expose().get(..CREDENTIAL_BEGINNING_BYTES).unwrap_or(secret.expose());
+    if beginning.len() < CREDENTIAL_BYTES_LEAST {
+        return false;
+    }
     let repeats = |text: &[u8]| text.windows(beginning.len()).any(|part| part == beginning);
     let texts = [Some(&error.message), error.kind.as_ref(), error.code.as_ref(), error.param.as_ref()];
     repeats(body) || texts.into_iter().flatten().any(|text| repeats(text.as_bytes()))

@@ -123,8 +123,17 @@ impl Candidates {
 
     /// Begins the walk anew, over what was not tried.
     pub fn again(&mut self) {
-        (self.pool, self.walk, self.last_resort) = (0, None, None);
+        (self.pool, self.walk, self.last_resort, self.out_of_room) = (0, None, None, false);
         self.skipped.clear();
+    }
+
+    /// The same for a request that another walk was made for: what was tried there is not tried again, and what it was too
+    /// large for it still is.
+    #[must_use]
+    pub fn after(mut self, before: Self) -> Self {
+        self.tried = before.tried;
+        self.wanted.tokens = self.wanted.tokens.max(before.wanted.tokens);
+        self
     }
 
     fn skip(&mut self, connection: &Connection, why: Skip) {

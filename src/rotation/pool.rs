@@ -113,6 +113,10 @@ pub enum Skip {
     TooLarge,
     /// The request is pinned to another connection.
     NotPinned,
+    /// The request has taken as long as it may with this one.
+    Overdue,
+    /// Its provider failed the request before, and so many others of late that no more is asked of it twice.
+    RetryBudget,
     /// A budget of the app's, the feature's or the connection's has nothing left for it.
     Budget {
         /// There is nothing before then.

@@ -20,6 +20,8 @@ impl Skip {
             Self::Lacks(_) => "lacks",
             Self::TooLarge => "too_large",
             Self::NotPinned => "not_pinned",
+            Self::Overdue => "overdue",
+            Self::RetryBudget => "retry_budget",
             Self::Budget { .. } => "budget_spent",
         }
     }
@@ -41,6 +43,8 @@ impl fmt::Display for Skip {
             Self::Lacks(capability) => write!(f, "its model or provider does not have the capability {capability}"),
             Self::TooLarge => f.write_str("the request is larger than the model's context window"),
             Self::NotPinned => f.write_str("the request is pinned to another connection"),
+            Self::Overdue => f.write_str("the request had taken as long as it may with this one"),
+            Self::RetryBudget => f.write_str("its provider had failed the request, and too many others of late"),
             Self::Budget { .. } => f.write_str("a budget has nothing left for the request"),
         }
     }

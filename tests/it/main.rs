@@ -51,3 +51,4 @@ mod spoken;
 mod storage;
 mod usage;
 mod usage_asked;
+mod walks;

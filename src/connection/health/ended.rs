@@ -113,6 +113,11 @@ impl Connection {
         news
     }
 
+    /// The answer to an attempt has begun: whatever comes of it, the breaker shuts nobody out any more.
+    pub fn answers(&self, sent_at: Instant) {
+        self.health.breaker(|breaker| breaker.alive(sent_at));
+    }
+
     /// A test passed: what a list of models can tell is cleared. It says nothing of rate limits. Tells whether anything
     /// was.
     pub fn passed(&self, now: Now) -> bool {

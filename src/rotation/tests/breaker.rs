@@ -32,6 +32,18 @@ fn an_open_connection_is_skipped_and_then_tried_by_one_request_at_a_time() {
 }
 
 #[test]
+fn a_probe_whose_answer_has_begun_keeps_nobody_else_away() {
+    let (house, begin) = (house(2, ""), Instant::now());
+    fail(&house, "one:c00", 5, wall(begin, begin));
+    let mut first = candidates(&house);
+    let held = tried(&mut first, begin + s(15));
+    assert_eq!(offered(&house, begin + s(16)), ["one:c01"]);
+    let probe = held.iter().find(|candidate| candidate.pass.is_some()).unwrap();
+    probe.connection.answers(begin + s(15));
+    assert_eq!(offered(&house, begin + s(16)), ["one:c00", "one:c01"], "though it goes on");
+}
+
+#[test]
 fn nobody_else_to_serve_is_a_reason_to_try_an_open_connection() {
     let (lone, begin) = (house(1, ""), Instant::now());
     let at = |seconds| wall(begin, begin + s(seconds));

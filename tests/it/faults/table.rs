@@ -188,6 +188,7 @@ impl Table {
         self.row("long-frame", Before, broken::long_frame(frame + 1), large).bytes_max = 2 * frame + BYTES_MAX;
         self.row("long-frame", After, after, Cut("upstream_too_large")).bytes_max = 2 * frame + BYTES_MAX;
         let body = bounds::REPLY_BODY_BYTES_MAX;
+        let large = Fails(TooLarge, 502, "upstream_too_large");
         self.row("oversize", Whole, broken::oversize(body + 1), large).bytes_max = 2 * body + BYTES_MAX;
     }
 }
