@@ -32,6 +32,11 @@ pub const ERROR_BODY_BYTES_MAX: usize = 64 * KIB;
 pub const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of frames that may be held back with the head before the first content.
 pub const HELD_FRAMES_BYTES_MAX: usize = 256 * KIB;
+/// The most that a provider may count of anything in one reply. More is a fault of its own, and is taken for not told: it
+/// would use up limits and budgets, and drown the sums.
+pub const USAGE_FIGURE_MAX: u64 = 100_000_000;
+/// The most that one reply may cost, in nano-dollars, for the same reason: 10,000 USD.
+pub const USAGE_COST_MAX: u64 = 10_000_000_000_000;
 /// Answers in one stream that is translated: as many as an app may ask for (`n`).
 pub const STREAM_ANSWERS_MAX: usize = 128;
 /// Bytes that the arguments of one call may grow to where they come in pieces: a call is a message, not a file.

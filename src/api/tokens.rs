@@ -28,6 +28,12 @@ macro_rules! tokens {
                 Self { $($field,)* $($rare,)* }
             }
 
+            /// The same without the figures that are larger than can be.
+            #[must_use]
+            pub fn within(self, most: u64) -> Self {
+                Self::of_figures(self.figures().map(|figure| figure.filter(|figure| *figure <= most)))
+            }
+
             /// What is known now, with what a later frame said put over it: the last figure that is there wins.
             #[must_use]
             pub const fn updated_by(self, later: Self) -> Self {

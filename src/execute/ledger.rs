@@ -216,9 +216,8 @@ impl Ledger {
             running.ttft = Some(running.began.elapsed());
             running.answers();
         }
+        running.count(seen);
         let all = &mut running.seen;
-        all.tokens = all.tokens.updated_by(seen.tokens);
-        all.cost = seen.cost.or(all.cost);
         all.content |= seen.content;
         all.written = all.written.saturating_add(seen.written);
         if seen.model.is_some() {
@@ -249,7 +248,7 @@ impl Ledger {
         let now = self.engine.clock.both();
         self.engine.observe(&candidate.connection, &ended, now);
         running.lower(now);
-        if blames_provider(outcome) && !ended.cut_short {
+        if outcome.blames_provider() && !ended.cut_short {
             running.keep_pace(true);
         }
         if let Some(attempt) = self.attempts.last_mut() {
@@ -392,12 +391,6 @@ impl Drop for Ledger {
             self.close(Outcome::ClientGone, Some("the app hung up"));
         }
     }
-}
-
-/// Whether an attempt failed through the provider or the way to it.
-fn blames_provider(outcome: Outcome) -> bool {
-    use Outcome::{Caller, ClientGone, Ok, TooLarge, Unavailable};
-    !matches!(outcome, Ok | Caller | TooLarge | ClientGone | Unavailable)
 }
 
 fn millis(time: Duration) -> u64 {

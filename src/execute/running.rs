@@ -8,6 +8,7 @@ use super::account::Account;
 use super::spending;
 use crate::adapter::{Hints, Seen};
 use crate::api::{CostSource, Feature, NanoUsd, Outcome, Tokens};
+use crate::bounds;
 use crate::clock::Now;
 use crate::config::Counted;
 use crate::connection::admission::{Admission, Figure, Permit};
@@ -46,6 +47,18 @@ impl Running {
     pub(super) fn keep_pace(&self, failed: bool) {
         let took = self.head_after.unwrap_or_else(|| self.began.elapsed());
         self.candidate.connection.pace.observe(took, failed, Instant::now());
+    }
+
+    /// Takes in what its provider counted, but for what cannot be.
+    pub(super) fn count(&mut self, seen: &Seen) {
+        let tokens = seen.tokens.within(bounds::USAGE_FIGURE_MAX);
+        let cost = seen.cost.filter(|cost| cost.0 <= bounds::USAGE_COST_MAX);
+        if (tokens, cost) != (seen.tokens, seen.cost) {
+            let connection = &self.candidate.connection.id;
+            tracing::warn!(%connection, "its provider counts more than can be in one reply: that is left out");
+        }
+        self.seen.tokens = self.seen.tokens.updated_by(tokens);
+        self.seen.cost = cost.or(self.seen.cost);
     }
 
     /// Notes that the answer has begun: what was the one probe of its breaker keeps nobody else away any longer.

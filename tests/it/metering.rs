@@ -54,6 +54,20 @@ async fn of_several_usages_the_last_that_says_anything_counts() {
     assert_eq!((record.tokens.input, record.tokens.output), (Some(100), Some(2)));
 }
 
+/// One slip of a provider's must not use up a budget, shut a connection, or drown the sums.
+#[tokio::test]
+async fn a_figure_that_cannot_be_is_taken_for_not_told() {
+    for figure in [u64::MAX / 2, bursar::bounds::USAGE_FIGURE_MAX + 1] {
+        let fake = FakeProvider::start().await;
+        fake.always(openai::chat_with("three words here", Some((figure, figure))));
+        let bursar = one(&fake).await;
+        assert_eq!(bursar.call(Call::chat("one/m")).await.status, 200);
+        bursar.until_logged("counts more than can be").await;
+        let record = only(bursar.stop().await.records());
+        assert!(record.estimated && record.tokens.total() < 100, "{record:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_explicit_zero_is_a_figure() {
     let zeros = json!({"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 9,
