@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 
 use crate::access::Access;
 use crate::api::{ConnectionId, LimitGroup};
-use crate::config::{self, Catalogue, Limits};
+use crate::config::{self, Catalogue, Limits, OnExceed};
 use crate::connection::admission::Admission;
 use crate::connection::health::Registry;
 use crate::connection::{Budgets, Connection, ManagedBy, Quotas};
@@ -80,9 +80,21 @@ impl Snapshot {
         let selection = Selection::new(providers, &connections, &parts.catalogue, parts.memory);
         let connections = connections.into_iter().map(|connection| (connection.id.clone(), connection)).collect();
         parts.memory.sweep();
-        let budgets = Budgets::new(&parts.admission.purses, &parts.admission.leases, parts.budgets);
+        let budgets: Vec<_> = parts.budgets.iter().map(|budget| with_route(budget, &selection)).collect();
+        let budgets = Budgets::new(&parts.admission.purses, &parts.admission.leases, &budgets);
         Ok(Self { generation, catalogue: parts.catalogue, access: parts.access, connections, selection, budgets })
     }
+}
+
+/// A budget that sends requests by a route that is not there refuses them.
+fn with_route(budget: &config::Budget, selection: &Selection) -> config::Budget {
+    let mut budget = budget.clone();
+    if let OnExceed::Route(route) = &budget.on_exceed
+        && !selection.routes().any(|known| known == route)
+    {
+        budget.on_exceed = OnExceed::Deny;
+    }
+    budget
 }
 
 type Providers = BTreeMap<crate::api::ProviderSlug, Arc<Provider>>;

@@ -14,7 +14,7 @@ pub use role::{Role, Roles};
 use crate::api::{AppName, Feature};
 use crate::config::{self, Match, Members, Principal};
 
-/// The user that the kernel shows where it cannot show the real one.
+/// The user that the kernel shows where it cannot show the real one: it is nobody that a role could be given to.
 const OVERFLOW_UID: u32 = 65_534;
 
 /// A caller as one request sees it.
@@ -55,6 +55,17 @@ struct App {
     feature: Option<Feature>,
     uid: Option<u32>,
     gid: Option<u32>,
+}
+
+impl Identity {
+    /// Whether the kernel could not tell who calls.
+    pub fn is_unknown(&self) -> bool {
+        is_unknown(self.uid)
+    }
+}
+
+const fn is_unknown(uid: u32) -> bool {
+    uid == OVERFLOW_UID || uid == u32::MAX
 }
 
 impl Access {
@@ -104,7 +115,7 @@ impl Access {
     }
 
     fn roles(&self, person: &Person) -> Roles {
-        if person.uid == OVERFLOW_UID || person.uid == u32::MAX {
+        if is_unknown(person.uid) {
             return Roles::NONE;
         }
         let own = person.uid == self.own_uid;
@@ -195,6 +206,7 @@ mod tests {
         assert!(roles(7, &[20]).has(Role::Viewer) && !roles(7, &[20]).has(Role::Admin));
         assert!(roles(900, &[]).has(Role::Admin) && roles(900, &[]).has(Role::Client), "the daemon's own user");
         assert_eq!(roles(OVERFLOW_UID, &[10, 30]), Roles::NONE);
+        assert!(access().identify(&person(OVERFLOW_UID, &[])).is_unknown());
     }
 
     #[test]

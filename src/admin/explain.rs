@@ -278,7 +278,7 @@ const fn ended(outcome: Outcome) -> &'static str {
         Outcome::Credential => "the provider refused the credential",
         Outcome::NotForKey => "the provider refuses this credential this model",
         Outcome::TooLarge => "the request is larger than the provider takes",
-        Outcome::Caller => "the provider refused the request itself",
+        Outcome::Caller => "the request itself was refused",
         Outcome::InBand => "the provider reported an error inside its reply",
         Outcome::Cut => "the reply broke off",
         Outcome::ClientGone => "the app hung up",

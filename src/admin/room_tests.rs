@@ -95,7 +95,7 @@ impl Room {
         let began = call.began;
         tokio::spawn(async move {
             let how = match execute(&worker, Box::new(call)).await {
-                Ok(answer) => Ok(answer.connection.to_string()),
+                Ok(answer) => Ok(answer.connection.name.to_string()),
                 Err(unanswered) => match unanswered.refused {
                     Refused::Bursar(failure) => Err(failure.retry_after_s.expect("when to come again")),
                     Refused::Provider(answer) => panic!("{answer:?}"),

@@ -65,6 +65,14 @@ outcomes! {
     Unavailable = "unavailable",
 }
 
+impl Outcome {
+    /// Whether an attempt that ended so failed through the provider or the way to it.
+    pub const fn blames_provider(self) -> bool {
+        use Outcome::{Caller, ClientGone, Ok, TooLarge, Unavailable};
+        !matches!(self, Ok | Caller | TooLarge | ClientGone | Unavailable)
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())

@@ -108,9 +108,19 @@ impl Failed {
 }
 
 impl Failed {
-    /// The same with the time at which the candidate is back, where it is a limit that it hit.
+    /// The same with the candidate's name, where it is the operator's business, and the time at which it is back, where it
+    /// is a limit that it hit.
     #[must_use]
-    pub(super) fn returning(self, candidate: &Candidate, now: Instant) -> Self {
+    pub(super) fn of(mut self, candidate: &Candidate, now: Instant) -> Self {
+        let id = &candidate.connection.id;
+        match self.outcome {
+            // What Bursar could not open, nobody refused.
+            Outcome::Credential if self.noted.is_some() => {
+                self.message = format!("the provider refused the credential of {id}: {}", self.message);
+            }
+            Outcome::Quota => self.message = format!("the account of {id} is out of money or quota: {}", self.message),
+            _ => {}
+        }
         let limited = matches!(self.outcome, Outcome::RateShort | Outcome::RateDay);
         match candidate.connection.against(&candidate.model, now).filter(|_| limited) {
             Some(Against::Cooling { until, .. }) => Self { retry_after: Some(until.duration_since(now)), ..self },
@@ -194,7 +204,8 @@ impl Failures {
         if let Some(wait) = waits.min() {
             let wait = back().map_or(wait, |back| wait.min(back));
             let text = self.0.iter().find(limited).map_or("", |failed| failed.message.as_str());
-            let message = format!("every connection for {asked:?} is out of room ({}): {text}", attempts(count));
+            let message =
+                format!("every connection for {asked:?} is out of room ({} tried): {text}", connections(count));
             return Refused::Bursar(Failure::new(Code::RateLimited, message).retry_after(seconds(wait)));
         }
         // Where any was asked, what could not be said to others is beside the point.
@@ -213,8 +224,11 @@ impl Failures {
         match first.answer {
             Some(answer) if matches!(first.outcome, Outcome::Caller | Outcome::TooLarge) => Refused::Provider(answer),
             _ => {
-                let more =
-                    if count > 1 { format!(" ({} failed; this is the first)", attempts(count)) } else { String::new() };
+                let more = if count > 1 {
+                    format!(" ({} failed; this is the first)", connections(count))
+                } else {
+                    String::new()
+                };
                 let failure = Failure::new(first.code, format!("{}{more}", first.message));
                 Refused::Bursar(Failure { param: first.param, ..failure })
             }
@@ -222,8 +236,8 @@ impl Failures {
     }
 }
 
-fn attempts(count: usize) -> String {
-    if count == 1 { "1 attempt".into() } else { format!("{count} attempts") }
+fn connections(count: usize) -> String {
+    if count == 1 { "1 connection".into() } else { format!("{count} connections") }
 }
 
 /// When the first of those that were passed over is back.
@@ -308,7 +322,7 @@ fn new_secret(one: &Skipped) -> String {
     let id = &one.connection;
     match one.managed_by {
         ManagedBy::Toml => {
-            format!("an operator changes the secret that {id} refers to in providers.toml, and runs `bursar reload`")
+            format!("an operator gives {id} another secret in providers.toml, and runs `bursar reload`")
         }
         ManagedBy::Store => {
             format!("an operator sets a new one with `bursar credentials set {} --name {}`", id.provider, id.name)

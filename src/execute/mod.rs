@@ -35,7 +35,7 @@ pub use relay::Relay;
 pub use trace::{Passed, PassedOver, Trace, Traces};
 pub use trace_context::TraceContext;
 
-use crate::api::{Capabilities, Capability, Code, ConnectionName, Failure, Operation, Outcome, ProviderSlug};
+use crate::api::{Capabilities, Capability, Code, ConnectionId, Failure, Operation, Outcome};
 use crate::bounds;
 use crate::rotation::{self, Candidate, Candidates, SelectionError, Skip, Step, Wanted};
 use crate::snapshot::Snapshot;
@@ -46,9 +46,7 @@ use failure::Failures;
 /// An answered call.
 pub struct Answer {
     /// Who answered.
-    pub provider: ProviderSlug,
-    /// With which connection.
-    pub connection: ConnectionName,
+    pub connection: ConnectionId,
     /// The model that was asked of the provider.
     pub model: Arc<str>,
     /// The attempts that it took.
@@ -236,7 +234,7 @@ async fn try_candidate(
             Err(failed) => ledger.hinted(failed),
         };
         ledger.end(failed.outcome, Some(failed.noted()));
-        let failed = failed.returning(candidate, clock.now());
+        let failed = failed.of(candidate, clock.now());
         if failed.unsaid {
             return Err((failed, Step::Next));
         }
@@ -290,8 +288,7 @@ async fn answer(candidate: Candidate, answered: Answered, mut ledger: Box<Ledger
         }
     };
     Answer {
-        provider: candidate.connection.id.provider.clone(),
-        connection: candidate.connection.id.name.clone(),
+        connection: candidate.connection.id.clone(),
         model: Arc::clone(&candidate.model),
         attempts,
         overhead,

@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, Either, Full, StreamBody};
 
@@ -14,7 +14,7 @@ use super::reply::{self, Reply};
 use super::unread::Patience;
 use crate::adapter::ingress::ErrorSaid;
 use crate::adapter::{Dialect, ProviderError};
-use crate::api::{Code, RequestId};
+use crate::api::{Code, ConnectionId, RequestId};
 use crate::execute::{Answer, AnswerBody, ProviderAnswer, Refused, Relay, Unanswered};
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-bursar-provider");
@@ -41,17 +41,14 @@ pub(super) fn at_once(bytes: Bytes) -> reply::Pieces {
 
 /// The headers that say how an answer came about.
 pub(super) struct Described {
-    headers: http::HeaderMap,
+    headers: HeaderMap,
 }
 
 impl Described {
     /// What an answer's headers say; those that the provider gave are taken out of it.
     pub(super) fn of(answer: &mut Answer) -> Self {
         let mut headers = std::mem::take(&mut answer.headers);
-        let (provider, name) = (answer.provider.as_str(), answer.connection.as_str());
-        reply::with_text(&mut headers, PROVIDER, provider);
-        reply::with_text(&mut headers, CONNECTION, &[provider, name].join(":"));
-        reply::with_text(&mut headers, MODEL, &answer.model);
+        with_target(&mut headers, &answer.connection, &answer.model);
         headers.insert(ATTEMPTS, HeaderValue::from(answer.attempts));
         let overhead = u64::try_from(answer.overhead.as_micros()).unwrap_or(u64::MAX);
         headers.insert(OVERHEAD, HeaderValue::from(overhead));
@@ -68,6 +65,13 @@ impl Described {
         *reply.headers_mut() = self.headers;
         reply
     }
+}
+
+/// Who was asked, and for which model.
+fn with_target(headers: &mut HeaderMap, connection: &ConnectionId, model: &str) {
+    reply::with_text(headers, PROVIDER, connection.provider.as_str());
+    reply::with_text(headers, CONNECTION, &[connection.provider.as_str(), connection.name.as_str()].join(":"));
+    reply::with_text(headers, MODEL, model);
 }
 
 fn stream_reply(relay: Box<Relay>) -> Reply {
@@ -105,8 +109,12 @@ pub(super) fn refused(dialect: Dialect, unanswered: Unanswered, id: RequestId) -
             reply
         }
     };
-    reply.headers_mut().insert(ATTEMPTS, HeaderValue::from(unanswered.attempts.len()));
-    reply.headers_mut().extend(unanswered.headers);
+    let headers = reply.headers_mut();
+    headers.insert(ATTEMPTS, HeaderValue::from(unanswered.attempts.len()));
+    if let Some(last) = unanswered.attempts.last() {
+        with_target(headers, &last.connection, &last.model);
+    }
+    headers.extend(unanswered.headers);
     reply
 }
 

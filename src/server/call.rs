@@ -166,7 +166,11 @@ fn millis(header: &str, least: u64, text: &str) -> Result<Duration, Failure> {
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Failure> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Failure::new(Code::InvalidRequest, format!("{name} stands there more than once: send it once")));
+    }
     value
         .to_str()
         .map(|text| Some(text.trim()))

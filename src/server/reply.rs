@@ -37,6 +37,11 @@ pub(super) fn json_bytes(status: StatusCode, body: impl Into<Bytes>) -> Reply {
     reply
 }
 
+/// The body of a reply that has none.
+pub(super) fn nothing() -> Body {
+    Either::Left(Full::new(Bytes::new()))
+}
+
 /// A reply with an object as JSON.
 pub(super) fn json(status: StatusCode, object: &impl Serialize) -> Reply {
     match serde_json::to_vec(object) {

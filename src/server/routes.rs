@@ -136,8 +136,8 @@ static PATHS: LazyLock<matchit::Router<Vec<&'static Route>>> = LazyLock::new(|| 
 /// Takes one request through the door: the route, the caller, the role, the handler. A handler that panics fails its own
 /// request and no other.
 pub(super) async fn dispatch(context: Context, caller: Caller, plane: Plane, request: Request<Incoming>) -> Reply {
-    let surface = Surface::of(&request);
-    match admit(context, caller, plane, request).await {
+    let (surface, only_head) = (Surface::of(&request), request.method() == Method::HEAD);
+    let reply = match admit(context, caller, plane, request).await {
         Ok((handler, admitted)) => match AssertUnwindSafe(handler(admitted)).catch_unwind().await {
             Ok(reply) => reply,
             Err(_) => {
@@ -145,7 +145,9 @@ pub(super) async fn dispatch(context: Context, caller: Caller, plane: Plane, req
             }
         },
         Err(refused) => *refused,
-    }
+    };
+    // HTTP/1 leaves the body out by itself, HTTP/2 does not.
+    if only_head { reply.map(|_| reply::nothing()) } else { reply }
 }
 
 async fn admit(
@@ -213,8 +215,13 @@ fn allow(access: Access, plane: Plane, identity: &Identity) -> Result<(), Failur
     let who = identity.user.as_deref().map_or_else(String::new, |name| format!(" ({name})"));
     let (code, uid, role) =
         (if identity.roles.any() { Code::NotPermitted } else { Code::UnknownApp }, identity.uid, role.name());
-    let message =
-        format!("uid {uid}{who} does not have the role {role}: name it, or one of its groups, under [access] {role}");
+    let message = if identity.is_unknown() {
+        format!(
+            "uid {uid}{who} stands for every user that the kernel cannot show here, and can have no role: call as another"
+        )
+    } else {
+        format!("uid {uid}{who} does not have the role {role}: name it, or one of its groups, under [access] {role}")
+    };
     Err(Failure::new(code, message))
 }
 

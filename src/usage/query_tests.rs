@@ -46,11 +46,14 @@ fn counts(report: &UsageReport) -> Vec<(Vec<Option<&str>>, [u64; 3])> {
 #[test]
 fn a_cost_is_unknown_where_one_may_have_come_about() {
     let (fixture, empty) = (fixture(), query(&[]));
-    let of = |outcome| UsageRecord { outcome, cost: None, ..record(100) };
-    let records: Vec<_> = Outcome::ALL.iter().map(|&outcome| of(outcome)).collect();
-    fixture.append(&records);
+    let of = |outcome, status| UsageRecord { outcome, status, cost: None, ..record(100) };
+    let all = |status| Outcome::ALL.iter().map(|&outcome| of(outcome, status)).collect::<Vec<_>>();
+    fixture.append(&all(None));
     // ok, timeout, cut and client_gone: the provider may have worked, or did.
     assert_eq!(totals(&fixture.rollups, &empty).unwrap().totals.cost_unknown, 4);
+    // transient, too_large and in_band too, where it answered and nobody could read that.
+    fixture.append(&all(Some(200)));
+    assert_eq!(totals(&fixture.rollups, &empty).unwrap().totals.cost_unknown, 4 + 7);
 }
 
 #[test]

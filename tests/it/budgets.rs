@@ -162,6 +162,20 @@ async fn another_route_is_taken_when_a_budget_is_spent() {
 }
 
 #[tokio::test]
+async fn a_route_that_is_not_there_is_no_way_around_a_budget() {
+    let fake = FakeProvider::start().await;
+    let lines =
+        "[[budgets]]\nname = \"dear\"\nfeature = \"writing\"\nper = \"day\"\nrequests = 1\non_exceed = \"route:none\"";
+    let bursar = setup(&fake, lines).start().await;
+    assert_eq!(bursar.call(writing()).await.status, 200);
+    let refused = bursar.call(writing()).await;
+    assert_refused(&refused, StatusCode::TOO_MANY_REQUESTS, "budget_spent");
+    assert!(!refused.header("x-bursar-budget").unwrap().contains("route="), "{:?}", refused.header("x-bursar-budget"));
+    bursar.until_logged("calls are refused until then").await;
+    bursar.stop().await;
+}
+
+#[tokio::test]
 async fn a_reload_resets_nothing_and_what_a_crash_leaves_is_never_too_little() {
     let fake = FakeProvider::start().await;
     let of = |requests: u32| {

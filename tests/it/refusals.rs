@@ -244,3 +244,39 @@ async fn a_reply_that_is_shorter_than_it_claims_is_no_answer_in_any_dialect() {
         assert!(!error(app, &reply).1.is_empty());
     }
 }
+
+#[tokio::test]
+async fn a_head_is_answered_without_a_body_on_either_protocol() {
+    let bursar = setup(&FakeProvider::start().await).start().await;
+    for mut link in [bursar.link().await, bursar.link_http2().await] {
+        let reply = link.ask(Call::new(http::Method::HEAD, "/healthz")).await;
+        assert_eq!((reply.status, reply.text()), (405, ""));
+        assert_eq!(link.ask(Call::get("/healthz")).await.status, 200, "and the connection is good for more");
+    }
+    bursar.stop().await;
+}
+
+/// Of two pins one would be kept to, and nobody could tell which.
+#[tokio::test]
+async fn a_header_of_bursars_that_stands_there_twice_is_refused() {
+    let bursar = setup(&FakeProvider::start().await).start().await;
+    for header in ["x-bursar-connection", "x-bursar-feature", "x-bursar-timeout-ms"] {
+        let reply = bursar.call(OpenAi.chat("none", false).header(header, "1").header(header, "2")).await;
+        assert_eq!((reply.status, reply.code().as_str()), (400, "invalid_request"));
+        assert!(reply.text().contains(header), "{}", reply.text());
+    }
+    bursar.stop().await;
+}
+
+/// What an operator has to do is said by the first call that fails already.
+#[tokio::test]
+async fn who_refused_a_credential_is_named_at_once() {
+    let fake = FakeProvider::start().await;
+    fake.always(openai::error(401));
+    let bursar = crate::harness::Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    let reply = bursar.call(Call::chat("one/m")).await;
+    assert_eq!((reply.status, reply.code().as_str()), (502, "upstream_auth"));
+    assert!(reply.text().contains("refused the credential of one:a"), "{}", reply.text());
+    assert_eq!((reply.header("x-bursar-connection"), reply.header("x-bursar-model")), (Some("one:a"), Some("m")));
+    bursar.stop().await;
+}

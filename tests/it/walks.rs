@@ -65,7 +65,12 @@ async fn a_request_that_goes_elsewhere_leaves_the_line_that_it_waited_in() {
         .await;
     let cooled = bursar.call(Call::chat("one/m").header("x-bursar-connection", "one:b")).await;
     assert_refused(&cooled, StatusCode::TOO_MANY_REQUESTS, "rate_limited");
-    let first = bursar.call(Call::chat("one/m"));
+    let (over, is_over) = tokio::sync::oneshot::channel();
+    let first = async {
+        let reply = bursar.call(Call::chat("one/m")).await;
+        over.send(()).unwrap();
+        reply
+    };
     let rest = async {
         until_called(&fake, "one:a", 1).await;
         // It finds a taken and b cooling, waits for both, and goes out on b when that is back.
@@ -73,6 +78,7 @@ async fn a_request_that_goes_elsewhere_leaves_the_line_that_it_waited_in() {
         let others = async {
             until_called(&fake, "one:b", 2).await;
             held.open(9);
+            is_over.await.unwrap();
             let third = bursar.call(Call::chat("one/m").header("x-bursar-wait-ms", "2000")).await;
             elsewhere.open(9);
             third

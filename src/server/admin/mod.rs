@@ -107,7 +107,7 @@ async fn object<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Fa
     };
     let object = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let (path, error) = (error.path().to_string(), error.into_inner());
-        let field = if path == "." { String::new() } else { format!("{path}: ") };
+        let field = if matches!(path.as_str(), "." | "?") { String::new() } else { format!("{path}: ") };
         untaken(&field, &error)
     })?;
     // What follows the object was meant to say something too.

@@ -19,8 +19,7 @@ pub(super) struct Who {
 impl Who {
     /// Who gave an answer.
     pub(super) fn of(answer: &Answer) -> Self {
-        let connection = ConnectionId { provider: answer.provider.clone(), name: answer.connection.clone() };
-        Self { connection, model: answer.model.to_string() }
+        Self { connection: answer.connection.clone(), model: answer.model.to_string() }
     }
 }
 
