@@ -80,6 +80,8 @@ pub struct Admin {
     pub providers_file: PathBuf,
     pub(super) paths: Paths,
     declared: Mutex<Declared>,
+    /// Held while keys are changed: the next change sees what this one made of them.
+    pub(super) rotating: Mutex<()>,
     published: watch::Sender<()>,
 }
 
@@ -156,8 +158,8 @@ impl Admin {
         let (traces, ids) = (Traces::default(), Ids::new());
         let engine = Engine { snapshot, vault, recorder, clock, admission, durable_each, cutting, events, traces, ids };
         let (engine, declared) = (Arc::new(engine), Mutex::new(declared));
-        let published = watch::Sender::default();
-        let admin = Self { engine, store, health, memory, providers_file, paths, declared, published };
+        let (rotating, published) = (Mutex::default(), watch::Sender::default());
+        let admin = Self { engine, store, health, memory, providers_file, paths, declared, rotating, published };
         admin.restore_facts()?;
         Ok(admin)
     }

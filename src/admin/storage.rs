@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::PoisonError;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -65,11 +66,13 @@ impl Admin {
         Ok(key_info(&self.store)?)
     }
 
-    /// Changes keys, while everything goes on. What an earlier call left half done is brought to its end. Blocks.
+    /// Changes keys, while everything goes on. What an earlier call left half done is brought to its end. Blocks, also for
+    /// another such change.
     ///
     /// # Errors
     /// When there is no other master key to change to, or a change cannot be made durable.
     pub fn rotate_keys(&self, asked: RotateKeys) -> Result<KeysRotated, Failure> {
+        let _alone = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
         let masters = keys::load_all(&self.daemon().keys);
         let masters = masters.map_err(|error| Failure::new(Code::Conflict, error.to_string()))?;
         let master_before = if asked.keep_master { None } else { self.rotate_master(&masters)? };
@@ -104,6 +107,7 @@ impl Admin {
 
     /// Seals anew what a change of the data keys had left when the daemon ended. Blocks.
     pub fn go_on_resealing(&self) {
+        let _alone = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
         match self.store.reseal() {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "credentials were sealed anew, as had been begun before"),

@@ -15,6 +15,7 @@ use crate::upstream::Upstream;
 use crate::usage::recorder;
 use std::sync::Arc;
 
+mod keys;
 mod large;
 mod notes;
 mod secrets;

@@ -85,7 +85,7 @@ pub use usage::Usage;
 pub use verify::Verified;
 
 use crate::api::ConnectionId;
-use crate::credential::{BackupKey, KeyId, Keyring, MasterKey, Origin, SealedSecret, Secret, Vault, VaultError};
+use crate::credential::{BackupKey, KeyId, MasterKey, Origin, SealedSecret, Secret, Vault, VaultError};
 use disk::Disk;
 use files::Lock;
 use migrations::Place;
@@ -270,8 +270,7 @@ impl Store {
     /// # Errors
     /// When `from` is not the master key in force, or the change cannot be made durable.
     pub fn change_master_key(&self, from: &MasterKey, to: &MasterKey) -> Result<(), ChangeKeyError> {
-        let wrapped = Keyring::rewrap(from, to, &self.state.wrapped_keys()?)?;
-        Ok(self.state.change_keys(&wrapped, None)?)
+        rekey::rewrap(&self.state, from, to)
     }
 }
 

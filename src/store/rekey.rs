@@ -6,8 +6,8 @@
 
 use super::change_log::Change;
 use super::connections::{self, StoredConnection};
-use super::state::{self, State};
-use super::{StoreError, record};
+use super::state::{self, NewKeys, State};
+use super::{ChangeKeyError, StoreError, record};
 use crate::bounds;
 use crate::credential::{Cipher, KeyId, Keyring, MasterKey, Vault};
 
@@ -43,13 +43,19 @@ pub(super) fn status(state: &State) -> Result<KeyStatus, StoreError> {
 }
 
 /// Begins to seal with other data keys, unless that was begun already.
-pub(super) fn renew(state: &State, master: &MasterKey) -> Result<(), super::ChangeKeyError> {
-    let wrapped = state.wrapped_keys()?;
-    if wrapped.is_resealing() {
-        return Ok(());
-    }
-    let (keyring, renewed) = state.vault().keyring().renewed(master, &wrapped)?;
-    Ok(state.change_keys(&renewed, Some(keyring))?)
+pub(super) fn renew(state: &State, master: &MasterKey) -> Result<(), ChangeKeyError> {
+    state.change_keys(|_, wrapped| {
+        if wrapped.is_resealing() {
+            return Ok(None);
+        }
+        let (keyring, wrapped) = state.vault().keyring().renewed(master, wrapped)?;
+        Ok(Some(NewKeys { wrapped, keyring: Some(keyring) }))
+    })
+}
+
+/// Wraps the data keys under another master key.
+pub(super) fn rewrap(state: &State, from: &MasterKey, to: &MasterKey) -> Result<(), ChangeKeyError> {
+    state.change_keys(|_, wrapped| Ok(Some(NewKeys { wrapped: Keyring::rewrap(from, to, wrapped)?, keyring: None })))
 }
 
 /// Seals anew every credential that an older key sealed, and lets go of that key; tells how many there were.
@@ -68,10 +74,23 @@ pub(super) fn reseal(state: &State) -> Result<u64, StoreError> {
         })?;
         resealed += now;
         if now == 0 {
-            state.change_keys(&Keyring::settled(&state.wrapped_keys()?), None)?;
+            settle(state)?;
         }
     }
     Ok(resealed)
+}
+
+/// Lets go of the old key, unless a credential still needs it: since it was looked, another call may have let go of it
+/// and begun with a new one.
+fn settle(state: &State) -> Result<(), StoreError> {
+    state.change_keys(|all, wrapped| {
+        let mut stays = !wrapped.is_resealing();
+        all.visit(connections::TABLE.as_bytes(), |key, value| {
+            stays |= outdated(state.vault(), key, value)?.is_some();
+            Ok(!stays)
+        })?;
+        Ok((!stays).then(|| NewKeys { wrapped: Keyring::settled(wrapped), keyring: None }))
+    })
 }
 
 /// Changes in which no credential is sealed by a key that is no longer in force: whoever made them may have read it
@@ -92,12 +111,17 @@ pub(super) fn refreshed(vault: &Vault, mut changes: Vec<Change>) -> Result<Vec<C
 
 /// A connection with its credential sealed anew; none if it needs none.
 fn resealed_one(vault: &Vault, key: &[u8], value: &[u8]) -> Result<Option<Change>, StoreError> {
-    let mut connection: StoredConnection = record::decode(key, value)?;
-    let Some(secret) = connection.secret.as_ref().filter(|secret| !vault.is_current(secret)) else {
-        return Ok(None);
-    };
+    let Some(mut connection) = outdated(vault, key, value)? else { return Ok(None) };
+    let Some(secret) = &connection.secret else { return Ok(None) };
     let sealed = vault.resealed(&connection.id, secret);
     let failed = |error| StoreError::failed(&format!("seal the credential of {} anew", connection.id), error);
     connection.secret = Some(sealed.map_err(failed)?);
     state::encoded(key.to_vec(), &connection).map(Some)
+}
+
+/// A connection if an older key sealed its credential.
+fn outdated(vault: &Vault, key: &[u8], value: &[u8]) -> Result<Option<StoredConnection>, StoreError> {
+    let connection: StoredConnection = record::decode(key, value)?;
+    let is_outdated = connection.secret.as_ref().is_some_and(|secret| !vault.is_current(secret));
+    Ok(is_outdated.then_some(connection))
 }

@@ -45,6 +45,13 @@ pub(super) struct Head {
     pub(super) log: ChangeLog,
 }
 
+/// The stored keys as they are to be.
+pub(super) struct NewKeys {
+    pub(super) wrapped: WrappedKeys,
+    /// Where the data keys are others than before.
+    pub(super) keyring: Option<Keyring>,
+}
+
 /// Where the parts of the state are.
 #[derive(Debug, Clone)]
 pub(super) struct Paths {
@@ -195,13 +202,25 @@ impl State {
         Ok(())
     }
 
-    /// Changes the stored keys. The log begins anew with them: they stand in clear at its beginning, wrapped, and it is
-    /// sealed under one of them. Where the data keys are others, they are given.
-    pub(super) fn change_keys(&self, wrapped: &WrappedKeys, keyring: Option<Keyring>) -> Result<(), StoreError> {
-        let mut guard = locked(&self.head);
-        let head = &mut *guard;
+    /// Changes the stored keys, unless `make` says that none are to change. It is shown those that are stored, and nobody
+    /// else changes anything meanwhile: keys that follow from others than these would leave credentials that none opens.
+    pub(super) fn change_keys<E: From<StoreError>>(
+        &self,
+        make: impl FnOnce(&Database, &WrappedKeys) -> Result<Option<NewKeys>, E>,
+    ) -> Result<(), E> {
+        let mut head = locked(&self.head);
+        match make(&self.database, &self.wrapped_keys()?)? {
+            Some(keys) => Ok(self.install(&mut head, keys)?),
+            None => Ok(()),
+        }
+    }
+
+    /// The log begins anew with other keys: they stand in clear at its beginning, wrapped, and it is sealed under one of
+    /// them.
+    fn install(&self, head: &mut Head, keys: NewKeys) -> Result<(), StoreError> {
+        let NewKeys { wrapped, keyring } = keys;
         self.begin(head)?;
-        let changes = [encoded(keys::KEY.to_vec(), wrapped)?];
+        let changes = [encoded(keys::KEY.to_vec(), &wrapped)?];
         let (next, batch) = self.prepare(head, &changes)?;
         let mut records = all(&self.database)?;
         for (key, value) in changes {
@@ -210,7 +229,7 @@ impl State {
         let entries = records.iter().map(|(key, value)| (key.as_slice(), value.as_slice()));
         let current = self.vault.keyring();
         let sealing = keyring.as_ref().unwrap_or(&current);
-        head.log = ChangeLog::create(&self.paths.changes, wrapped, sealing, next, entries)?;
+        head.log = ChangeLog::create(&self.paths.changes, &wrapped, sealing, next, entries)?;
         if let Some(keyring) = keyring {
             self.vault.replace(keyring);
         }

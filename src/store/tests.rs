@@ -191,6 +191,45 @@ fn a_changed_master_key_opens_and_the_old_one_no_longer_does() {
     assert_full(&Store::open(dir.path(), &other).unwrap(), &connections);
 }
 
+/// Two of them once began from the same keys: what one sealed, the other knew no key for.
+#[test]
+fn keys_that_are_changed_from_many_sides_at_once_still_open_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut now, mut next) = (master(), MasterKey::generate().unwrap());
+    let connections = fill(&Store::open(dir.path(), &now).unwrap(), &[]);
+    for _ in 0..3 {
+        let store = Store::open(dir.path(), &now).unwrap();
+        let begin = std::sync::Barrier::new(7);
+        std::thread::scope(|scope| {
+            let (store, begin, now, next) = (&store, &begin, &now, &next);
+            for _ in 0..6 {
+                scope.spawn(move || {
+                    begin.wait();
+                    for _ in 0..2 {
+                        // Whichever is in force at that moment.
+                        let renewed = store.renew_data_keys(now).or_else(|_| store.renew_data_keys(next));
+                        renewed.unwrap();
+                        store.reseal().unwrap();
+                    }
+                });
+            }
+            scope.spawn(move || {
+                begin.wait();
+                store.change_master_key(now, next).unwrap();
+            });
+        });
+        assert_eq!(store.master_key_id().unwrap(), next.id());
+        drop(store);
+        std::mem::swap(&mut now, &mut next);
+        let store = Store::open(dir.path(), &now).unwrap();
+        assert!(!store.key_status().unwrap().resealing);
+        let sealed = store.connections().list().unwrap();
+        assert_full(&store, &sealed);
+        assert_eq!(sealed.len(), connections.len());
+        assert_eq!(store.verify().unwrap().problems, Vec::<String>::new());
+    }
+}
+
 #[test]
 fn concurrent_changes_are_all_durable() {
     let dir = tempfile::tempdir().unwrap();
