@@ -147,20 +147,14 @@ pub async fn put_secret(
     let before = candidate(worker, id)?;
     let sealed = admin.engine.vault.seal(id, &before.provider.origin, &plain(&put.secret)?)?;
     if put.test {
-        // Health of its own: what a secret that is not taken does must not fall back on the one that is in force.
-        let trial = connection::Connection {
-            secret: Some(sealed.clone()),
-            secret_problem: None,
-            health: Arc::default(),
-            account: None,
-            generation: connection::Generation::default(),
-            ..(*before.connection).clone()
-        };
-        let result = ask(worker, Candidate { connection: Arc::new(trial), ..before }).await;
-        if result.outcome != Outcome::Ok {
-            let why = result.error.unwrap_or_else(|| result.outcome.to_string());
+        let (secret, secret_problem) = (Some(sealed.clone()), None);
+        let trial = connection::Connection { secret, secret_problem, ..(*before.connection).clone() };
+        // It does not count: what becomes of a secret that is not taken says nothing of the one that is in force.
+        let probe = execute::probe(worker, &Candidate { connection: Arc::new(trial), ..before }).await;
+        if probe.outcome != Outcome::Ok {
+            let why = probe.error.unwrap_or_else(|| probe.outcome.to_string());
             let message = format!("the new secret did not pass its test, and {id} keeps the old one: {why}");
-            return Err(failure::untested(result.outcome, message));
+            return Err(failure::untested(probe.outcome, message));
         }
     }
     let (admin, id) = (Arc::clone(admin), id.clone());
@@ -173,7 +167,7 @@ fn candidate(worker: &Worker, id: &ConnectionId) -> Result<Candidate, Failure> {
     Ok(Candidate::trial(declared(&snapshot, &id.provider)?, one))
 }
 
-/// Asks for the list of models with a connection, unless it has no secret to ask with.
+/// Asks for the list of models with a connection, unless it has no secret to ask with. What is found counts.
 async fn ask(worker: &Worker, candidate: Candidate) -> TestResult {
     let connection = candidate.connection.id.clone();
     if candidate.connection.lacks_secret(&candidate.provider) {
@@ -184,6 +178,7 @@ async fn ask(worker: &Worker, candidate: Candidate) -> TestResult {
         return TestResult { connection, outcome, status: None, ms: 0, error, models: Vec::new() };
     }
     let probe = execute::probe(worker, &candidate).await;
+    probe.count(&worker.engine, &candidate.connection);
     TestResult {
         connection,
         outcome: probe.outcome,

@@ -234,6 +234,22 @@ async fn a_secret_that_fails_its_test_leaves_the_old_one_in_force() {
 }
 
 #[tokio::test]
+async fn a_secret_that_fails_its_test_is_not_told_of_as_if_it_were_in_force() {
+    let house = House::new();
+    for (name, status) in [("sandbox:refused", 401), ("sandbox:poor", 402)] {
+        let fault = Some(settings(serde_json::json!({ "fault": { "status": status } })));
+        house.admin.add_connection(CreateConnection { settings: fault, ..create(name) }).unwrap();
+        let put = PutSecret { secret: SecretText::new(String::from("sk-the-new-one-2222")), test: true };
+        put_secret(&house.admin, &house.worker(), &id(name), put).await.unwrap_err();
+        assert_eq!(house.admin.connection(&id(name)).unwrap().health.state, HealthState::Ok);
+    }
+    let told: Vec<_> = house.admin.engine.events.counts().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(told, [], "nothing became of what is in force");
+    test(&house.admin, &house.worker(), &id("sandbox:poor")).await.unwrap();
+    assert!(house.admin.engine.events.counts().any(|told| told == (EventKind::Parked, 1)));
+}
+
+#[tokio::test]
 async fn a_check_of_all_takes_what_is_enabled() {
     let house = House::new();
     house.add("sandbox:main", None);

@@ -5,16 +5,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::wire::{self, WireError};
-use super::{Worker, attempt, failure};
+use super::{Engine, Worker, attempt, failure};
 use crate::adapter::Hints;
 use crate::api::Outcome;
 use crate::bounds;
-use crate::connection::Ended;
+use crate::connection::{Connection, Ended};
 use crate::rotation::Candidate;
 
-/// What a test of a connection found.
+/// What a test of a connection found. It counts for or against the connection by [`Probe::count`] alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
+    /// When it began.
+    pub began: Instant,
     /// How it ended.
     pub outcome: Outcome,
     /// The provider's status.
@@ -27,7 +29,28 @@ pub struct Probe {
     pub models: Vec<String>,
 }
 
-/// Tests a connection by asking its provider for the model list. A passed test clears a rejection, a park and the breaker.
+impl Probe {
+    /// Holds what was found for or against the connection that was tested. A passed test clears a rejection, a park and
+    /// the breaker.
+    pub fn count(&self, engine: &Engine, connection: &Connection) {
+        let hints = Hints::default();
+        let ended = Ended {
+            model: None,
+            sent_at: self.began,
+            outcome: self.outcome,
+            message: self.error.as_deref(),
+            reached: self.status.is_some(),
+            cut_short: false,
+            hints: &hints,
+        };
+        engine.observe(connection, &ended, engine.clock.both());
+        if self.outcome == Outcome::Ok {
+            engine.passed(connection);
+        }
+    }
+}
+
+/// Tests a connection by asking its provider for the model list.
 pub async fn probe(worker: &Worker, candidate: &Candidate) -> Probe {
     let began = Instant::now();
     let mut status = None;
@@ -37,21 +60,7 @@ pub async fn probe(worker: &Worker, candidate: &Candidate) -> Probe {
         Ok(Err((outcome, message))) => (outcome, Some(message), Vec::new()),
         Err(_) => (Outcome::Timeout, Some("the provider did not answer in time".into()), Vec::new()),
     };
-    let hints = Hints::default();
-    let ended = Ended {
-        model: None,
-        sent_at: began,
-        outcome,
-        message: error.as_deref(),
-        reached: status.is_some(),
-        cut_short: false,
-        hints: &hints,
-    };
-    worker.engine.observe(&candidate.connection, &ended, worker.engine.clock.both());
-    if outcome == Outcome::Ok {
-        worker.engine.passed(&candidate.connection);
-    }
-    Probe { outcome, status, took: began.elapsed(), error, models }
+    Probe { began, outcome, status, took: began.elapsed(), error, models }
 }
 
 async fn list(
