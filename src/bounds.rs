@@ -108,10 +108,14 @@ pub const BACKUP_CHUNKS_WAITING_MAX: usize = 4;
 /// Bytes of all header lines of a request.
 pub const HEAD_BYTES_MAX: usize = 64 * KIB;
 
-/// Open connections to the socket, all callers together.
+/// Open connections to the apps' socket, all callers together.
 pub const CLIENTS_MAX: usize = 4_096;
-/// Open connections to the socket of one user: one app's flood must not shut the others out.
+/// Open connections to the apps' socket of one user: one app's flood must not shut the others out.
 pub const CLIENTS_PER_USER_MAX: usize = 2_048;
+/// Open connections to the operators' socket, where they have one of their own, all callers together.
+pub const ADMIN_CLIENTS_MAX: usize = 512;
+/// Open connections to the operators' socket of one user.
+pub const ADMIN_CLIENTS_PER_USER_MAX: usize = 256;
 /// Idle connections kept open to one provider's host, by each worker.
 pub const UPSTREAM_IDLE_PER_HOST_MAX: usize = 128;
 /// How long an idle connection to a provider is kept.
@@ -429,6 +433,7 @@ const _: () = {
     assert!(REQUEST_BODY_BYTES_MAX <= REQUEST_BODIES_BYTES_MAX, "any one body must have room");
     assert!(ERROR_BODY_BYTES_MAX <= REPLY_BODY_BYTES_MAX, "an error is a reply");
     assert!(CLIENTS_PER_USER_MAX < CLIENTS_MAX, "one user must leave room for others");
+    assert!(ADMIN_CLIENTS_PER_USER_MAX < ADMIN_CLIENTS_MAX, "one operator must leave room for others");
     assert!(CONFIG_SETTLE_INTERVAL.as_millis() < CONFIG_POLL_INTERVAL.as_millis(), "a poll must find a settled file");
     assert!(STATE_RECORD_BYTES_MAX as u64 <= STORE_RECORD_BYTES_MAX, "what is written must be read");
     assert!(SECRET_BYTES_MAX + NOTES_BYTES_MAX < STATE_RECORD_BYTES_MAX, "a connection holds its secret and its notes");

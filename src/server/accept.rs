@@ -1,11 +1,10 @@
 //! The accept loop: takes connections, knows their peers, and hands each to the worker with the fewest open.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::admitted::Caller;
 use super::listen::{Binding, Plane};
@@ -13,25 +12,25 @@ use super::seats::Clients;
 use super::worker::{Arrival, Pool};
 use crate::bounds;
 
-/// What all sockets share: how many connections are open, and whose.
+/// What all sockets share: who serves connections, and whose are open.
 #[derive(Clone)]
 pub struct Acceptor {
     pool: Pool,
-    room: Arc<Semaphore>,
     clients: Clients,
 }
 
 impl Acceptor {
     /// An acceptor that hands connections to a pool of workers, and keeps count of them.
     pub fn new(pool: Pool, clients: Clients) -> Self {
-        Self { pool, room: Arc::new(Semaphore::new(bounds::CLIENTS_MAX)), clients }
+        Self { pool, clients }
     }
 
     /// Hands one connection on, or drops it where its user has too many.
     fn hand_on(&self, stream: UnixStream, plane: Plane, permit: OwnedSemaphorePermit) {
         let Ok(peer) = stream.peer_cred() else { return };
-        let Some(seat) = self.clients.seat(peer.uid()) else {
-            tracing::warn!(uid = peer.uid(), most = bounds::CLIENTS_PER_USER_MAX, "too many connections of one user");
+        let room = self.clients.room(plane);
+        let Some(seat) = room.seat(peer.uid()) else {
+            tracing::warn!(uid = peer.uid(), most = room.per_user_max(), "too many connections of one user");
             return;
         };
         let Ok(stream) = stream.into_std() else { return };
@@ -50,7 +49,7 @@ pub async fn accept(binding: &Binding, acceptor: Acceptor, mut stop: watch::Rece
     loop {
         // Room comes first: a connection that is not accepted waits in the kernel, at no cost.
         let permit = tokio::select! {
-            permit = Arc::clone(&acceptor.room).acquire_owned() => permit,
+            permit = acceptor.clients.room(binding.plane).permit() => permit,
             () = super::turned(&mut stop) => return Ok(()),
         };
         let Ok(permit) = permit else { return Ok(()) };
