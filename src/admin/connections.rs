@@ -187,10 +187,11 @@ impl Admin {
             self.managed_here(id)?;
             let mut draft = Draft::begin(store)?;
             draft.remove_connection(id)?;
-            Ok::<_, Failure>(draft.commit()?)
-        })?;
-        self.forget(std::slice::from_ref(id));
-        Ok(())
+            draft.commit()?;
+            // Before another of its name can be added.
+            self.forget(std::slice::from_ref(id));
+            Ok(())
+        })
     }
 
     /// What a user interface keeps with a connection.

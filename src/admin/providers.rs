@@ -112,7 +112,7 @@ impl Admin {
     pub fn remove_provider(&self, slug: &ProviderSlug, cascade: bool) -> Result<RemovedProvider, Failure> {
         let catalogue = Arc::clone(&self.engine.snapshot.load().catalogue);
         let declared = catalogue.places.0.get(slug).map(|place| place.table.to_string());
-        let (removed, gone) = self.change(|store| {
+        let removed = self.change(|store| {
             let catalogue = Arc::clone(&self.engine.snapshot.load().catalogue);
             let mut draft = Draft::begin(store)?;
             draft.remove_provider(slug, &catalogue)?;
@@ -130,9 +130,10 @@ impl Admin {
                 return Err(Failure::new(Code::Conflict, message).at("cascade"));
             }
             draft.commit()?;
-            Ok::<_, Failure>((removed, gone))
+            // Before others of their names can be added.
+            self.forget(&gone);
+            Ok::<_, Failure>(removed)
         })?;
-        self.forget(&gone);
         self.store.checks().put(&[(slug.clone(), None)])?;
         Ok(RemovedProvider { slug: slug.clone(), declared, removed })
     }

@@ -10,10 +10,10 @@ use crate::clock::Clock;
 use crate::config::Environment;
 use crate::credential::MasterKey;
 use crate::execute::Worker;
-use crate::store::Store;
+use crate::store::{FreeBytes, Store};
 use crate::upstream::Upstream;
 use crate::usage::recorder;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 mod keys;
 mod large;
@@ -88,11 +88,15 @@ impl House {
 }
 
 fn open(dir: &Path) -> Arc<Admin> {
+    open_on(dir, Arc::new(|_| Ok(u64::MAX)))
+}
+
+fn open_on(dir: &Path, free: FreeBytes) -> Arc<Admin> {
     let environment = Environment::new(false, |name| (name == "HOME").then(|| dir.into()));
     let paths = Paths { daemon: Some(dir.join("bursar.toml")), environment, socket: None };
     let daemon = paths.read_daemon(None).unwrap();
     let key = MasterKey::parse(b"0123456789abcdef0123456789abcdef").unwrap();
-    let store = Arc::new(Store::open(&daemon.value.store_path, &key).unwrap());
+    let store = Arc::new(Store::open_on(&daemon.value.store_path, &[key], free).unwrap());
     let (recorder, _) = recorder(Arc::clone(&store));
     Arc::new(Admin::open(paths, daemon, store, recorder, Clock::fixed(1_700_000_000_000)).unwrap())
 }
@@ -318,4 +322,30 @@ fn whoever_watches_sees_a_list_that_was_fetched_and_reloads() {
     assert_eq!(told, [list, (EventKind::Reloaded, None), (EventKind::ReloadFailed, None)]);
     assert_eq!(events[1].message, "generation 3 is in force, with 1 change");
     assert!(events[2].message.contains("providers.local"), "{}", events[2].message);
+}
+
+/// Added again before that, it got what was then forgotten, and nothing that was said of it was stored.
+#[test]
+fn a_removed_connection_is_forgotten_while_it_is_still_there() {
+    let House { dir, admin } = House::new();
+    drop(admin);
+    let (watched, seen) = (Arc::new(OnceLock::<Weak<Admin>>::new()), Arc::new(Mutex::new(Vec::new())));
+    let (watching, seeing) = (Arc::clone(&watched), Arc::clone(&seen));
+    // Asked whenever something is to be stored, or removed from the store.
+    let free = move |_: &Path| {
+        if let Some(admin) = watching.get().and_then(Weak::upgrade) {
+            seeing.lock().unwrap().push(admin.connection(&id("sandbox:main")).is_ok());
+        }
+        Ok(u64::MAX)
+    };
+    let house = House { admin: open_on(dir.path(), Arc::new(free)), dir };
+    let limits = Some(Limits { requests_per_day: Some(10), ..Limits::default() });
+    house.admin.add_connection(CreateConnection { limits, ..create("sandbox:main") }).unwrap();
+    // A request that still runs keeps it from being swept away.
+    let running = house.admin.engine.snapshot.load_full();
+    watched.set(Arc::downgrade(&house.admin)).unwrap();
+    house.admin.remove_connection(&id("sandbox:main")).unwrap();
+    assert_eq!(*seen.lock().unwrap(), [true, true], "its record goes, then what was used of its limits");
+    assert!(!house.admin.health.knows(&id("sandbox:main")));
+    drop(running);
 }
