@@ -144,6 +144,11 @@ impl StoreError {
     pub(super) fn failed(action: &str, error: impl ToString) -> Self {
         Self::Failed { reason: format!("{action}: {}", error.to_string()) }
     }
+
+    /// Another thread was to make the change, and broke off.
+    pub(super) fn broken_off() -> Self {
+        Self::Failed { reason: "make the change: a fault in Bursar broke it off, please report it".into() }
+    }
 }
 
 /// The master key could not be changed; the old one is in force.
