@@ -279,3 +279,29 @@ async fn a_fifo_as_a_secret_does_not_hold_a_reload_up() {
     std::fs::remove_file(&secret).unwrap();
     bursar.stop().await;
 }
+
+#[tokio::test]
+async fn calls_go_on_while_many_connections_are_listed() {
+    let connection = |n| format!("[[connections]]\nprovider = \"sandbox\"\nname = \"c{n}\"\n");
+    let connections: String = (0..5_000).map(connection).collect();
+    let setup = Setup::new().server("workers = 1").providers(&format!("[providers.sandbox]\n{connections}"));
+    let bursar = setup.start().await;
+    for path in ["/admin/v1/connections", "/admin/v1/health"] {
+        let mut link = bursar.link().await;
+        let mut listed = std::pin::pin!(bursar.open(Call::get(path)));
+        let mut meanwhile = 0;
+        let listed = loop {
+            tokio::select! {
+                biased;
+                listed = &mut listed => break listed,
+                reply = link.ask(Call::get("/healthz")) => {
+                    assert_eq!(reply.status, 200);
+                    meanwhile += 1;
+                }
+            }
+        };
+        assert!(meanwhile > 5, "{meanwhile} calls before the head of {path}");
+        assert_eq!(listed.rest().await.json()["connections"].as_array().map(Vec::len), Some(5_000));
+    }
+    bursar.stop().await;
+}

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::{answer, done, named, object, off};
+use super::{answer, answer_off, done, named, object, off};
 use crate::admin::{self, ConnectionFilter, NotesChange};
 use crate::api::admin::{
     Connection, ConnectionList, ConnectionStatus, CreateConnection, HealthState, Object, PatchConnection, PutSecret,
@@ -25,8 +25,10 @@ use crate::server::reply::{self, Reply};
     responses((status = 200, body = ConnectionList), (status = "4XX", body = Problem))
 )]
 pub(in crate::server) async fn list(admitted: Admitted) -> Reply {
-    let filter = filter(admitted.request.uri().query().unwrap_or_default());
-    answer(filter.map(|filter| admitted.context.admin.connections(&filter)))
+    match filter(admitted.request.uri().query().unwrap_or_default()) {
+        Ok(filter) => answer_off(&admitted, move |admin| Ok(admin.connections(&filter))).await,
+        Err(failure) => reply::problem(&failure),
+    }
 }
 
 fn filter(query: &str) -> Result<ConnectionFilter, Failure> {

@@ -46,7 +46,7 @@ pub(super) async fn status(admitted: Admitted) -> Reply {
     responses((status = 200, body = HealthList), (status = "4XX", body = Problem))
 )]
 pub(super) async fn health(admitted: Admitted) -> Reply {
-    answer(Ok(admitted.context.admin.health()))
+    answer_off(&admitted, |admin| Ok(admin.health())).await
 }
 
 /// `POST /admin/v1/health/check`: tests every enabled connection of every enabled provider.
@@ -64,7 +64,7 @@ pub(super) async fn check(admitted: Admitted) -> Reply {
     responses((status = 200, body = BudgetList), (status = "4XX", body = Problem))
 )]
 pub(super) async fn budgets(admitted: Admitted) -> Reply {
-    answer(Ok(admitted.context.admin.budgets()))
+    answer_off(&admitted, |admin| Ok(admin.budgets())).await
 }
 
 /// What a handler found, as a reply.
@@ -94,6 +94,14 @@ async fn off<T: Send + 'static>(
 ) -> Result<T, Failure> {
     let admin = Arc::clone(&admitted.context.admin);
     admin::off_the_worker(move || work(&admin)).await
+}
+
+/// As [`answer`] to what is found off the worker. The reply is written there too: that of many things takes long.
+async fn answer_off<T: Serialize>(
+    admitted: &Admitted,
+    work: impl FnOnce(&Admin) -> Result<T, Failure> + Send + 'static,
+) -> Reply {
+    off(admitted, |admin| Ok(answer(work(admin)))).await.unwrap_or_else(|failure| reply::problem(&failure))
 }
 
 /// Reads a request's body as an object.
