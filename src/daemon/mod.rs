@@ -9,6 +9,7 @@ mod secrets;
 mod sockets;
 mod sweeper;
 mod systemd;
+mod tasks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,7 +21,6 @@ use rustix::process::DumpableBehavior;
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::access::Names;
 use crate::admin::keys::{self, KeyError};
@@ -33,6 +33,7 @@ use crate::server::{self, Acceptor, Binding, Clients, Context, ListenError, Pool
 use crate::store::{OpenError, Store};
 use crate::upstream::Upstream;
 use crate::usage;
+use tasks::{Tasks, Without};
 
 /// Why the daemon does not run.
 #[derive(Debug, Error)]
@@ -55,6 +56,9 @@ pub enum DaemonError {
     /// A worker cannot be started.
     #[error(transparent)]
     Worker(#[from] WorkerError),
+    /// A task ended while the daemon ran, and it is of no use without.
+    #[error("a task ended that the daemon is of no use without: {0}")]
+    Lost(&'static str),
     /// The system refused something.
     #[error("failed to {doing}: {error}")]
     System {
@@ -74,7 +78,7 @@ impl DaemonError {
             Self::Store(error) => error.exit_code(),
             Self::Listen(ListenError::Group(_) | ListenError::TooLong(_)) => 78,
             Self::Listen(_) => 75,
-            Self::Start(_) | Self::Worker(_) | Self::System { .. } => 71,
+            Self::Start(_) | Self::Worker(_) | Self::Lost(_) | Self::System { .. } => 71,
         }
     }
 }
@@ -82,7 +86,7 @@ impl DaemonError {
 /// Serves until a signal says to stop. `config` and `socket` take the place of what would be found without them.
 ///
 /// # Errors
-/// When the daemon cannot start. Once it is ready, only the end of the process ends it.
+/// When the daemon cannot start, or has lost what it is of no use without.
 pub fn serve(config: Option<PathBuf>, socket: Option<PathBuf>, environment: Environment) -> Result<(), DaemonError> {
     close_up();
     let paths = Paths { daemon: environment.daemon_file(config.as_deref()), environment, socket };
@@ -130,51 +134,77 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
     let mut signals = Signals::new().map_err(|error| DaemonError::System { doing: "listen for signals", error })?;
     let (stop, stopping) = watch::channel(false);
     let (kill, killing) = watch::channel(false);
-    let names = Arc::new(Names::default());
     let clients = Clients::default();
     let workers = workers.unwrap_or_else(workers_by_default).clamp(1, bounds::WORKERS_MAX);
-    let process = Process { started_ms: admin.engine.clock.wall_ms(), workers };
-    let contexts = (0..workers)
-        .map(|_| Context {
-            worker: Arc::new(Worker { engine: Arc::clone(&admin.engine), upstream: Upstream::new() }),
-            admin: Arc::clone(admin),
-            names: Arc::clone(&names),
-            clients: clients.clone(),
-            process,
-        })
-        .collect();
-    let (pool, threads) = Pool::start(contexts, &stopping, &killing)?;
+    let (pool, threads) = Pool::start(contexts(admin, &clients, workers), &stopping, &killing)?;
     let acceptor = Acceptor::new(pool, clients);
-    let bindings = Arc::new(bindings);
-    let mut accepting = JoinSet::new();
-    for place in 0..bindings.len() {
-        let (bindings, acceptor, stopping) = (Arc::clone(&bindings), acceptor.clone(), stopping.clone());
-        accepting.spawn(async move {
-            match bindings.get(place) {
-                Some(binding) => server::accept(binding, acceptor, stopping).await,
-                None => Ok(()),
-            }
-        });
+    let bindings: Vec<_> = bindings.into_iter().map(Arc::new).collect();
+    let mut tasks = Tasks::default();
+    for binding in &bindings {
+        tasks.spawn("socket", Without::Useless, accept(Arc::clone(binding), acceptor.clone(), stopping.clone()));
     }
-    let lists = tokio::spawn(lists::keep(Arc::clone(admin), stopping.clone()));
-    // Requests that run on after a stop may wait for room all the same.
-    let keeping = tokio::spawn(Arc::clone(&admin.engine.admission.waiting).keep(killing.clone()));
-    let leasing = tokio::spawn(leases::keep(Arc::clone(admin), killing.clone()));
-    let secrets = tokio::spawn(secrets::keep(Arc::clone(admin), stopping.clone()));
-    let prober = tokio::spawn(prober::keep(Arc::clone(admin), stopping.clone()));
-    let sweeper = tokio::spawn(sweeper::keep(Arc::clone(admin), stopping.clone()));
-    let resealing = tokio::task::spawn_blocking({
-        let admin = Arc::clone(admin);
-        move || admin.go_on_resealing()
-    });
-    let watcher = watch_files(admin);
+    spawn(&mut tasks, admin, &stopping, &killing);
+    let (watcher, hints) = watch_files(admin);
     systemd::ready();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = threads.len(), "ready");
-    let mut hints = watcher.1;
+    let lost = attend(admin, &mut signals, &mut tasks, hints).await;
+    systemd::stopping();
+    tracing::info!("stopping: no new connections; running requests may end");
+    let _ = stop.send(true);
+    admin.engine.events.close();
+    bindings.iter().for_each(|binding| binding.remove());
+    drain(&mut signals, &admin.engine, kill, threads).await;
+    tasks.join().await;
+    drop(watcher);
+    lost.map_or(Ok(()), |task| Err(DaemonError::Lost(task)))
+}
+
+/// What the handlers of each worker hold.
+fn contexts(admin: &Arc<Admin>, clients: &Clients, workers: usize) -> Vec<Context> {
+    let names = Arc::new(Names::default());
+    let process = Process { started_ms: admin.engine.clock.wall_ms(), workers };
+    let context = || Context {
+        worker: Arc::new(Worker { engine: Arc::clone(&admin.engine), upstream: Upstream::new() }),
+        admin: Arc::clone(admin),
+        names: Arc::clone(&names),
+        clients: clients.clone(),
+        process,
+    };
+    (0..workers).map(|_| context()).collect()
+}
+
+/// Accepts on one socket, until `stopping` turns true.
+async fn accept(binding: Arc<Binding>, acceptor: Acceptor, stopping: watch::Receiver<bool>) {
+    if let Err(error) = server::accept(&binding, acceptor, stopping).await {
+        tracing::error!(%error, "a socket failed");
+    }
+}
+
+/// Starts what runs beside requests.
+fn spawn(tasks: &mut Tasks, admin: &Arc<Admin>, stopping: &watch::Receiver<bool>, killing: &watch::Receiver<bool>) {
+    // Requests that run on after a stop may wait for room all the same.
+    let waiting = Arc::clone(&admin.engine.admission.waiting).keep(killing.clone());
+    tasks.spawn("waiting calls", Without::Useless, waiting);
+    tasks.spawn("day counters", Without::Useless, leases::keep(Arc::clone(admin), killing.clone()));
+    tasks.spawn("lists of models", Without::Good, lists::keep(Arc::clone(admin), stopping.clone()));
+    tasks.spawn("secrets", Without::Good, secrets::keep(Arc::clone(admin), stopping.clone()));
+    tasks.spawn("prober", Without::Good, prober::keep(Arc::clone(admin), stopping.clone()));
+    tasks.spawn("sweeper", Without::Good, sweeper::keep(Arc::clone(admin), stopping.clone()));
+    let admin = Arc::clone(admin);
+    tasks.spawn_blocking("resealing", move || admin.go_on_resealing());
+}
+
+/// Does what signals and changed files ask for until the daemon is to stop; names the task whose loss is why.
+async fn attend(
+    admin: &Arc<Admin>,
+    signals: &mut Signals,
+    tasks: &mut Tasks,
+    mut hints: watch::Receiver<u64>,
+) -> Option<&'static str> {
     loop {
         tokio::select! {
             asked = signals.next() => match asked {
-                Asked::Stop => break,
+                Asked::Stop => return None,
                 Asked::Reload => {
                     systemd::reloading();
                     reload(admin, "SIGHUP", |admin| Some(admin.reload())).await;
@@ -182,31 +212,12 @@ async fn run(admin: &Arc<Admin>, bindings: Vec<Binding>, workers: Option<usize>)
                 }
             },
             Ok(()) = hints.changed() => reload(admin, "a file changed", Admin::follow_hint).await,
-            // Accepting ends only when it is told to; before that, a daemon without its socket is of no use.
-            Some(ended) = accepting.join_next() => {
-                let error = ended.map_err(std::io::Error::other).and_then(|ended| ended).err();
-                tracing::error!(error = error.map(tracing::field::display), "a socket failed: stopping");
-                break;
+            task = tasks.lost() => {
+                tracing::error!(task, "a task ended that the daemon is of no use without: stopping");
+                return Some(task);
             }
         }
     }
-    systemd::stopping();
-    tracing::info!("stopping: no new connections; running requests may end");
-    let _ = stop.send(true);
-    admin.engine.events.close();
-    let _ = lists.await;
-    let _ = prober.await;
-    let _ = secrets.await;
-    let _ = sweeper.await;
-    for binding in bindings.iter() {
-        binding.remove();
-    }
-    drain(&mut signals, &admin.engine, kill, threads).await;
-    let _ = keeping.await;
-    let _ = leasing.await;
-    let _ = resealing.await;
-    drop(watcher.0);
-    Ok(())
 }
 
 /// Waits for the workers, and for no longer than running requests may take. A second signal ends the wait.
