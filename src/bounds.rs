@@ -212,6 +212,8 @@ pub const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 pub const PROBES_AT_ONCE_MAX: usize = 8;
 /// How long running requests may go on after a stop was asked for.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long what blocks may go on after the requests: changes whose client is gone, and names that nobody waits for.
+pub const BLOCKED_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the demo's daemon may take to start: far more than it does on a busy machine.
 pub const DEMO_START_TIMEOUT: Duration = Duration::from_secs(20);

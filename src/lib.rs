@@ -61,7 +61,8 @@
 //! - A request sees exactly one snapshot. The hot path takes no lock that an admin call can hold, and never touches the
 //!   disk, the name service or DNS of another request.
 //! - Every queue, body, stream, retry, scan and label set is bounded by a named constant in [`bounds`].
-//! - Every task is spawned in [`daemon`] or [`server`] and joined at shutdown.
+//! - Every task is spawned in [`daemon`] or [`server`] and joined at shutdown. What still blocks then is waited for, for
+//!   [`bounds::BLOCKED_DRAIN_TIMEOUT`]; what is not done by then is cut as by a kill, which every change must bear.
 //! - Only [`api`], [`config`], adapters' wire types and store records derive serde's traits.
 //! - No decision hangs on a substring of a model's or provider's name; capabilities are data.
 //! - No field or header of a client is ever read as a destination. Identity is not optional and has no default.

@@ -110,6 +110,7 @@ pub fn serve(config: Option<PathBuf>, socket: Option<PathBuf>, environment: Envi
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| DaemonError::System { doing: "start the runtime", error })?;
     let served = runtime.block_on(run(&admin, bindings, settings.server.workers));
+    runtime.shutdown_timeout(bounds::BLOCKED_DRAIN_TIMEOUT);
     admin.end_leases();
     // Nothing more is recorded: what waits is written, flushed and synced.
     recorder.close();

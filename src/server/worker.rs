@@ -64,7 +64,8 @@ impl Pool {
             let name = format!("worker-{number}");
             threads.push(thread::Builder::new().name(name).spawn(move || {
                 runtime.block_on(work.run());
-                runtime.shutdown_background();
+                // A change that was begun is brought to its end, also where nobody waits for its reply any more.
+                runtime.shutdown_timeout(bounds::BLOCKED_DRAIN_TIMEOUT);
             })?);
             entrances.push(Entrance { open, arrivals });
         }
@@ -112,6 +113,8 @@ impl Work {
             () = drained => {}
             () = super::turned(&mut self.kill) => {}
         }
+        // What is cut lets go of what it waited for.
+        links.shutdown().await;
     }
 
     fn begin(&self, links: &mut JoinSet<()>, arrival: Arrival) {

@@ -1,10 +1,13 @@
 //! The store as operators look after it, with the program's own commands, at a real daemon that serves meanwhile.
 
-use bursar::api::admin::{KeyInfo, KeysRotated, StoreInfo, StoreVerified};
+use bursar::api::ConnectionId;
+use bursar::api::admin::{KeyInfo, KeysRotated, Limits, StoreInfo, StoreVerified};
+use bursar::credential::{MasterKey, Secret};
+use bursar::store::{Store, StoredConnection};
 use serde_json::Value;
 
 use crate::fake::{FakeProvider, openai};
-use crate::harness::{Bursar, Call, Setup, key_of};
+use crate::harness::{Bursar, Call, Place, Setup, key_of};
 use crate::operators::run;
 
 const PASSPHRASE: &str = "correct horse battery staple\n";
@@ -112,7 +115,7 @@ async fn a_rotation_that_was_cut_off_is_gone_on_with() {
     let next = bursar.place().key_file().with_extension("key.next");
     let said = run(bursar.place(), &format!("keys init --force --file {}", next.display()), "").await;
     assert_eq!(said.code, 78, "never over a store: {said:?}");
-    let key = bursar::credential::MasterKey::generate().unwrap();
+    let key = MasterKey::generate().unwrap();
     bursar.place().save(&next, &key.to_text());
     std::fs::set_permissions(&next, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let rotate = Call::new(http::Method::POST, "/admin/v1/keys/rotate").body("{}").header("x-bursar-request", "1");
@@ -127,6 +130,61 @@ async fn a_rotation_that_was_cut_off_is_gone_on_with() {
     let bursar = bursar.stop().await.restart().await;
     assert_eq!(bursar.call(Call::chat("one/m")).await.status, 200);
     bursar.stop().await;
+}
+
+/// Puts many connections into the store of a place where no daemon runs as yet.
+fn put_many(place: &Place, provider: &str, url: &str, count: usize) {
+    let key = MasterKey::parse(&std::fs::read(place.key_file()).unwrap()).unwrap();
+    let store = Store::open(&place.store(), &key).unwrap();
+    let mut changes = store.changes();
+    for n in 0..count {
+        let id: ConnectionId = format!("{provider}:c{n}").parse().unwrap();
+        let secret = Secret::new(key_of(&id.to_string()).into_bytes()).unwrap();
+        let secret = Some(store.seal(&id, &url.parse().unwrap(), &secret).unwrap());
+        let connection = StoredConnection {
+            id,
+            secret,
+            enabled: true,
+            priority: 1,
+            weight: 1,
+            limits: Limits::default(),
+            limit_group: None,
+            settings: "{}".into(),
+            ui_metadata: "{}".into(),
+            created_ms: 0,
+            updated_ms: 0,
+            expires_ms: None,
+        };
+        changes.put_connection(&connection).unwrap();
+    }
+    changes.commit().unwrap();
+}
+
+#[tokio::test]
+async fn a_change_that_nobody_waits_for_any_more_is_brought_to_its_end_before_the_daemon_ends() {
+    let fake = FakeProvider::start().await;
+    let place = Setup::new().provider("one", &fake.url()).place();
+    put_many(&place, "one", &fake.url(), 1_500);
+    let bursar = Bursar::start(place).await;
+    let asked = r#"{"data_keys":true,"keep_master":true}"#;
+    let rotate = Call::new(http::Method::POST, "/admin/v1/keys/rotate").body(asked).header("x-bursar-request", "1");
+    let begun = async {
+        loop {
+            let keys = bursar.call(Call::get("/admin/v1/keys")).await.json();
+            if keys["resealing"] == true {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = begun => {}
+        // Too fast to be cut off.
+        reply = bursar.call(rotate) => assert_eq!(reply.status, 200, "{}", reply.text()),
+    }
+    let remains = bursar.stop().await;
+    let keys = remains.store().key_status().unwrap();
+    assert!(!keys.resealing && keys.credentials.len() == 1, "{keys:?}");
 }
 
 #[tokio::test]
