@@ -132,6 +132,8 @@ pub const UPSTREAM_PING_INTERVAL: Duration = Duration::from_secs(20);
 pub const UPSTREAM_PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// The time for a host's name to resolve.
 pub const DNS_TIMEOUT: Duration = Duration::from_secs(2);
+/// Hosts' names that one worker looks up at once: half of the threads that it has for what blocks.
+pub const DNS_LOOKUPS_MAX: usize = BLOCKING_THREADS_MAX / 2;
 /// Workers: more threads than this bring nothing to a sidecar.
 pub const WORKERS_MAX: usize = 16;
 
@@ -204,6 +206,8 @@ pub const UNREAD_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 pub const RETRY_AFTER_SOON_S: u64 = 60;
 /// The longest pause after accepting failed.
 pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Users that the name service is asked for at once, all workers together: where it hangs, threads are left for others.
+pub const IDENTITY_LOOKUPS_MAX: usize = 4;
 /// Threads of one worker that may wait for names, addresses and the store.
 pub const BLOCKING_THREADS_MAX: usize = 16;
 /// The time for a connection's test.

@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::unistd::{Gid, Uid, User, getgrouplist};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::bounds;
@@ -36,22 +37,47 @@ pub struct Question {
 }
 
 /// The name service, with a memory.
-#[derive(Debug, Default)]
-pub struct Names(Mutex<HashMap<Question, Remembered>>);
+#[derive(Debug)]
+pub struct Names {
+    memory: Mutex<HashMap<Question, Remembered>>,
+    /// Room for questions that it has not answered yet.
+    asking: Arc<Semaphore>,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self { memory: Mutex::default(), asking: Arc::new(Semaphore::new(bounds::IDENTITY_LOOKUPS_MAX)) }
+    }
+}
 
 /// A person, and when the name service was asked.
 type Remembered = (Instant, Arc<Person>);
 
 impl Names {
+    /// Who a caller is: from memory, or from the name service on a thread that may wait for it.
+    pub async fn who(self: &Arc<Self>, question: Question) -> Arc<Person> {
+        if let Some(person) = self.remembered(question) {
+            return person;
+        }
+        let room = Arc::clone(&self.asking).acquire_owned().await;
+        let names = Arc::clone(self);
+        let asked = tokio::task::spawn_blocking(move || {
+            let _room = room;
+            // Others may have asked the same meanwhile.
+            names.remembered(question).unwrap_or_else(|| names.look_up(question))
+        });
+        asked.await.unwrap_or_else(|_| Arc::new(Person { uid: question.uid, name: None, groups: vec![question.gid] }))
+    }
+
     /// What is remembered of a user, and still believed.
-    pub fn remembered(&self, question: Question) -> Option<Arc<Person>> {
-        let memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn remembered(&self, question: Question) -> Option<Arc<Person>> {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, person) = memory.get(&question)?;
         (at.elapsed() < bounds::IDENTITY_CACHE_TTL).then(|| Arc::clone(person))
     }
 
     /// Asks the name service. This may block for as long as it likes: never call it on a worker.
-    pub fn look_up(&self, question: Question) -> Arc<Person> {
+    fn look_up(&self, question: Question) -> Arc<Person> {
         let Question { uid, gid, .. } = question;
         let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
         let name = user.as_ref().map(|user| Arc::from(user.name.as_str()));
@@ -60,7 +86,7 @@ impl Names {
             groups.extend(listed.into_iter().filter(|&other| other != gid));
         }
         let person = Arc::new(Person { uid, name, groups });
-        let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         if memory.len() >= bounds::IDENTITY_CACHE_MAX {
             memory.clear();
         }

@@ -168,6 +168,18 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// The class of a request for which nobody was asked.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Bursar(failure) => match failure.code {
+                Code::CapabilityMissing => Outcome::Caller,
+                Code::TooLarge => Outcome::TooLarge,
+                _ => Outcome::Unavailable,
+            },
+            Self::Provider(answer) => answer.error.outcome,
+        }
+    }
+
     /// The text for the record.
     pub fn message(&self) -> &str {
         match self {

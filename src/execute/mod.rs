@@ -133,10 +133,10 @@ pub async fn execute(worker: &Worker, call: Box<Call>) -> Result<Answer, Unanswe
     }
     let Admit { spending, .. } = admit;
     ledger.passed_over(candidates.skipped());
-    let outcome = if ledger.attempts().is_empty() { Outcome::Unavailable } else { Outcome::Transient };
     let now = worker.engine.clock.now();
     let (skipped, model) = (candidates.skipped(), &call.said.scan.model);
     let refused = failures.verdict(skipped, model, &snapshot.selection, spending.spent(), now);
+    let outcome = refused.outcome();
     let mut unanswered = give_up(ledger, outcome, refused).await;
     spending.describe(&mut unanswered.headers);
     Err(unanswered)

@@ -4,7 +4,7 @@
 //! read a second time.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -18,7 +18,7 @@ use super::dialect::Surface;
 use super::listen::Plane;
 use super::reply::{self, Reply};
 use super::{Context, ask, execute, models};
-use crate::access::{Identity, Person, Question, Role};
+use crate::access::{Identity, Question, Role};
 use crate::api::{Code, Failure};
 
 /// Who may use a route.
@@ -162,7 +162,7 @@ async fn admit(
     // Judged by what was in force when it came, however long the name service takes.
     let snapshot = context.engine().snapshot.load_full();
     let groups = snapshot.access.asks_for_groups();
-    let person = whois(&context, Question { uid: caller.uid, gid: caller.gid, groups }).await;
+    let person = context.names.who(Question { uid: caller.uid, gid: caller.gid, groups }).await;
     let identity = snapshot.access.identify(&person);
     allow(route.access, plane, &identity).map_err(|failure| refuse(&failure))?;
     meant(route, request.headers()).map_err(|failure| refuse(&failure))?;
@@ -187,16 +187,6 @@ fn find(method: &Method, path: &str, surface: Surface) -> Result<(&'static Route
     let mut reply = surface.failure(&failure);
     reply::with_allow(&mut reply, &methods.join(", "));
     Err(Box::new(reply))
-}
-
-/// Who calls: from memory, or from the name service on a thread that may wait for it.
-async fn whois(context: &Context, question: Question) -> Arc<Person> {
-    if let Some(person) = context.names.remembered(question) {
-        return person;
-    }
-    let names = Arc::clone(&context.names);
-    let looked_up = tokio::task::spawn_blocking(move || names.look_up(question)).await;
-    looked_up.unwrap_or_else(|_| Arc::new(Person { uid: question.uid, name: None, groups: vec![question.gid] }))
 }
 
 fn allow(access: Access, plane: Plane, identity: &Identity) -> Result<(), Failure> {

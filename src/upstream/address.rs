@@ -48,8 +48,8 @@ fn class_v4(address: Ipv4Addr) -> Class {
     match address.octets() {
         // This network, link-local, IETF protocol assignments, 6to4 relays, multicast, reserved and broadcast.
         [0, ..] | [169, 254, ..] | [192, 0, 0, _] | [192, 88, 99, _] | [224..=255, ..] => Class::Never,
-        // The metadata service of one cloud sits inside the shared range.
-        [100, 100, 100, 200] => Class::Never,
+        // The metadata services of two clouds, in the shared range and among public addresses.
+        [100, 100, 100, 200] | [168, 63, 129, 16] => Class::Never,
         // Documentation and benchmarking.
         [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => Class::Never,
         [10 | 127, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] | [198, 18..=19, ..] => {
@@ -65,8 +65,11 @@ fn class_v6(address: Ipv6Addr) -> Class {
     }
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 1] => Class::Private,
-        // The unspecified address, and the metadata service in its IPv6 form.
+        // The unspecified address, and metadata services in their IPv6 form.
         [0, 0, 0, 0, 0, 0, 0, 0] | [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254] => Class::Never,
+        [0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254] => Class::Never,
+        // A network's own NAT64 (RFC 8215), behind which anything may be.
+        [0x0064, 0xff9b, 1, ..] => Class::Private,
         // Link-local, the old site-local range, multicast, documentation, discard.
         [0xfe80..=0xfebf, ..] | [0xff00..=0xffff, ..] | [0x2001, 0x0db8, ..] | [0x0100, 0, 0, 0, ..] => Class::Never,
         [0xfec0..=0xfeff, ..] => Class::Never,
@@ -126,6 +129,7 @@ mod tests {
             "2002:7f00:1::",
             "::7f00:1",
             "2001:0:a00:1::",
+            "64:ff9b:1::a00:1",
         ] {
             assert_eq!(verdict(address, false), "private", "{address}");
             assert_eq!(verdict(address, true), "ok", "{address}");
@@ -158,6 +162,8 @@ mod tests {
             "2001:db8::1",
             "100::1",
             "fd00:ec2::254",
+            "fd20:ce::254",
+            "168.63.129.16",
             "::ffff:169.254.169.254",
             "64:ff9b::169.254.169.254",
             "2002:a9fe:a9fe::",

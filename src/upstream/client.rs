@@ -1,10 +1,13 @@
 //! One pooled client for each way of connecting.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::Semaphore;
 
 use super::address;
 use super::error::TransportError;
@@ -26,8 +29,9 @@ pub struct Transport {
     pub connect_timeout: Duration,
 }
 
-/// Builds a client. It follows no redirect, retries nothing, reads no environment and decodes nothing.
-pub(super) fn build(transport: &Transport) -> Result<reqwest::Client, TransportError> {
+/// Builds a client. It follows no redirect, retries nothing, reads no environment and decodes nothing. Names resolve within
+/// the room of `lookups`.
+pub(super) fn build(transport: &Transport, lookups: &Arc<Semaphore>) -> Result<reqwest::Client, TransportError> {
     let setup = |error: reqwest::Error| TransportError::Setup(format!("cannot set up the client: {error}"));
     let mut builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls::config(transport.tls, transport.ca_file.as_deref())?)
@@ -36,7 +40,7 @@ pub(super) fn build(transport: &Transport) -> Result<reqwest::Client, TransportE
         .retry(reqwest::retry::never())
         .referer(false)
         .user_agent(concat!("bursar/", env!("CARGO_PKG_VERSION")))
-        .dns_resolver(Guarded { allow_private: transport.allow_private })
+        .dns_resolver(Guarded { allow_private: transport.allow_private, lookups: Arc::clone(lookups) })
         .connect_timeout(transport.connect_timeout)
         .pool_max_idle_per_host(bounds::UPSTREAM_IDLE_PER_HOST_MAX)
         .pool_idle_timeout(bounds::UPSTREAM_IDLE_TIMEOUT)
@@ -56,14 +60,14 @@ pub(super) fn build(transport: &Transport) -> Result<reqwest::Client, TransportE
 /// A resolver that gives out only addresses that may be dialled.
 struct Guarded {
     allow_private: bool,
+    lookups: Arc<Semaphore>,
 }
 
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
-        let allow_private = self.allow_private;
+        let (allow_private, lookups) = (self.allow_private, Arc::clone(&self.lookups));
         Box::pin(async move {
-            let lookup = tokio::net::lookup_host((name.as_str(), 0));
-            let found = tokio::time::timeout(bounds::DNS_TIMEOUT, lookup).await??;
+            let found = tokio::time::timeout(bounds::DNS_TIMEOUT, look_up(lookups, name)).await??;
             let mut refused = None;
             let mut good: Vec<SocketAddr> = Vec::new();
             for candidate in found {
@@ -77,5 +81,33 @@ impl Resolve for Guarded {
                 _ => Ok(Box::new(good.into_iter()) as Addrs),
             }
         })
+    }
+}
+
+/// Asks the host's resolver, on a thread that waits for it. A lookup that nobody waits for any more goes on until the
+/// resolver gives up: it keeps its room until then, so that a dead resolver leaves threads for what needs no name.
+async fn look_up(lookups: Arc<Semaphore>, name: Name) -> io::Result<Vec<SocketAddr>> {
+    let room = lookups.acquire_owned().await.map_err(io::Error::other)?;
+    let looked_up = tokio::task::spawn_blocking(move || {
+        let _room = room;
+        (name.as_str(), 0).to_socket_addrs().map(Vec::from_iter)
+    });
+    looked_up.await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lookup_waits_for_room_and_gives_it_back() {
+        let (lookups, name) = (Arc::new(Semaphore::new(1)), || "localhost".parse::<Name>().unwrap());
+        let taken = Arc::clone(&lookups).acquire_owned().await.unwrap();
+        let waits = look_up(Arc::clone(&lookups), name());
+        let waited = tokio::time::timeout(Duration::from_millis(20), waits).await;
+        assert!(waited.is_err(), "there is no room");
+        drop(taken);
+        assert!(look_up(Arc::clone(&lookups), name()).await.unwrap().iter().all(|one| one.ip().is_loopback()));
+        assert_eq!(lookups.available_permits(), 1);
     }
 }

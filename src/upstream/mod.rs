@@ -10,13 +10,14 @@ pub mod sandbox;
 mod tls;
 
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::{Frame, SizeHint};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use address::AddressError;
@@ -49,10 +50,18 @@ pub enum Via<'a> {
 }
 
 /// One worker's way to all providers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Upstream {
     /// Few: providers that connect alike share one.
     clients: Mutex<Vec<(Transport, reqwest::Client)>>,
+    /// Room for lookups of hosts' names, all clients together.
+    lookups: Arc<Semaphore>,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self { clients: Mutex::default(), lookups: Arc::new(Semaphore::new(bounds::DNS_LOOKUPS_MAX)) }
+    }
 }
 
 impl Upstream {
@@ -101,7 +110,7 @@ impl Upstream {
         if let Some((_, client)) = clients.iter().find(|(known, _)| known == transport) {
             return Ok(client.clone());
         }
-        let client = client::build(transport)?;
+        let client = client::build(transport, &self.lookups)?;
         if clients.len() >= bounds::UPSTREAM_CLIENTS_MAX {
             clients.clear();
         }
