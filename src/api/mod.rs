@@ -10,6 +10,7 @@ pub mod execute;
 pub mod ids;
 pub mod moment;
 pub mod money;
+pub mod operation;
 pub mod outcome;
 pub mod records;
 pub mod tokens;
@@ -22,7 +23,8 @@ pub use ids::{
 };
 pub use moment::Moment;
 pub use money::{NanoUsd, PicoUsd};
+pub use operation::Operation;
 pub use outcome::Outcome;
 pub use records::{RecordOrder, RecordPage};
 pub use tokens::Tokens;
-pub use usage::{CostSource, Operation, UsageRecord};
+pub use usage::{CostSource, UsageRecord};

@@ -79,7 +79,7 @@ pub use models::{ModelList, ModelLists};
 pub use page::Ask as RecordAsk;
 pub use record::RecordError;
 pub use rekey::KeyStatus;
-pub use rollups::{Frame, Frames, Head, Lengths, Log, PackedSums, Position, Rollups, Tier, touches};
+pub use rollups::{Frame, Frames, Head, Lengths, Log, PackedSums, Position, Rollups, Tier};
 pub use switches::{ConnectionSwitch, ConnectionSwitches, ProviderSwitch, ProviderSwitches};
 pub use usage::Usage;
 pub use verify::Verified;

@@ -20,7 +20,6 @@ mod log;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -400,9 +399,4 @@ impl std::fmt::Debug for Rollups {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Rollups")
     }
-}
-
-/// Whether a frame's buckets touch a time.
-pub fn touches(head: &Head, span: &Range<i64>) -> bool {
-    head.first_ms < span.end && head.last_ms >= span.start
 }

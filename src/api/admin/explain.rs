@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::Operation;
 use crate::api::capability::Capability;
 use crate::api::ids::{AppName, ConnectionId, Feature, RequestId, RouteName};
 use crate::api::moment::Moment;
 use crate::api::outcome::Outcome;
-use crate::api::usage::Operation;
 
 /// `GET /admin/v1/requests/{id}`, and an app's own under `/v1/bursar/requests/{id}`: the way of a request through its
 /// candidates. Those that stood behind the one that answered were not looked at, and are not named.

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,13 @@ pub struct Head {
     pub last: bool,
     /// Which sections it has, and how long they are.
     pub sections: Vec<(u8, u32)>,
+}
+
+impl Head {
+    /// Whether its buckets touch a time.
+    pub fn touches(&self, span: &Range<i64>) -> bool {
+        self.first_ms < span.end && self.last_ms >= span.start
+    }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use super::plan::{Has, Plan};
 use super::rows::{Groups, Rows};
 use super::{Rollups, SECTIONS, is_damage, malformed};
 use crate::api::usage::{UsageReport, timestamp};
-use crate::store::{Frames, Head, Lengths, StoreError, Tier, days_of, span_of, touches};
+use crate::store::{Frames, Head, Lengths, StoreError, Tier, days_of, span_of};
 use crate::usage::query::Query;
 
 /// How often an answer is begun again, when it met rollups that are damaged and had to be set aside.
@@ -172,7 +172,7 @@ impl<'q> Answer<'q> {
     fn read_sums(&mut self, rollups: &Rollups, work: &Work, tier: Tier, span: &Range<i64>) -> Result<(), StoreError> {
         let fits = |mask: &&Mask| tier != Tier::Minutes && mask.covers(self.asked);
         let mask = SECTIONS.iter().find(fits).copied().unwrap_or(Mask::ALL);
-        let choose = |head: &Head| touches(head, span).then_some(mask.0);
+        let choose = |head: &Head| head.touches(span).then_some(mask.0);
         let fresh;
         let frames = match work.opened.iter().find(|(one, _)| *one == tier) {
             Some((_, frames)) => frames,
