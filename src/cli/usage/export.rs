@@ -103,7 +103,7 @@ impl Export {
     /// Where it goes, and after which record.
     fn open(&self, csv: bool) -> Result<(Sink, Option<RecordId>), Failed> {
         let Some(path) = &self.output else { return Ok((Sink::stdout(), self.after)) };
-        let failed = |error| self.unwritten(path, &error);
+        let failed = |error| unopened(path, &error);
         if !self.resume {
             let mut options = File::options();
             let options = options.write(true).truncate(self.force).create(self.force).create_new(!self.force);
@@ -133,22 +133,24 @@ impl Export {
 
     /// Writes; tells whether nobody reads any more.
     fn put(&self, sink: &mut Sink, bytes: &[u8]) -> Result<bool, Failed> {
-        let path = self.output.as_deref().unwrap_or(Path::new("standard output"));
-        let written = sink.write(bytes).map_err(|error| self.unwritten(path, &error))?;
+        let written = sink.write(bytes).map_err(|error| match &self.output {
+            Some(file) => {
+                Failed::data(format!("{} cannot be written: {error}; --resume goes on where it ends", file.display()))
+            }
+            None => Failed::data(format!("standard output cannot be written: {error}")),
+        })?;
         Ok(written == Written::NoLongerRead)
     }
+}
 
-    fn unwritten(&self, path: &Path, error: &io::Error) -> Failed {
-        let path = path.display();
-        match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                Failed::data(format!("{path} is there already: --resume goes on in it, --force replaces it"))
-            }
-            _ if self.output.is_some() => {
-                Failed::data(format!("{path} cannot be written: {error}; --resume goes on where it ends"))
-            }
-            _ => Failed::data(format!("{path} cannot be written: {error}")),
+/// A file that nothing was written to yet.
+fn unopened(path: &Path, error: &io::Error) -> Failed {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Failed::data(format!("{path} is there already: --resume goes on in it, --force replaces it"))
         }
+        _ => Failed::data(format!("{path} cannot be written: {error}")),
     }
 }
 
@@ -254,6 +256,24 @@ mod tests {
             let fresh = Export { resume: false, ..export };
             assert!(fresh.open(csv).err().unwrap().message.contains("--resume"));
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn an_export_that_never_began_is_not_to_be_resumed() {
+        let dir = tempfile::tempdir().unwrap();
+        let export = |resume| Export {
+            since: None,
+            until: None,
+            output: Some(dir.path().join("nowhere/usage")),
+            resume,
+            force: false,
+            after: None,
+            filters: Filters::default(),
+        };
+        for resume in [false, true] {
+            let failed = export(resume).open(false).err().unwrap();
+            assert!(failed.message.contains("cannot be written") && !failed.message.contains("--resume"), "{failed}");
         }
     }
 
