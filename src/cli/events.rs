@@ -44,6 +44,9 @@ impl Events {
                 Format::Table if self.follow => out.text(&line(&event)),
                 Format::Table | Format::Csv => all.push(event),
             }
+            if !out.is_read() {
+                return Ok(Exit::Ok);
+            }
         }
         if self.follow {
             out.remark("the daemon has ended: no more events");

@@ -33,7 +33,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use client::Client;
-use exit::{Failed, Outcome};
+use exit::{Exit, Failed, Outcome};
 use locate::Plane;
 use output::{Format, Output};
 
@@ -114,13 +114,30 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli) {
+    let ended = match Cli::try_parse() {
+        Ok(cli) => run(cli),
+        Err(answer) => Ok(told(&answer)),
+    };
+    match ended.and_then(arrived) {
         Ok(exit) => exit.into(),
         Err(failed) => {
             output::complain(&failed.message);
             failed.exit.into()
         }
+    }
+}
+
+/// Prints the help, the version, or what is wrong with the command line.
+fn told(answer: &clap::Error) -> Exit {
+    output::of_clap(answer);
+    if answer.use_stderr() { Exit::Usage } else { Exit::Ok }
+}
+
+/// The end of a command whose answer has arrived: an answer that is lost is none.
+fn arrived(exit: Exit) -> Outcome {
+    match output::lost() {
+        None => Ok(exit),
+        Some(error) => Err(Failed::data(format!("standard output cannot be written, and the answer is lost: {error}"))),
     }
 }
 
@@ -176,7 +193,7 @@ async fn ask(command: Command, global: &Global, out: &Output) -> Outcome {
         | Command::Check(_)
         | Command::Keys(_)
         | Command::Store(_)
-        | Command::Completions(_) => Ok(exit::Exit::Ok),
+        | Command::Completions(_) => Ok(Exit::Ok),
     }
 }
 

@@ -193,6 +193,27 @@ async fn every_end_has_its_exit_code() {
     assert!(said.code == 69 && said.err.contains("admin.sock") && said.err.contains("bursar serve"), "{said:?}");
 }
 
+/// A disk that is full under a redirected answer, and a reader that has gone.
+#[tokio::test]
+async fn an_answer_that_cannot_be_written_is_no_success() {
+    let fake = FakeProvider::start().await;
+    fake.always(openai::chat("hello"));
+    let bursar = Setup::new().ranked("one", &fake.url(), &["a"]).start().await;
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    for line in ["usage", "status", "connections list", "execute -m one/m hi", "check", "completions bash", "--help"] {
+        let mut full = command(bursar.place(), line);
+        full.stdout(std::fs::File::options().write(true).open("/dev/full").unwrap());
+        let said = run_as(full, "").await;
+        assert!(said.code == 65 && said.err.contains("standard output cannot be written"), "{line}: {said:?}");
+        let mut gone = command(bursar.place(), line);
+        gone.stdout(closed.try_clone().unwrap());
+        let said = run_as(gone, "").await;
+        assert!(said.code == 0 && !said.err.contains("cannot be written"), "{line}: {said:?}");
+    }
+    bursar.stop().await;
+}
+
 #[tokio::test]
 async fn whoever_may_not_open_the_socket_is_told_how_to() {
     if !rustix::process::geteuid().is_root() {

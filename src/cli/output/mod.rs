@@ -1,7 +1,7 @@
 //! What commands print, and the only place of the program that prints.
 //!
 //! Answers go to standard output in the format that was asked for; remarks go to standard error, so that a pipe holds
-//! answers alone. A pipe that is closed early is no error.
+//! answers alone. A pipe that is closed early is no error; an answer that gets lost on a full disk is one.
 
 mod course;
 mod progress;
@@ -10,6 +10,7 @@ mod table;
 mod time;
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use anstyle::Style;
 use clap::ValueEnum;
@@ -125,11 +126,41 @@ impl Output {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
-    fn print(&self, text: &str) {
-        let mut out = io::stdout().lock();
-        // Who closed the pipe has read enough; where the disk is full there is nobody to tell.
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    /// Whether what is printed still goes anywhere.
+    pub(in crate::cli) fn is_read(&self) -> bool {
+        ENDED.get().is_none()
     }
+
+    fn print(&self, text: &str) {
+        // After a part that is missing nothing may follow: it would look whole.
+        if self.is_read() {
+            let mut out = io::stdout().lock();
+            note(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+        }
+    }
+}
+
+/// What ended the process's standard output, for all that print to it.
+static ENDED: OnceLock<io::Error> = OnceLock::new();
+
+fn note(written: io::Result<()>) {
+    if let Err(error) = written {
+        // Only the first error tells anything.
+        let _ = ENDED.set(error);
+    }
+}
+
+/// Prints what clap says: help and the version to standard output, complaints to standard error.
+pub(in crate::cli) fn of_clap(answer: &clap::Error) {
+    let printed = answer.print();
+    if !answer.use_stderr() {
+        note(printed.and_then(|()| io::stdout().flush()));
+    }
+}
+
+/// Why not all that was printed has arrived. Who closed the pipe has read enough.
+pub(in crate::cli) fn lost() -> Option<&'static io::Error> {
+    ENDED.get().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
 }
 
 /// Tells of a command that failed.
