@@ -219,6 +219,9 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long what blocks may go on after the requests: changes whose client is gone, and names that nobody waits for.
 pub const BLOCKED_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a command waits for the daemon to begin a reply that needs no work: far more than a busy one with a slow disk
+/// takes. Before what does need work, `/healthz` has so long.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the demo's daemon may take to start: far more than it does on a busy machine.
 pub const DEMO_START_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the demo's daemon may take to stop: nothing runs in it any more.

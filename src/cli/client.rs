@@ -2,6 +2,8 @@
 //!
 //! The only file of the command line that knows hyper. Errors come out as sentences that say what to do next.
 
+mod error;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,9 +16,10 @@ use hyper_util::rt::TokioExecutor;
 use hyperlocal::UnixConnector;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use thiserror::Error;
+use tokio::time::timeout;
 
-use super::exit::{Exit, Failed};
+pub(super) use error::{ClientError, exit_of};
+
 use crate::adapter::sse;
 use crate::api::Code;
 use crate::api::error::{ErrorBody, Problem};
@@ -29,102 +32,28 @@ const CHANGES: &str = "x-bursar-request";
 pub(super) struct Client {
     http: legacy::Client<UnixConnector, Full<Bytes>>,
     socket: PathBuf,
+    patience: Patience,
 }
 
-/// A request to the daemon that failed.
-#[derive(Debug, Error)]
-pub(super) enum ClientError {
-    /// Nobody listens.
-    #[error(
-        "no daemon answers on {socket} ({reason}): `systemctl status bursar` tells of the system's daemon, \
-         `bursar serve` starts one in this terminal, and --socket names another socket",
-        socket = .socket.display()
-    )]
-    Unreachable {
-        /// The socket that was tried.
-        socket: PathBuf,
-        /// What the system said.
-        reason: String,
-    },
-    /// The socket may not be opened.
-    #[error("this user may not open {socket}: {advice}", socket = .socket.display())]
-    Denied {
-        /// The socket that was tried.
-        socket: PathBuf,
-        /// How to come in.
-        advice: String,
-    },
-    /// The daemon refused.
-    #[error("{message}")]
-    Refused {
-        /// The stable code, where the reply holds one of Bursar's.
-        code: Option<Code>,
-        /// The HTTP status.
-        status: u16,
-        /// Its sentence.
-        message: String,
-    },
-    /// What came cannot be kept.
-    #[error("what the daemon sent cannot be written: {0}")]
-    Unwritten(io::Error),
-    /// The daemon ended, or shut the connection.
-    #[error("the daemon went away before it answered: `bursar status` tells whether it runs; then do this again")]
-    Gone,
-    /// The connection broke, or what came makes no sense.
-    #[error("the daemon's reply cannot be read: {reason}")]
-    Broken {
-        /// Why.
-        reason: String,
-    },
-}
-
-impl ClientError {
-    fn broken(reason: impl ToString) -> Self {
-        Self::Broken { reason: reason.to_string() }
-    }
-
-    /// The stable code of a refusal.
-    pub(super) fn code(&self) -> Option<Code> {
-        match self {
-            Self::Refused { code, .. } => *code,
-            _ => None,
-        }
-    }
-
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Unreachable { .. } | Self::Gone | Self::Broken { .. } => Exit::Unreachable,
-            Self::Denied { .. } => Exit::NotPermitted,
-            Self::Unwritten(_) => Exit::Busy,
-            Self::Refused { code: Some(code), .. } => exit_of(*code),
-            // A provider's own words, passed on.
-            Self::Refused { code: None, .. } => Exit::Upstream,
-        }
-    }
-}
-
-/// The exit code for an error of Bursar's.
-pub(super) fn exit_of(code: Code) -> Exit {
-    match code {
-        Code::NotPermitted | Code::UnknownApp => Exit::NotPermitted,
-        Code::RateLimited | Code::BudgetSpent | Code::StorageFull => Exit::Busy,
-        Code::Internal => Exit::State,
-        _ if code.status() < 500 => Exit::Data,
-        _ => Exit::Upstream,
-    }
-}
-
-impl From<ClientError> for Failed {
-    fn from(error: ClientError) -> Self {
-        Self::new(error.exit(), error.to_string())
-    }
+/// How long a reply may take to begin.
+#[derive(Debug, Clone, Copy)]
+enum Patience {
+    /// The daemon answers out of what it has.
+    Reply,
+    /// It has work to do first, and knows itself when that has taken too long.
+    Work,
 }
 
 impl Client {
     /// A client of the daemon behind a socket. Nothing is connected yet.
     pub(super) fn new(socket: &Path) -> Self {
         let http = legacy::Client::builder(TokioExecutor::new()).build(UnixConnector);
-        Self { http, socket: socket.to_owned() }
+        Self { http, socket: socket.to_owned(), patience: Patience::Reply }
+    }
+
+    /// The same client for what may take long: calls of providers, and work on the whole store.
+    pub(super) fn at_work(&self) -> Self {
+        Self { http: self.http.clone(), socket: self.socket.clone(), patience: Patience::Work }
     }
 
     /// Reads an object.
@@ -221,8 +150,7 @@ impl Client {
 
     /// Sends a request; what is not a success comes back as an error.
     async fn send(&self, method: Method, path: &str, body: Option<Bytes>) -> Result<Response<Incoming>, ClientError> {
-        let uri: http::Uri = hyperlocal::Uri::new(&self.socket, path).into();
-        let mut request = Request::builder().method(&method).uri(uri).header(header::ACCEPT, "application/json");
+        let mut request = self.request(&method, path).header(header::ACCEPT, "application/json");
         if method != Method::GET {
             request = request.header(CHANGES, "1");
         }
@@ -230,12 +158,36 @@ impl Client {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         let request = request.body(Full::from(body.unwrap_or_default())).map_err(ClientError::broken)?;
-        let reply = self.http.request(request).await.map_err(|error| self.not_connected(&error))?;
+        let reply = match self.patience {
+            Patience::Reply => self.soon(request).await?,
+            Patience::Work => {
+                // What has to be waited for is the work, and not a daemon that hangs.
+                let alive =
+                    self.request(&Method::GET, "/healthz").body(Full::default()).map_err(ClientError::broken)?;
+                whole(self.soon(alive).await?).await?;
+                self.reply(request).await?
+            }
+        };
         if reply.status().is_success() {
             return Ok(reply);
         }
         let status = reply.status();
         Err(refusal(status, &whole(reply).await?))
+    }
+
+    fn request(&self, method: &Method, path: &str) -> http::request::Builder {
+        let uri: http::Uri = hyperlocal::Uri::new(&self.socket, path).into();
+        Request::builder().method(method).uri(uri)
+    }
+
+    /// A reply that begins within [`bounds::ANSWER_TIMEOUT`].
+    async fn soon(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
+        let silent = |_| ClientError::Silent { socket: self.socket.clone() };
+        timeout(bounds::ANSWER_TIMEOUT, self.reply(request)).await.map_err(silent)?
+    }
+
+    async fn reply(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ClientError> {
+        self.http.request(request).await.map_err(|error| self.not_connected(&error))
     }
 
     fn not_connected(&self, error: &legacy::Error) -> ClientError {
@@ -355,6 +307,7 @@ impl Events {
 
 #[cfg(test)]
 mod tests {
+    use super::super::exit::{Exit, Failed};
     use super::*;
     use crate::api::Failure;
 
@@ -378,6 +331,21 @@ mod tests {
         assert_eq!(failed.exit, Exit::Unreachable);
         for part in ["/nonexistent/bursar.sock", "there is no such socket", "systemctl status bursar", "bursar serve"] {
             assert!(failed.message.contains(part), "{failed}");
+        }
+    }
+
+    /// Nobody takes what comes in here; the system does. Time passes as soon as nothing else can happen.
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_hangs_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("b.sock");
+        let _deaf = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let client = Client::new(&socket);
+        for client in [client.at_work(), client] {
+            let error = client.get::<serde_json::Value>("/admin/v1/status").await.unwrap_err();
+            assert!(matches!(error, ClientError::Silent { .. }), "{error}");
+            let failed = Failed::from(error);
+            assert!(failed.exit == Exit::Unreachable && failed.message.contains("systemctl restart"), "{failed}");
         }
     }
 

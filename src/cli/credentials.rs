@@ -124,7 +124,7 @@ async fn set(client: &Client, out: &Output, id: &ConnectionId, test: bool) -> Ou
         return Ok(Exit::Ok);
     }
     out.remark(&said);
-    let result: TestResult = client.ask(&format!("{}/test", path(id))).await?;
+    let result: TestResult = client.at_work().ask(&format!("{}/test", path(id))).await?;
     health::show_results(out, &result, std::slice::from_ref(&result))
 }
 
@@ -158,7 +158,7 @@ fn hint(connection: &Connection) -> String {
 async fn rotate(client: &Client, out: &Output, id: &ConnectionId) -> Outcome {
     let before: Connection = client.get(&path(id)).await?;
     let put = PutSecret { secret: secret::read(&format!("New secret of {id}"))?, test: true };
-    let connection: Connection = client.put(&format!("{}/secret", path(id)), &put).await?;
+    let connection: Connection = client.at_work().put(&format!("{}/secret", path(id)), &put).await?;
     let was = before.secret.hint.map(|hint| format!(", in place of {hint}")).unwrap_or_default();
     out.done(&connection, &format!("{id} has the new secret{}, which the provider takes{was}", hint(&connection)));
     Ok(Exit::Ok)

@@ -145,7 +145,7 @@ async fn fall_back(client: &Client, out: &Output) -> Result<(), Failed> {
 async fn own_call(client: &Client, request: Value) -> Result<ExecuteReply, Failed> {
     let request: ExecuteRequest =
         serde_json::from_value(request).map_err(|error| Failed::state(format!("the demo's call is none: {error}")))?;
-    Ok(client.post("/v1/execute", &request).await?)
+    Ok(client.at_work().post("/v1/execute", &request).await?)
 }
 
 /// What was answered, by which attempts, at what cost.
@@ -177,7 +177,7 @@ async fn chat(client: &Client, out: &Output) -> Result<(), Failed> {
         "messages": [{"role": "user", "content": prompt}],
         "metadata": {"bursar_feature": "demo-chat"},
     });
-    let mut events = client.events("/v1/chat/completions", &body).await?;
+    let mut events = client.at_work().events("/v1/chat/completions", &body).await?;
     let mut pieces = 0;
     while let Some((_, data)) = events.next().await? {
         if data == b"[DONE]" {

@@ -51,7 +51,7 @@ impl Execute {
         let reply = if stream {
             streamed(client, out, &request).await?
         } else {
-            let reply: ExecuteReply = client.post("/v1/execute", &request).await?;
+            let reply: ExecuteReply = client.at_work().post("/v1/execute", &request).await?;
             show(out, &reply);
             reply
         };
@@ -103,7 +103,7 @@ fn piped() -> Result<String, Failed> {
 
 /// Prints the answer as it comes.
 async fn streamed(client: &Client, out: &Output, request: &ExecuteRequest) -> Result<ExecuteReply, Failed> {
-    let mut events = client.events("/v1/execute", request).await?;
+    let mut events = client.at_work().events("/v1/execute", request).await?;
     let mut newline = true;
     while let Some((name, data)) = events.next().await? {
         let broken = |error: serde_json::Error| ClientError::Broken { reason: error.to_string() };

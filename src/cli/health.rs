@@ -19,7 +19,7 @@ pub(super) struct Health {
 impl Health {
     pub(super) async fn run(self, client: &Client, out: &Output) -> Outcome {
         if self.check {
-            let report: CheckReport = client.ask("/admin/v1/health/check").await?;
+            let report: CheckReport = client.at_work().ask("/admin/v1/health/check").await?;
             return show_results(out, &report, &report.results);
         }
         let list: HealthList = client.get("/admin/v1/health").await?;

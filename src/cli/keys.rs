@@ -101,7 +101,7 @@ impl Rotate {
             keys::write_next(&daemon.keys).map_err(failed)?;
         }
         let asked = RotateKeys { data_keys: self.data_keys, keep_master: self.keep_master };
-        let rotated: KeysRotated = runtime()?.block_on(client.post("/admin/v1/keys/rotate", &asked))?;
+        let rotated: KeysRotated = runtime()?.block_on(client.at_work().post("/admin/v1/keys/rotate", &asked))?;
         let mut said = Vec::new();
         if let Some(before) = &rotated.master_before {
             said.push(format!("the master key {} took the place of {before}", rotated.keys.master));

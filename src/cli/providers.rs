@@ -128,7 +128,7 @@ impl Sync {
         }
         let map = self.map.into_iter().map(|Rename { old, new }| (old, new)).collect();
         let wanted = admin::Sync { prune: self.prune, map };
-        let reload: Reload = client.post("/admin/v1/config/sync", &wanted).await?;
+        let reload: Reload = client.at_work().post("/admin/v1/config/sync", &wanted).await?;
         status::reloaded(out, &reload)
     }
 }
@@ -141,7 +141,7 @@ impl Providers {
             Self::Enable(Slug { slug }) => switch(client, out, &slug, true).await,
             Self::Disable(Slug { slug }) => switch(client, out, &slug, false).await,
             Self::Check(Slug { slug }) => {
-                let report: CheckReport = client.ask(&format!("{}/check", path(&slug))).await?;
+                let report: CheckReport = client.at_work().ask(&format!("{}/check", path(&slug))).await?;
                 health::show_results(out, &report, &report.results)
             }
             Self::Default(default) => default.run(client, out).await,

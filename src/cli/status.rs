@@ -87,7 +87,7 @@ fn last(reload: &Reload, now_ms: i64) -> Cell {
 
 /// Makes the daemon read its configuration again, and shows what came of it.
 pub(super) async fn reload(client: &Client, out: &Output) -> Outcome {
-    let reload: Reload = client.ask("/admin/v1/reload").await?;
+    let reload: Reload = client.at_work().ask("/admin/v1/reload").await?;
     reloaded(out, &reload)
 }
 

@@ -130,7 +130,7 @@ impl Connections {
             Self::Enable(Id { id }) => switch(client, out, &id, ConnectionStatus::Enabled).await,
             Self::Disable(Id { id }) => switch(client, out, &id, ConnectionStatus::Disabled).await,
             Self::Test(Id { id }) => {
-                let result: TestResult = client.ask(&format!("{}/test", path(&id))).await?;
+                let result: TestResult = client.at_work().ask(&format!("{}/test", path(&id))).await?;
                 health::show_results(out, &result, std::slice::from_ref(&result))
             }
             Self::Metadata(Metadata { id: Id { id }, notes }) => {

@@ -41,7 +41,7 @@ pub(super) async fn run(client: &Client, out: &Output, import: &Import, plan: &P
                 fragments_directory(providers_file).display()
             ));
         }
-        let reload: Reload = client.ask("/admin/v1/reload").await?;
+        let reload: Reload = client.at_work().ask("/admin/v1/reload").await?;
         if let Some(error) = reload.errors.first() {
             return Err(Failed::state(format!(
                 "{} was written, and the daemon does not take it: {error}",

@@ -54,7 +54,7 @@ impl Backup {
         let fresh = Fresh::create(&self.file)?;
         let through = runtime()?.block_on(async {
             let mut to = BufWriter::new(&fresh.file);
-            let answer = global.admin()?.download("/admin/v1/store/backup", &request, &mut to).await;
+            let answer = global.admin()?.at_work().download("/admin/v1/store/backup", &request, &mut to).await;
             let answer = asked(answer)?;
             to.flush().map_err(|error| unwritten(&fresh.path, &error))?;
             Ok::<_, Failed>(answer)

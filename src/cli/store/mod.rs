@@ -102,7 +102,7 @@ fn pairs(info: &StoreInfo) -> Table {
 }
 
 fn verify(global: &Global, out: &Output) -> Outcome {
-    let found = match asked(runtime()?.block_on(global.admin()?.ask("/admin/v1/store/verify")))? {
+    let found = match asked(runtime()?.block_on(global.admin()?.at_work().ask("/admin/v1/store/verify")))? {
         Some(found) => found,
         None => {
             let store = offline::open(global)?;

@@ -109,7 +109,7 @@ impl Report {
         let report = if shows_courses {
             self.show_courses(client, out).await?
         } else {
-            let report: UsageReport = client.get(&self.path(self.step)).await?;
+            let report: UsageReport = client.at_work().get(&self.path(self.step)).await?;
             match out.format {
                 Format::Csv => out.rows(&report, || csv(&report, &self.by)),
                 _ => out.rows(&report, || table(&report, &self.by)),
@@ -122,8 +122,8 @@ impl Report {
 
     /// A row for each group: what it amounts to over the whole time, and its course.
     async fn show_courses(&self, client: &Client, out: &Output) -> Result<UsageReport, crate::cli::exit::Failed> {
-        let whole: UsageReport = client.get(&self.path(Width::None)).await?;
-        let steps: UsageReport = client.get(&self.path(self.step)).await?;
+        let whole: UsageReport = client.at_work().get(&self.path(Width::None)).await?;
+        let steps: UsageReport = client.at_work().get(&self.path(self.step)).await?;
         let shown = |cells| with_courses(&whole, &steps, &self.by, self.course, |values| out.course(values, cells));
         // Whatever the rest leaves free of the terminal's width, and other columns go before it gets too narrow.
         let width = out.width().unwrap_or_default();

@@ -31,7 +31,7 @@ impl Reprice {
     pub(super) async fn run(self, client: &Client, out: &Output) -> Outcome {
         let Self { since, until, dry_run } = self;
         let asked = RepriceRequest { from: since, to: until, dry_run };
-        let done: Repriced = client.post("/admin/v1/usage/reprice", &asked).await?;
+        let done: Repriced = client.at_work().post("/admin/v1/usage/reprice", &asked).await?;
         out.rows(&done, || table(&done));
         out.remark(&summary(&done));
         Ok(if dry_run && done.changed > 0 { Exit::Changes } else { Exit::Ok })
