@@ -5,6 +5,7 @@
 mod error;
 
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -196,7 +197,7 @@ impl Client {
             Some(io) if io.kind() == io::ErrorKind::PermissionDenied => {
                 ClientError::Denied { advice: advice(&socket), socket }
             }
-            Some(io) => ClientError::Unreachable { socket, reason: plain(io) },
+            Some(io) => ClientError::Unreachable { reason: plain(io, &socket), socket },
             None if error.is_connect() => ClientError::broken(error),
             None => ClientError::Gone,
         }
@@ -215,9 +216,15 @@ fn io_error(error: &legacy::Error) -> Option<&io::Error> {
     None
 }
 
-fn plain(error: &io::Error) -> String {
+fn plain(error: &io::Error, socket: &Path) -> String {
+    let other = || std::fs::metadata(socket).ok().map(|meta| meta.file_type()).filter(|kind| !kind.is_socket());
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such socket".into(),
+        // The system says the same of everything that is no socket.
+        io::ErrorKind::ConnectionRefused if other().is_some_and(|kind| kind.is_dir()) => {
+            "that is a directory, and no socket".into()
+        }
+        io::ErrorKind::ConnectionRefused if other().is_some() => "that is a file, and no socket".into(),
         io::ErrorKind::ConnectionRefused => "the socket is there, and nobody listens".into(),
         _ => error.to_string(),
     }
@@ -331,6 +338,17 @@ mod tests {
         assert_eq!(failed.exit, Exit::Unreachable);
         for part in ["/nonexistent/bursar.sock", "there is no such socket", "systemctl status bursar", "bursar serve"] {
             assert!(failed.message.contains(part), "{failed}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_socket_is_told_as_what_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        for (path, told) in [(file.as_path(), "a file, and no socket"), (dir.path(), "a directory, and no socket")] {
+            let error = Client::new(path).get::<serde_json::Value>("/healthz").await.unwrap_err();
+            assert!(error.to_string().contains(told), "{error}");
         }
     }
 

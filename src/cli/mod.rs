@@ -30,7 +30,7 @@ mod usage;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use client::Client;
 use exit::{Exit, Failed, Outcome};
@@ -38,6 +38,9 @@ use locate::Plane;
 use output::{Format, Output};
 
 use crate::clock::Clock;
+
+/// The variable that names the socket where no option does.
+const SOCKET_VARIABLE: &str = "BURSAR_SOCKET";
 
 /// Keeps this host's AI-provider keys, and calls models for the apps beside it.
 #[derive(Debug, Parser)]
@@ -70,7 +73,7 @@ struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The daemon's socket [default: as the configuration says, else /run/bursar/bursar.sock]
-    #[arg(long, global = true, value_name = "PATH", env = "BURSAR_SOCKET")]
+    #[arg(long, global = true, value_name = "PATH", env = SOCKET_VARIABLE)]
     socket: Option<PathBuf>,
     /// How answers are printed
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
@@ -114,7 +117,7 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let ended = match Cli::try_parse() {
+    let ended = match understood(Cli::command()) {
         Ok(cli) => run(cli),
         Err(answer) => Ok(told(&answer)),
     };
@@ -125,6 +128,13 @@ pub fn main() -> ExitCode {
             failed.exit.into()
         }
     }
+}
+
+/// What the command line says. A variable that is set to nothing names no socket, as one that is not set.
+fn understood(command: clap::Command) -> Result<Cli, clap::Error> {
+    let empty = std::env::var_os(SOCKET_VARIABLE).is_some_and(|value| value.is_empty());
+    let command = if empty { command.mut_arg("socket", |arg| arg.env(None::<&str>)) } else { command };
+    Cli::from_arg_matches(&command.try_get_matches()?)
 }
 
 /// Prints the help, the version, or what is wrong with the command line.

@@ -215,6 +215,17 @@ async fn an_answer_that_cannot_be_written_is_no_success() {
 }
 
 #[tokio::test]
+async fn a_variable_that_is_empty_names_no_socket() {
+    let fake = FakeProvider::start().await;
+    let bursar = started(&fake).await;
+    let mut status = command(bursar.place(), "status");
+    status.env("BURSAR_SOCKET", "");
+    let said = run_as(status, "").await;
+    assert_eq!(said.code, 0, "{said:?}");
+    bursar.stop().await;
+}
+
+#[tokio::test]
 async fn whoever_may_not_open_the_socket_is_told_how_to() {
     if !rustix::process::geteuid().is_root() {
         // Only root can be somebody else.
