@@ -79,9 +79,16 @@ fn last(reload: &Reload, now_ms: i64) -> Cell {
     match reload.errors.len() {
         0 if reload.changed => Cell::text(format!("{ago} ago, taken")).tone(Tone::Good),
         0 => Cell::text(format!("{ago} ago, nothing had changed")),
-        count => {
-            Cell::text(format!("{ago} ago, refused for {}: `bursar check` shows them", counted(count))).tone(Tone::Bad)
-        }
+        _ => Cell::text(format!("{ago} ago, refused: {}", reasons(&reload.errors))).tone(Tone::Bad),
+    }
+}
+
+/// Why files were refused. What only a running daemon minds, such as a file that has vanished, `bursar check` cannot know.
+pub(super) fn reasons(errors: &[ConfigProblem]) -> String {
+    let first = errors.first().map(ToString::to_string).unwrap_or_default();
+    match errors.len() {
+        0 | 1 => first,
+        count => format!("{first} ({}; `bursar config diff` shows all)", counted(count)),
     }
 }
 
@@ -230,6 +237,34 @@ mod tests {
         last reload     -
         warning         the disk has 40 MB left
         ");
+    }
+
+    #[test]
+    fn a_refused_reload_says_why_and_where_the_other_reasons_are() {
+        let error = |message: &str| ConfigProblem {
+            file: "/etc/bursar/providers.toml".into(),
+            line: None,
+            column: None,
+            key: String::new(),
+            message: message.into(),
+        };
+        let errors = [error("the file has vanished; nothing was changed"), error("b")];
+        let told = |errors: &[ConfigProblem]| {
+            let reload = Reload {
+                at: Moment(NOW_MS - 5_000),
+                changed: false,
+                generation: 3,
+                changes: Vec::new(),
+                orphans: Vec::new(),
+                warnings: Vec::new(),
+                errors: errors.to_vec(),
+            };
+            table(&Status { last_reload: Some(reload), ..a_status() }, NOW_MS).to_pairs(false)
+        };
+        let vanished = "5 s ago, refused: /etc/bursar/providers.toml: the file has vanished; nothing was changed";
+        assert!(told(&errors[..1]).contains(&format!("{vanished}\n")), "{}", told(&errors[..1]));
+        let all = format!("{vanished} (2 errors; `bursar config diff` shows all)\n");
+        assert!(told(&errors).contains(&all), "{}", told(&errors));
     }
 
     #[test]

@@ -257,7 +257,14 @@ async fn a_reload_shows_what_it_changed_and_what_it_refused() {
     assert!(said.code == 78 && said.out.contains("providers.two"), "{said:?}");
     let said = run(place, "providers sync --dry-run", "").await;
     assert_eq!(said.code, 78, "{said:?}");
-    assert!(run(place, "status", "").await.out.contains("bursar check"));
+    assert!(run(place, "status", "").await.out.contains("providers.two"));
+    // `bursar check` finds nothing wrong with a file that is not there.
+    std::fs::remove_file(place.providers_file()).unwrap();
+    assert_eq!(run(place, "reload", "").await.code, 78);
+    for line in ["status", "doctor"] {
+        let said = run(place, line, "").await;
+        assert!(said.out.contains("providers.toml: the file has vanished"), "{line}: {said:?}");
+    }
     bursar.stop().await;
 }
 

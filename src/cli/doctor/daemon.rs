@@ -43,8 +43,8 @@ fn of_status(status: &Status) -> Vec<Finding> {
         findings.push(Finding::warn(REACHABLE, detail, "start it again: `systemctl restart bursar`"));
     }
     if let Some(reload) = status.last_reload.as_ref().filter(|reload| !reload.errors.is_empty()) {
-        let detail = format!("the last reload was refused for {}", status::counted(reload.errors.len()));
-        findings.push(Finding::fail("reload", detail, "`bursar check` names them: what was in force still is"));
+        let detail = format!("the last reload was refused: {}", status::reasons(&reload.errors));
+        findings.push(Finding::fail("reload", detail, "mend the files: what was in force still is"));
     }
     let warning = |text: &String| Finding::warn("status", text.clone(), "`bursar status` shows it until it is over");
     // What is odd in the files has been told from the files.
