@@ -100,7 +100,7 @@ pub(super) struct Declared {
     pub(super) notes: Vec<String>,
     /// What they should know of what the store keeps beside them.
     pub(super) kept: Vec<String>,
-    /// The last reload that found something new, or something wrong.
+    /// The last reload that was asked for, or that found something new or wrong.
     pub(super) last: Option<Reloaded>,
 }
 
@@ -196,7 +196,7 @@ impl Admin {
         self.paths.daemon.as_deref()
     }
 
-    /// The last reload that found something new, or something wrong.
+    /// The last reload that was asked for, or that found something new or wrong.
     pub fn last_reload(&self) -> Option<Reloaded> {
         self.declared().last.clone()
     }

@@ -106,9 +106,14 @@ impl Admin {
         // A look at files that stayed as they were is no news, unless it was bad news before.
         let mended = declared.last.as_ref().is_some_and(|last| !last.errors.is_empty());
         if reloaded.changed || !reloaded.errors.is_empty() || mended {
-            declared.last = Some(reloaded.clone());
             self.engine.events.emit(news(&reloaded));
         }
+        if !reloaded.changed && reloaded.errors.is_empty() {
+            // Whoever asked is told, and an error is not the log's last word on files that are in order again.
+            let generation = reloaded.generation;
+            tracing::info!(generation, mended, "the configuration is in force again: nothing had changed");
+        }
+        declared.last = Some(reloaded.clone());
         Ok(reloaded)
     }
 

@@ -306,6 +306,17 @@ fn a_reload_says_what_changed_and_a_bad_file_changes_nothing() {
 }
 
 #[test]
+fn a_reload_that_finds_nothing_new_is_remembered_and_no_news() {
+    let house = House::new();
+    let status = || house.admin.status(Process { started_ms: 0, workers: 1 }, 0);
+    assert_eq!(status().last_reload, None);
+    let reload = house.admin.sync_now(&Sync::default()).unwrap();
+    assert!(!reload.changed && reload.errors.is_empty(), "{reload:?}");
+    assert_eq!(status().last_reload, Some(reload));
+    assert!(house.admin.engine.events.follow().0.is_empty());
+}
+
+#[test]
 fn whoever_watches_sees_a_list_that_was_fetched_and_reloads() {
     let house = House::new();
     let admin = &house.admin;

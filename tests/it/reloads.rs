@@ -111,3 +111,21 @@ async fn under_load_nothing_is_dropped_or_counted_anew_and_no_request_sees_two()
     let finals = records.iter().filter(|record| record.is_final && record.outcome == Outcome::Ok).count();
     assert_eq!((finals, records.len()), (ids.len(), 2 * ids.len()));
 }
+
+/// An error is not the log's last word on files that are in order again.
+#[tokio::test]
+async fn a_reload_without_a_change_is_logged_and_remembered() {
+    let fake = FakeProvider::start().await;
+    let bursar = started(&fake).await;
+    let last = async || bursar.call(Call::get("/admin/v1/status")).await.json()["last_reload"].clone();
+    assert_eq!(last().await, json!(null));
+    reload(&bursar, &fake, 0).await;
+    bursar.until_logged_times("nothing had changed", 1).await;
+    assert!(last().await["changed"] == false && last().await["errors"] == json!([]), "{}", last().await);
+    let place = bursar.place();
+    place.save(&place.providers_file(), "nonsense");
+    bursar.until_logged("the configuration has errors").await;
+    reload(&bursar, &fake, 0).await;
+    bursar.until_logged_times("nothing had changed", 2).await;
+    bursar.stop().await;
+}
