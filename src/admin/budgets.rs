@@ -1,8 +1,10 @@
 //! Budgets, as operators see them.
 
+use std::collections::HashSet;
+
 use super::control::Admin;
 use crate::api::admin::{BudgetFigure, BudgetList, BudgetStatus, BudgetUsd};
-use crate::api::{Moment, NanoUsd};
+use crate::api::{ConnectionId, Moment, NanoUsd};
 use crate::clock::Now;
 use crate::config::{self, Catalogue, OnExceed, Spender};
 use crate::connection::budget::Budget;
@@ -45,8 +47,8 @@ fn shown(budget: &Budget, now: Now) -> BudgetStatus {
     }
 }
 
-/// Budgets that name what the other file does not declare.
-pub(super) fn dangling(budgets: &[config::Budget], catalogue: &Catalogue) -> Vec<String> {
+/// Budgets that name what the other file does not declare. Which connections there are besides, only the store knows.
+pub fn dangling(budgets: &[config::Budget], catalogue: &Catalogue) -> Vec<String> {
     let route = |budget: &config::Budget| match &budget.on_exceed {
         OnExceed::Route(route) if !catalogue.routes.contains_key(route) => Some(format!(
             "the budget {:?} leads to the route {route}, which is not declared: calls are refused when it is spent",
@@ -61,4 +63,24 @@ pub(super) fn dangling(budgets: &[config::Budget], catalogue: &Catalogue) -> Vec
         _ => None,
     };
     budgets.iter().flat_map(|budget| route(budget).into_iter().chain(provider(budget))).collect()
+}
+
+/// Budgets of connections that are neither declared nor among those that are known besides, with `what` is to be said of
+/// them. Those of providers that are not declared are [`dangling`].
+pub fn of_no_connection(
+    budgets: &[config::Budget],
+    catalogue: &Catalogue,
+    known: impl Fn(&ConnectionId) -> bool,
+    what: &str,
+) -> Vec<String> {
+    let declared: HashSet<_> = catalogue.connections.iter().map(|one| &one.id).collect();
+    let told = |budget: &config::Budget| match &budget.of {
+        Spender::Connection(id)
+            if catalogue.providers.contains_key(&id.provider) && !declared.contains(id) && !known(id) =>
+        {
+            Some(format!("the budget {:?} is of {id}, {what}", budget.name.as_str()))
+        }
+        _ => None,
+    };
+    budgets.iter().filter_map(told).collect()
 }

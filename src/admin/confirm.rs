@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::control::{Admin, Declared, build};
-use super::keeps;
 use super::secrets::{self, Secrets};
 use super::stored::Draft;
 use crate::api::admin::{Connection, Event, EventKind};
@@ -83,7 +82,7 @@ impl Admin {
         let stored = draft.stored.clone();
         draft.commit()?;
         declared.secrets = secrets;
-        declared.kept = keeps::told(&declared.secrets, &stored, &declared.catalogue, &self.providers_file);
+        declared.kept = declared.told(&stored, &self.providers_file);
         declared.generation += 1;
         renewed.iter().for_each(|id| self.health.of(id).renew());
         self.publish(build(declared, &stored, self.outlives())?);

@@ -104,6 +104,13 @@ pub(super) struct Declared {
     pub(super) last: Option<Reloaded>,
 }
 
+impl Declared {
+    /// What operators should know of what the store keeps beside the files.
+    pub(super) fn told(&self, stored: &Stored, file: &Path) -> Vec<String> {
+        keeps::told(&self.secrets, stored, &self.catalogue, file, &self.daemon.budgets)
+    }
+}
+
 impl Admin {
     /// Puts the daemon's state together. `daemon` was read from `paths` just before.
     ///
@@ -133,7 +140,7 @@ impl Admin {
         let stored = draft.stored.clone();
         // Which secrets are accepted must be known before one of them is sent.
         draft.commit()?;
-        let kept = keeps::told(&secrets, &stored, &value, &daemon.value.providers_file);
+        let kept = keeps::told(&secrets, &stored, &value, &daemon.value.providers_file, &daemon.value.budgets);
         say(&kept);
         let declared = Declared {
             generation: 1,
@@ -218,7 +225,7 @@ impl Admin {
         let done = change(&self.store)?;
         declared.generation += 1;
         let stored = Stored::read(&self.store).map_err(StartError::from)?;
-        declared.kept = keeps::told(&declared.secrets, &stored, &declared.catalogue, &self.providers_file);
+        declared.kept = declared.told(&stored, &self.providers_file);
         self.publish(build(&declared, &stored, self.outlives())?);
         Ok(done)
     }

@@ -1,23 +1,33 @@
-//! What operators should know of what the store keeps beside the files: secrets that stay behind when a provider moves,
-//! and what nobody declares any more.
+//! What operators should know of what the store keeps beside the files, or does not: secrets that stay behind when a
+//! provider moves, what nobody declares any more, and budgets of connections that are nowhere.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::budgets;
 use super::secrets::Secrets;
 use super::stored::Stored;
 use crate::api::{ConnectionId, ProviderSlug};
-use crate::config::{Catalogue, Problem};
+use crate::config::{Budget, Catalogue, Problem};
 use crate::credential::Origin;
 
 /// All of it, in words.
-pub(super) fn told(secrets: &Secrets, stored: &Stored, catalogue: &Catalogue, file: &Path) -> Vec<String> {
-    in_words(&moved_away(secrets, stored, catalogue, file), stored, catalogue)
+pub(super) fn told(
+    secrets: &Secrets,
+    stored: &Stored,
+    catalogue: &Catalogue,
+    file: &Path,
+    budgets: &[Budget],
+) -> Vec<String> {
+    in_words(&moved_away(secrets, stored, catalogue, file), stored, catalogue, budgets)
 }
 
 /// The same, where it is known already which secrets wait or stay behind.
-pub(super) fn in_words(moved: &[Problem], stored: &Stored, catalogue: &Catalogue) -> Vec<String> {
-    moved.iter().map(ToString::to_string).chain(orphans(stored, catalogue)).collect()
+pub(super) fn in_words(moved: &[Problem], stored: &Stored, catalogue: &Catalogue, budgets: &[Budget]) -> Vec<String> {
+    let known = |id: &ConnectionId| stored.connections.contains_key(id);
+    let idle =
+        budgets::of_no_connection(budgets, catalogue, known, "and there is no such connection: it counts nothing");
+    moved.iter().map(ToString::to_string).chain(orphans(stored, catalogue)).chain(idle).collect()
 }
 
 /// Tells of secrets that wait because their provider has moved, where its address stands.

@@ -27,6 +27,7 @@ mod stored;
 mod usage;
 mod view;
 
+pub use budgets::{dangling as dangling_budgets, of_no_connection as budgets_of_no_connection};
 pub use connections::ConnectionFilter;
 pub use control::{Admin, Paths, StartError};
 pub use metrics::Form as MetricsForm;

@@ -198,7 +198,7 @@ impl Admin {
         let dangling = budgets::dangling(&read.daemon.value.budgets, catalogue);
         let notes = notes.chain(dangling).collect();
         let moved = keeps::moved_away(&secrets, &draft.stored, catalogue, &self.providers_file);
-        let kept = keeps::in_words(&moved, &draft.stored, catalogue);
+        let kept = keeps::in_words(&moved, &draft.stored, catalogue, &read.daemon.value.budgets);
         warnings.extend(moved);
         let daemon = read.daemon.value;
         let generation = declared.generation + 1;

@@ -9,12 +9,15 @@ use serde_json::json;
 use super::exit::{Exit, Failed, Outcome};
 use super::output::{Cell, Format, Output, Table, Tone};
 use super::{Global, locate, status};
+use crate::access::Access;
 use crate::adapter;
-use crate::config::{self, Environment, Fingerprint, Problem, Report, Source};
+use crate::admin;
+use crate::config::{self, Catalogue, Daemon, Environment, Fingerprint, Principal, Problem, Report, Source};
 
 /// Check configuration files, with the daemon's own code
 ///
-/// Nothing is changed, and no daemon is asked. Ends with 78 if there is an error.
+/// Nothing is changed, and no daemon is asked. What the configuration names and this host does not have is a warning: it
+/// may be meant for another one. Ends with 78 if there is an error.
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// The files [default: those that the daemon would read]
@@ -49,23 +52,69 @@ fn in_force(asked: Option<&Path>, environment: &Environment) -> Vec<Checked> {
     let file = environment.daemon_file(asked);
     let loaded = config::load_daemon(file.as_deref(), environment, None);
     let providers = loaded.as_ref().ok().map(|loaded| loaded.value.providers_file.clone());
-    let daemon = file.map(|file| Checked { file, report: report(loaded) });
-    let catalogue =
-        providers.map(|file| Checked { report: report(config::load_catalogue(&file, &adapter::kinds(), None)), file });
+    let catalogue = providers.as_ref().map(|file| config::load_catalogue(file, &adapter::kinds(), None));
+    let mut odd = loaded.as_ref().map(|loaded| unknown_names(&loaded.value)).unwrap_or_default();
+    if let (Ok(daemon), Some(Ok(catalogue))) = (&loaded, &catalogue) {
+        odd.extend(astray(&daemon.value, &catalogue.value));
+    }
+    let daemon = file.map(|file| Checked { report: with(&file, report(loaded), odd), file });
+    let catalogue = providers.zip(catalogue).map(|(file, loaded)| {
+        let missing = loaded.as_ref().is_ok_and(|loaded| loaded.sources.first().is_none_or(is_missing));
+        let odd = missing.then(|| "is not there: the built-in providers alone would be in force".into());
+        Checked { report: with(&file, report(loaded), odd), file }
+    });
     daemon.into_iter().chain(catalogue).collect()
+}
+
+fn is_missing(source: &Source) -> bool {
+    source.fingerprint == Fingerprint::Missing
+}
+
+/// What the daemon would warn of too, beside what stands in one place of a file.
+fn with(file: &Path, report: Report, odd: impl IntoIterator<Item = String>) -> Report {
+    let file = file.into();
+    let odd = odd.into_iter().map(|message| Problem::of_file(&file, message));
+    Report { warnings: report.warnings.into_iter().chain(odd).collect(), ..report }
+}
+
+/// Users and groups that are named, and that this host does not have.
+pub(super) fn unknown_names(daemon: &Daemon) -> Vec<String> {
+    let apps: Vec<_> = daemon.apps.values().cloned().collect();
+    let (_, mut unknown) = Access::resolve(&daemon.access, &apps, rustix::process::geteuid().as_raw());
+    let sockets = [Some(&daemon.server.socket), daemon.server.admin_socket.as_ref()];
+    for socket in sockets.into_iter().flatten() {
+        if let Some(Principal::Name(name)) = &socket.group
+            && !nix::unistd::Group::from_name(name).is_ok_and(|group| group.is_some())
+        {
+            let path = socket.path.display();
+            unknown
+                .push(format!("there is no group {name}, which {path} is to belong to: no daemon starts without it"));
+        }
+    }
+    unknown
+}
+
+/// What one file names and the other does not have.
+fn astray(daemon: &Daemon, catalogue: &Catalogue) -> Vec<String> {
+    let idle = "which no file declares: it counts nothing unless `bursar connections add` has made it";
+    let mut odd = admin::dangling_budgets(&daemon.budgets, catalogue);
+    odd.extend(admin::budgets_of_no_connection(&daemon.budgets, catalogue, |_| false, idle));
+    odd
 }
 
 /// A file of either sort: the sort that it fits better is the one that was meant.
 fn one(file: PathBuf, environment: &Environment) -> Checked {
     let source = match Source::read(&file) {
-        Ok(source) if source.fingerprint == Fingerprint::Missing => {
+        Ok(source) if is_missing(&source) => {
             return Checked { report: missing(&file, environment), file };
         }
         Ok(source) => source,
         Err(report) => return Checked { file, report },
     };
     let catalogue = report(config::load_catalogue(&whole(&file), &adapter::kinds(), None));
-    let daemon = report(config::check_daemon(&source, Some(&file), environment));
+    let daemon = config::check_daemon(&source, Some(&file), environment);
+    let odd = daemon.as_ref().map(|loaded| unknown_names(&loaded.value)).unwrap_or_default();
+    let daemon = with(&file, report(daemon), odd);
     let named = file.file_name().is_some_and(|name| name == "bursar.toml");
     let meant = match foreign(&daemon).cmp(&foreign(&catalogue)) {
         Ordering::Less => daemon,
@@ -116,7 +165,8 @@ fn lines(checked: &Checked) -> String {
     let errors = checked.report.errors.iter().map(|problem| line("error", problem));
     let warnings = checked.report.warnings.iter().map(|problem| line("warning", problem));
     let text: String = errors.chain(warnings).collect();
-    if checked.report.errors.is_empty() { format!("{text}{}: ok\n", checked.file.display()) } else { text }
+    let ok = checked.report.errors.is_empty() && checked.file.exists();
+    if ok { format!("{text}{}: ok\n", checked.file.display()) } else { text }
 }
 
 fn table(checked: &[Checked]) -> Table {
@@ -175,6 +225,36 @@ mod tests {
             said.contains("providers.d/a.toml:5: routes.fast: stands in ") && said.contains("providers.toml:1 too"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn what_the_daemon_would_warn_of_is_told_before_it_starts() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("bursar.toml");
+        let text = "[server]\nsocket_group = \"nosuch\"\n[access]\nclient = { users = [\"nobody-here\"] }\n\
+                    [[budgets]]\napp = \"a\"\nper = \"day\"\nusd = 1\non_exceed = \"route:nosuch\"\n\
+                    [[budgets]]\nconnection = \"openai:nosuch\"\nper = \"day\"\nusd = 1\n";
+        std::fs::write(&file, text).unwrap();
+        let told = || {
+            let all = in_force(Some(&file), &environment());
+            assert!(all.iter().all(|one| one.report.errors.is_empty()));
+            all.iter().map(lines).collect::<String>()
+        };
+        let said = told();
+        for warning in [
+            "there is no group nosuch, which ",
+            "there is no user \"nobody-here\"",
+            "the budget \"app-a-day\" leads to the route nosuch, which is not declared",
+            "the budget \"connection-openai-nosuch-day\" is of openai:nosuch, which no file declares",
+            "providers.toml: is not there: the built-in providers alone would be in force",
+        ] {
+            assert!(said.contains(warning), "{warning}: {said}");
+        }
+        assert!(said.contains("bursar.toml: ok") && !said.contains("providers.toml: ok"), "{said}");
+        let providers = dir.path().join("there.toml");
+        std::fs::write(&file, format!("[config]\nproviders = {:?}\n", providers)).unwrap();
+        std::fs::write(&providers, "").unwrap();
+        assert_eq!(told(), format!("{}: ok\n{}: ok\n", file.display(), providers.display()));
     }
 
     #[test]

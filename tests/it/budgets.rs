@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::fake::{FakeProvider, openai};
 use crate::harness::client::assert_refused;
-use crate::harness::{Bursar, Call, Reply, Setup};
+use crate::harness::{Bursar, Call, Reply, Setup, key_of};
 
 /// A call of the feature `writing`.
 fn writing() -> Call {
@@ -226,5 +226,23 @@ async fn explain_says_that_a_budget_stops_a_call() {
     let id = refused.header("x-bursar-request-id").unwrap();
     let trace = bursar.call(Call::get(&format!("/admin/v1/requests/{id}"))).await.json();
     assert!(trace["error"].as_str().unwrap().contains("the budget \"b\" of feature writing is spent"), "{trace}");
+    bursar.stop().await;
+}
+
+#[tokio::test]
+async fn a_budget_of_a_connection_that_is_nowhere_is_told_until_there_is_one() {
+    let fake = FakeProvider::start().await;
+    let lines = "[[budgets]]\nconnection = \"one:later\"\nper = \"month\"\nusd = 1\n\
+                 [[budgets]]\nconnection = \"one:a\"\nper = \"month\"\nusd = 1";
+    let bursar = setup(&fake, lines).start().await;
+    let told = async || {
+        let status = bursar.call(Call::get("/admin/v1/status")).await.json();
+        status["warnings"].as_array().unwrap().iter().filter(|text| text.to_string().contains("one:later")).count()
+    };
+    assert_eq!(told().await, 1);
+    let create = json!({ "provider": "one", "name": "later", "secret": key_of("one:later") });
+    let created = bursar.call(Call::post("/admin/v1/connections", &create).header("x-bursar-request", "1")).await;
+    assert!(created.status < 300, "{}", created.text());
+    assert_eq!(told().await, 0);
     bursar.stop().await;
 }

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use super::Finding;
-use crate::access::Access;
 use crate::adapter;
 use crate::admin::keys;
 use crate::bounds;
+use crate::cli::check;
 use crate::config::{self, Catalogue, Daemon, Principal, Problem, Report, SecretRef, Server, Socket, Source};
 use crate::store::Store;
 use crate::upstream;
@@ -171,16 +171,7 @@ fn socket(check: &'static str, socket: &Socket) -> Finding {
 /// Whether the users and groups that the configuration names are there.
 pub(super) fn groups(daemon: &Daemon) -> Vec<Finding> {
     const CHECK: &str = "groups";
-    let apps: Vec<_> = daemon.apps.values().cloned().collect();
-    let (_, mut unknown) = Access::resolve(&daemon.access, &apps, rustix::process::geteuid().as_raw());
-    let sockets = [Some(&daemon.server.socket), daemon.server.admin_socket.as_ref()];
-    for socket in sockets.into_iter().flatten() {
-        if let Some(Principal::Name(name)) = &socket.group
-            && !nix::unistd::Group::from_name(name).is_ok_and(|group| group.is_some())
-        {
-            unknown.push(format!("there is no group {name}, which {} is to belong to", socket.path.display()));
-        }
-    }
+    let unknown = check::unknown_names(daemon);
     if unknown.is_empty() {
         return vec![Finding::good(CHECK, "every user and group that is named is there")];
     }
