@@ -2,78 +2,19 @@
 //!
 //! A missing or wrong key is never mended by a new one: over existing state that would lose every credential.
 
+mod error;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::config::Keys;
-use crate::credential::{MasterKey, MasterKeyError};
+pub use error::KeyError;
 
-/// No master key, or none that may be used. No message ever holds a byte of one.
-#[derive(Debug, Error)]
-pub enum KeyError {
-    /// Nowhere a key.
-    #[error("there is no master key: looked for {tried}. `bursar keys init` makes one for a first start")]
-    Missing {
-        /// The places that were tried.
-        tried: String,
-    },
-    /// What is there is no key.
-    #[error("the master key in {place} cannot be used: {error}")]
-    Unusable {
-        /// Where.
-        place: String,
-        /// Why.
-        error: MasterKeyError,
-    },
-    /// Others can read it.
-    #[error("the master key in {} can be read by others (mode {mode:03o}): chmod 600 it", path.display())]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// The system refused.
-    #[error("failed to {doing} {}: {error}", path.display())]
-    Io {
-        /// What.
-        doing: &'static str,
-        /// With what.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// A key is there already.
-    #[error("{} is there already, and is kept: nothing was changed", path.display())]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
-    /// State is there that was sealed under some other key.
-    #[error(
-        "{} holds state that is sealed under a master key: a new key could not open it, and none was made. Bring the old key back, or move the directory away to begin anew",
-        store.display()
-    )]
-    StateExists {
-        /// The state directory.
-        store: PathBuf,
-    },
-    /// The configuration names no file.
-    #[error("[keys] names no file to write the key to: add file = \"/etc/bursar/master.key\"")]
-    NoFile,
-}
-
-impl KeyError {
-    /// Whether the key is there, and not for this user.
-    pub fn is_denied(&self) -> bool {
-        matches!(self, Self::Io { error, .. } if error.kind() == io::ErrorKind::PermissionDenied)
-    }
-}
+use crate::config::{self, Keys};
+use crate::credential::MasterKey;
 
 /// Reads the master key that is in force, and the one that is to take its place, if there is one: the state tells which
 /// of them it is sealed under. That one is another credential, with `-next` after its name, or another file, with
@@ -82,8 +23,16 @@ impl KeyError {
 /// # Errors
 /// When there is none, or none that may be used.
 pub fn load_all(keys: &Keys) -> Result<Vec<MasterKey>, KeyError> {
-    let first = load(keys);
-    let next = match load(&next(keys)) {
+    load_all_of(keys, rustix::process::geteuid().as_raw())
+}
+
+/// The same for a daemon that runs as another user.
+///
+/// # Errors
+/// As [`load_all`].
+pub fn load_all_of(keys: &Keys, daemon_uid: u32) -> Result<Vec<MasterKey>, KeyError> {
+    let first = load(keys, daemon_uid);
+    let next = match load(&next(keys), daemon_uid) {
         Ok(key) => Some(key),
         Err(KeyError::Missing { .. }) => None,
         Err(error) => return Err(error),
@@ -92,6 +41,11 @@ pub fn load_all(keys: &Keys) -> Result<Vec<MasterKey>, KeyError> {
         (Err(KeyError::Missing { .. }), Some(next)) => Ok(vec![next]),
         (first, next) => Ok([first?].into_iter().chain(next).collect()),
     }
+}
+
+/// The user that the daemon with this state runs as: whoever looks at it from outside may be root.
+pub fn daemon_uid(store: &Path) -> u32 {
+    fs::metadata(store).map_or_else(|_| rustix::process::geteuid().as_raw(), |meta| meta.uid())
 }
 
 /// Where the key is that is to take the place of the one in force: a credential for a credential, a file for a file. A
@@ -128,7 +82,8 @@ pub fn write_next(keys: &Keys) -> Result<PathBuf, KeyError> {
     let path = beside(file, "next");
     let failed = |error| KeyError::Io { doing: "write", path: path.clone(), error };
     if path.symlink_metadata().is_ok() {
-        return File::open(&path).map_err(failed).and_then(|file| read_file(file, &path)).map(|_| path.clone());
+        let opened = File::open(&path).map_err(failed)?;
+        return read_file(opened, &path, fs::metadata(file).map_err(failed)?.uid()).map(|_| path.clone());
     }
     let key = MasterKey::generate().map_err(|error| KeyError::Unusable { place: path.display().to_string(), error })?;
     let owner = fs::metadata(file).map_err(failed)?;
@@ -172,11 +127,12 @@ fn kept(file: &Path) -> io::Result<PathBuf> {
     Ok(old)
 }
 
-/// Reads the master key: the systemd credential if there is one, else the file.
+/// Reads the master key: the systemd credential if there is one, else the file, which only root and the daemon's user may
+/// own.
 ///
 /// # Errors
 /// When there is none, or none that may be used.
-pub fn load(keys: &Keys) -> Result<MasterKey, KeyError> {
+pub fn load(keys: &Keys, daemon_uid: u32) -> Result<MasterKey, KeyError> {
     let mut tried = Vec::new();
     let name = &keys.credential;
     if !name.is_empty() {
@@ -194,7 +150,7 @@ pub fn load(keys: &Keys) -> Result<MasterKey, KeyError> {
     }
     if let Some(path) = &keys.file {
         match File::open(path) {
-            Ok(file) => return read_file(file, path),
+            Ok(file) => return read_file(file, path, daemon_uid),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 tried.push(format!("the file {}", path.display()));
             }
@@ -204,9 +160,13 @@ pub fn load(keys: &Keys) -> Result<MasterKey, KeyError> {
     Err(KeyError::Missing { tried: tried.join(" and ") })
 }
 
-fn read_file(file: File, path: &Path) -> Result<MasterKey, KeyError> {
+fn read_file(file: File, path: &Path, daemon_uid: u32) -> Result<MasterKey, KeyError> {
     let failed = |error| KeyError::Io { doing: "read", path: path.to_owned(), error };
-    let mode = file.metadata().map_err(failed)?.mode() & 0o777;
+    let meta = file.metadata().map_err(failed)?;
+    if let Some((owner, chown)) = config::stranger(meta.uid(), daemon_uid) {
+        return Err(KeyError::Stranger { path: path.to_owned(), owner, chown });
+    }
+    let mode = meta.mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(KeyError::Exposed { path: path.to_owned(), mode });
     }
@@ -277,6 +237,10 @@ mod tests {
         Keys { credential: String::new(), file: Some(file.to_owned()) }
     }
 
+    fn load(keys: &Keys) -> Result<MasterKey, KeyError> {
+        super::load(keys, rustix::process::geteuid().as_raw())
+    }
+
     #[test]
     fn a_first_key_is_made_once_and_only_without_state() {
         let dir = tempfile::tempdir().unwrap();
@@ -329,6 +293,20 @@ mod tests {
         init(&keys(&file), &dir.path().join("store")).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(load(&keys(&file)), Err(KeyError::Exposed { mode: 0o640, .. })));
+    }
+
+    #[test]
+    fn a_key_of_another_user_than_the_daemons_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("master.key");
+        init(&keys(&file), &dir.path().join("store")).unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&file, Some(65_534), None).unwrap();
+        }
+        let owner = fs::metadata(&file).unwrap().uid();
+        let error = super::load(&keys(&file), owner - 1).unwrap_err().to_string();
+        assert!(error.contains(&format!("belongs to user {owner}")) && error.contains("chown it to root"), "{error}");
+        super::load(&keys(&file), owner).unwrap();
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Rotate {
         let of_file = !self.keep_master && keys::is_of_file(&daemon.keys);
         if of_file {
             // What the daemon would refuse is refused before anything is written.
-            keys::load(&daemon.keys).map_err(failed)?;
+            keys::load(&daemon.keys, keys::daemon_uid(&daemon.store_path)).map_err(failed)?;
             keys::write_next(&daemon.keys).map_err(failed)?;
         }
         let asked = RotateKeys { data_keys: self.data_keys, keep_master: self.keep_master };

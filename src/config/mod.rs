@@ -62,7 +62,7 @@ pub use rotation::{Order, Rotation, Sticky};
 pub use route::{Route, Target};
 pub use secret::{SecretRef, looks_like_one as looks_like_secret, names_one as names_secret};
 pub use shape::{MODEL, Part, Paths, Template};
-pub use source::{Fingerprint, Source, open_regular};
+pub use source::{Fingerprint, Source, open_regular, stranger};
 pub use timeout::{TimeoutOverrides, Timeouts};
 pub use watch::Watcher;
 

@@ -160,12 +160,19 @@ pub(super) fn guarded(stat: &Stat, own_uid: u32) -> Result<(), String> {
     if stat.st_mode & WORLD_WRITABLE != 0 {
         return Err("may be written by everyone, who could send the keys elsewhere: chmod o-w it".into());
     }
-    if stat.st_uid != 0 && stat.st_uid != own_uid {
-        let owner = stat.st_uid;
-        let own = if own_uid == 0 { String::new() } else { format!(" or to user {own_uid}") };
-        return Err(format!("belongs to user {owner}, who could send the keys elsewhere: chown it to root{own}"));
+    match stranger(stat.st_uid, own_uid) {
+        None => Ok(()),
+        Some((owner, chown)) => Err(format!("{owner}, who could send the keys elsewhere: {chown}")),
     }
-    Ok(())
+}
+
+/// Whom a file belongs to, and what to do about it, where that is neither root nor the daemon's own user.
+pub fn stranger(owner: u32, own_uid: u32) -> Option<(String, String)> {
+    if owner == 0 || owner == own_uid {
+        return None;
+    }
+    let own = if own_uid == 0 { String::new() } else { format!(" or to user {own_uid}") };
+    Some((format!("belongs to user {owner}"), format!("chown it to root{own}")))
 }
 
 fn read_bounded(opened: File) -> Result<Vec<u8>, String> {

@@ -43,7 +43,7 @@ pub(super) fn providers_file(daemon: &Daemon, sources: &[Source]) -> Finding {
 /// The key that seals everything.
 pub(super) fn master_key(daemon: &Daemon) -> Finding {
     const CHECK: &str = "master key";
-    match keys::load_all(&daemon.keys) {
+    match keys::load_all_of(&daemon.keys, keys::daemon_uid(&daemon.store_path)) {
         Ok(masters) => match Store::sealed_under(&daemon.store_path) {
             Some(wanted) if masters.iter().all(|one| one.id() != wanted) => {
                 let given = masters.first().map(|one| one.id().to_string()).unwrap_or_default();

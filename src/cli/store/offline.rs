@@ -25,7 +25,7 @@ pub(in crate::cli) fn none(dir: &Path) -> Failed {
 /// Where the store is, and the master keys that may open it.
 pub(super) fn place(global: &Global) -> Result<(PathBuf, Vec<MasterKey>), Failed> {
     let daemon = locate::daemon(global.config.as_deref(), &locate::environment())?;
-    let masters = keys::load_all(&daemon.keys).map_err(|error| {
+    let masters = keys::load_all_of(&daemon.keys, keys::daemon_uid(&daemon.store_path)).map_err(|error| {
         Failed::state(format!(
             "{error}. Where the key is a systemd credential: `systemd-run --pipe --wait --uid=bursar \
              -p LoadCredentialEncrypted=bursar-master-key bursar store …`"
