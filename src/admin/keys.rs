@@ -85,7 +85,7 @@ pub fn write_next(keys: &Keys) -> Result<PathBuf, KeyError> {
         let opened = File::open(&path).map_err(failed)?;
         return read_file(opened, &path, fs::metadata(file).map_err(failed)?.uid()).map(|_| path.clone());
     }
-    let key = MasterKey::generate().map_err(|error| KeyError::Unusable { place: path.display().to_string(), error })?;
+    let key = MasterKey::generate().map_err(KeyError::Unmade)?;
     let owner = fs::metadata(file).map_err(failed)?;
     let owner = rustix::process::geteuid().is_root().then_some(owner);
     write_for(&path, key.to_text().as_bytes(), owner.as_ref()).map_err(failed)?;
@@ -163,6 +163,9 @@ pub fn load(keys: &Keys, daemon_uid: u32) -> Result<MasterKey, KeyError> {
 fn read_file(file: File, path: &Path, daemon_uid: u32) -> Result<MasterKey, KeyError> {
     let failed = |error| KeyError::Io { doing: "read", path: path.to_owned(), error };
     let meta = file.metadata().map_err(failed)?;
+    if !meta.is_file() {
+        return Err(KeyError::NoRegularFile { path: path.to_owned() });
+    }
     if let Some((owner, chown)) = config::stranger(meta.uid(), daemon_uid) {
         return Err(KeyError::Stranger { path: path.to_owned(), owner, chown });
     }
@@ -200,7 +203,7 @@ pub fn replace(keys: &Keys, store: &Path) -> Result<PathBuf, KeyError> {
     if fs::read_dir(store).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(KeyError::StateExists { store: store.to_owned() });
     }
-    let key = MasterKey::generate().map_err(|error| KeyError::Unusable { place: path.display().to_string(), error })?;
+    let key = MasterKey::generate().map_err(KeyError::Unmade)?;
     match write(&path, key.to_text().as_bytes()) {
         Ok(()) => Ok(path),
         Err(error) => Err(KeyError::Io { doing: "write", path, error }),
@@ -307,6 +310,23 @@ mod tests {
         let error = super::load(&keys(&file), owner - 1).unwrap_err().to_string();
         assert!(error.contains(&format!("belongs to user {owner}")) && error.contains("chown it to root"), "{error}");
         super::load(&keys(&file), owner).unwrap();
+    }
+
+    #[test]
+    fn what_is_said_of_a_key_that_cannot_be_used_leads_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("master.key");
+        let told = || load(&keys(&file)).unwrap_err().to_string();
+        let missing = told();
+        assert!(missing.contains("keys init") && missing.contains("store restore"), "{missing}");
+        fs::write(&file, "").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let empty = told();
+        assert!(empty.contains("where a copy is kept") && empty.contains("move this one away"), "{empty}");
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        let directory = told();
+        assert!(directory.contains("move it away") && !directory.contains("chmod"), "{directory}");
     }
 
     #[test]

@@ -24,19 +24,16 @@ pub struct MasterKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum MasterKeyError {
     /// An empty file or credential.
-    #[error("the master key is empty; `bursar keys init` writes one")]
+    #[error("the master key is empty")]
     Empty,
     /// Neither 32 bytes nor their text.
-    #[error(
-        "the master key has {bytes} bytes: give 32 random bytes, raw or as base64 or hexadecimal text; \
-         `bursar keys init` writes one"
-    )]
+    #[error("the master key has {bytes} bytes, and a whole one has 32, raw or as base64 or hexadecimal text")]
     Length {
         /// How many bytes there are.
         bytes: usize,
     },
     /// All bytes are the same: somebody's placeholder.
-    #[error("the master key is one byte repeated; `bursar keys init` writes a random one")]
+    #[error("the master key is one byte repeated, and was never random")]
     NotRandom,
     /// The system's random numbers cannot be read, or a derivation failed.
     #[error("no random numbers can be had from the system")]

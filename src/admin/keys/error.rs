@@ -11,18 +11,34 @@ use crate::credential::MasterKeyError;
 #[derive(Debug, Error)]
 pub enum KeyError {
     /// Nowhere a key.
-    #[error("there is no master key: looked for {tried}. `bursar keys init` makes one for a first start")]
+    #[error(
+        "there is no master key: looked for {tried}. `bursar keys init` makes one for a first start. What is stored \
+         already only opens with its own key: put that back from where a copy is kept. Where no copy is left, move the \
+         store's directory away, and after `bursar keys init` let `bursar store restore` bring a backup back"
+    )]
     Missing {
         /// The places that were tried.
         tried: String,
     },
     /// What is there is no key.
-    #[error("the master key in {place} cannot be used: {error}")]
+    #[error(
+        "the master key in {place} cannot be used: {error}. Put the right one in its place, from where a copy is kept; \
+         for a first start, move this one away, and `bursar keys init` makes another"
+    )]
     Unusable {
         /// Where.
         place: String,
         /// Why.
         error: MasterKeyError,
+    },
+    /// No key could be made.
+    #[error("failed to make a master key: {0}")]
+    Unmade(MasterKeyError),
+    /// Something else has its name.
+    #[error("{} is no file with a master key: move it away, and put the key in its place", path.display())]
+    NoRegularFile {
+        /// What has the name.
+        path: PathBuf,
     },
     /// Somebody else can read and replace it.
     #[error("the master key in {} {owner}, who can read and replace it: {chown}", path.display())]
