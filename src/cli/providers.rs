@@ -7,10 +7,10 @@ use super::exit::{Exit, Failed, Outcome};
 use super::notes::Notes;
 use super::output::{Cell, Output, Table, Tone, ago};
 use super::{health, status};
-use crate::api::ProviderSlug;
 use crate::api::admin::{
     self, CheckReport, HealthCheck, Model, PatchProvider, Plan, Price, Provider, ProviderList, Reload, RemovedProvider,
 };
+use crate::api::{ConnectionName, ProviderSlug};
 
 /// See and switch providers
 #[derive(Debug, Subcommand)]
@@ -45,7 +45,7 @@ pub(super) struct Slug {
 pub(super) struct Default {
     #[command(flatten)]
     slug: Slug,
-    /// The connection's name, such as main; none for none
+    /// The connection, such as main or openai:main; none for none
     #[arg(value_name = "NAME|none")]
     name: String,
 }
@@ -155,12 +155,21 @@ impl Providers {
 }
 
 impl Default {
-    async fn run(self, client: &Client, out: &Output) -> Outcome {
-        let Self { slug: Slug { slug }, name } = self;
-        let default = match name.as_str() {
-            "none" => None,
-            name => Some(name.parse().map_err(|error: crate::api::IdError| Failed::data(error.to_string()))?),
+    /// The connection's name; none for none. Its id, which it has elsewhere, says it too.
+    fn connection(&self) -> Result<Option<ConnectionName>, Failed> {
+        let slug = &self.slug.slug;
+        let name = match self.name.split_once(':') {
+            Some((provider, name)) if provider == slug.as_str() => name,
+            Some(_) => return Err(Failed::data(format!("{} is no connection of {slug}", self.name))),
+            None if self.name == "none" => return Ok(None),
+            None => &self.name,
         };
+        name.parse().map(Some).map_err(|error: crate::api::IdError| Failed::data(error.to_string()))
+    }
+
+    async fn run(self, client: &Client, out: &Output) -> Outcome {
+        let default = self.connection()?;
+        let slug = self.slug.slug;
         let patch = PatchProvider { default_connection: Some(default), ..PatchProvider::default() };
         let provider: Provider = client.patch(&path(&slug), &patch).await?;
         let said = match &provider.default_connection {
@@ -379,5 +388,20 @@ mod tests {
         MODEL         CONTEXT  INPUT PER MILLION  OUTPUT PER MILLION  CAPABILITIES
         gpt-4.1-mini  1047576                0.4                 1.6  chat tools
         ");
+    }
+
+    #[test]
+    fn a_default_connection_is_named_alone_or_by_its_id() {
+        let named = |name: &str| {
+            let slug = Slug { slug: "openai".parse().unwrap() };
+            let found = Default { slug, name: name.into() }.connection();
+            found.map(|name| name.map(|name| name.to_string()))
+        };
+        assert_eq!(named("none"), Ok(None));
+        for name in ["main", "openai:main"] {
+            assert_eq!(named(name), Ok(Some("main".into())));
+        }
+        assert!(named("other:main").unwrap_err().message.contains("no connection of openai"));
+        assert!(named("openai:").is_err());
     }
 }

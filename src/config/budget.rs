@@ -154,7 +154,7 @@ impl Budget {
         let on_exceed = fields.get("on_exceed").map_or(Some(OnExceed::Deny), |word| on_exceed(&word));
         let given: Option<BudgetName> = fields.get("name").and_then(|name| name.parsed());
         let (of, per) = (of?, per?);
-        let name = given.or_else(|| made_up_name(&of, per))?;
+        let name = given.or_else(|| made_up_name(of.kind(), &of.name(), per.name()).parse().ok())?;
         Some(Self { name, of, per, zone, most: most?, on_exceed: on_exceed? })
     }
 }
@@ -179,10 +179,14 @@ fn spender(fields: &Fields<'_>) -> Option<Spender> {
     }
 }
 
+/// The keys that name who spends a budget.
+pub(super) const SPENDERS: [&str; 3] = ["app", "feature", "connection"];
+
 /// `app-translator-day`: what a budget without a name is called.
-fn made_up_name(of: &Spender, per: Per) -> Option<BudgetName> {
-    let name = format!("{}-{}-{}", of.kind(), of.name().replace(':', "-"), per.name());
-    name.get(..name.len().min(bounds::NAME_BYTES_MAX))?.parse().ok()
+pub(super) fn made_up_name(kind: &str, of: &str, per: &str) -> String {
+    let mut name = format!("{kind}-{}-{per}", of.replace(':', "-"));
+    name.truncate(name.floor_char_boundary(bounds::NAME_BYTES_MAX));
+    name
 }
 
 impl Most {

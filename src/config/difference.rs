@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::budget;
 use super::document::{self, Entry, Node, Place, Table, Value};
 use super::layers;
 use super::problem::Problems;
@@ -79,7 +80,8 @@ fn named(node: Node) -> BTreeMap<String, Node> {
     }
 }
 
-/// What an item of a list is called: `provider:name`, its name, or its place in the list.
+/// What an item of a list is called: `provider:name`, its name, what a budget without one is called, or its place in the
+/// list.
 fn name_of(item: &Node, index: usize) -> String {
     let text = |key: &str| match &item.value {
         Value::Table(table) => match table.0.get(key).map(|entry| &entry.node.value) {
@@ -91,7 +93,10 @@ fn name_of(item: &Node, index: usize) -> String {
     match (text("provider"), text("name")) {
         (Some(provider), Some(name)) => format!("{provider}:{name}"),
         (None, Some(name)) => name.to_owned(),
-        _ => format!("[{index}]"),
+        _ => {
+            let spent = budget::SPENDERS.iter().find_map(|kind| Some((kind, text(kind)?))).zip(text("per"));
+            spent.map_or_else(|| format!("[{index}]"), |((kind, of), per)| budget::made_up_name(kind, of, per))
+        }
     }
 }
 
@@ -192,6 +197,13 @@ mod tests {
     fn what_says_the_same_is_no_difference() {
         let said = "# a comment\n[providers.openai]\nenabled = true\nkind = \"openai\"\n";
         assert_eq!(differences("", said), [""; 0], "both are built in");
+    }
+
+    #[test]
+    fn a_budget_without_a_name_is_called_as_everywhere() {
+        let one = "[[budgets]]\nconnection = \"openai:main\"\nper = \"month\"\nusd = 5\n";
+        let [dropped] = &of_daemons(&source(one), &source(""))[..] else { panic!("one change") };
+        assert_eq!((dropped.action, dropped.name.as_str()), (ChangeAction::Removed, "connection-openai-main-month"));
     }
 
     #[test]
