@@ -142,9 +142,17 @@ pub(super) fn parse(source: &Source, problems: &Problems) -> Node {
         let span = error.span().unwrap_or(0..0);
         let named = source.text.get(span.clone()).filter(|key| !secret::looks_like_one(key.trim_matches(['"', '\''])));
         let key = if error.message() == "duplicate key" { named.unwrap_or_default() } else { "" };
-        problems.error(Problem::at(&lines.place(&span), key, error.message()));
+        problems.error(Problem::at(&lines.place(&span), key, advised(error.message())));
     }
     Node { place: lines.place(&(0..0)), value: Value::Table(lines.table(root.get_ref())) }
+}
+
+/// The parser's words, with what to write where they do not tell.
+fn advised(message: &str) -> String {
+    if message.contains("leading zero") {
+        return format!("{message}: a mode goes in quotes, such as \"0660\", and a number has no 0 before it");
+    }
+    message.to_owned()
 }
 
 /// Finds lines and columns.

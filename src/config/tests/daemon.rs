@@ -45,6 +45,13 @@ fn the_systems_daemon_has_the_systems_directories_whoever_it_runs_as() {
 }
 
 #[test]
+fn a_mode_without_quotes_is_told_how_to_write_it() {
+    let text = "[server]\nadmin_socket = \"/a.sock\"\nadmin_socket_mode = 0660\n";
+    let told = shown(&daemon_in(text, None, &user()).expect_err("no number of TOML's").errors);
+    assert!(told[0].starts_with("bursar.toml:3: ") && told[0].contains("such as \"0660\""), "{told:?}");
+}
+
+#[test]
 fn without_a_home_everything_must_be_said() {
     let told = shown(&daemon_in("", None, &Environment::new(false, |_| None)).expect_err("no home").errors);
     assert_eq!(
