@@ -56,7 +56,7 @@ fn live_and_die(dir: &Path, first: u64, life: Duration) -> Acknowledged {
         .env(DIRECTORY, dir)
         .env(FIRST, first.to_string())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::inherit())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
