@@ -1,7 +1,8 @@
 //! Who is calling, which app that is, and what it may do.
 //!
 //! Identity is what the kernel says of a connection (`SO_PEERCRED`): user and primary group, and, where the configuration
-//! names any group, the supplementary groups that the name service has for the user. It is not optional and has no default; nothing that a client sends changes it.
+//! names any group, the supplementary groups that the name service has for the user. It is not optional and has no
+//! default; nothing that a client sends changes it.
 
 mod names;
 mod role;

@@ -71,6 +71,18 @@ impl Outcome {
         use Outcome::{Caller, ClientGone, Ok, TooLarge, Unavailable};
         !matches!(self, Ok | Caller | TooLarge | ClientGone | Unavailable)
     }
+
+    /// Whether a provider that gave this status may charge an attempt that ended so: it answered, though nobody could read
+    /// that, began to, or may have worked unseen. What it refused is not billed, also where it says so inside a 200.
+    pub fn may_cost(self, status: Option<u16>) -> bool {
+        match self {
+            Self::Ok | Self::Cut | Self::ClientGone | Self::Timeout => true,
+            Self::Transient | Self::InBand | Self::TooLarge => {
+                status.is_some_and(|status| (200..300).contains(&status))
+            }
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Outcome {
@@ -82,6 +94,12 @@ impl fmt::Display for Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_refused_costs_nothing_also_inside_a_200() {
+        assert!(Outcome::Transient.may_cost(Some(200)) && !Outcome::Transient.may_cost(Some(503)));
+        assert!(Outcome::Timeout.may_cost(None) && !Outcome::RateShort.may_cost(Some(200)));
+    }
 
     #[test]
     fn every_name_reads_back_and_is_what_json_shows() {

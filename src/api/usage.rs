@@ -82,16 +82,9 @@ pub struct UsageRecord {
 }
 
 impl UsageRecord {
-    /// Whether its provider may have charged it: it answered, though nobody could read that, began to, or may have worked
-    /// unseen.
+    /// Whether its provider may have charged it.
     pub fn may_cost(&self) -> bool {
-        let answered = self.status.is_some_and(|status| (200..300).contains(&status));
-        self.connection.is_some()
-            && match self.outcome {
-                Outcome::Ok | Outcome::Cut | Outcome::ClientGone | Outcome::Timeout => true,
-                Outcome::Transient | Outcome::InBand | Outcome::TooLarge => answered,
-                _ => false,
-            }
+        self.connection.is_some() && self.outcome.may_cost(self.status)
     }
 }
 

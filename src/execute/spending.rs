@@ -139,11 +139,9 @@ pub(super) fn settle(charge: Charge, (outcome, status): (Outcome, Option<u16>), 
     }
     let tokens = account.tokens.input.map(|_| account.tokens.total());
     match outcome {
-        Outcome::Ok | Outcome::Cut | Outcome::ClientGone => charge.settle(tokens, account.cost, now),
         // It may have done, and charged, the work.
         Outcome::Timeout => charge.settle(None, None, now),
-        // So is an answer that nobody could read.
-        _ if status.is_some_and(|status| (200..300).contains(&status)) => charge.settle(tokens, account.cost, now),
+        _ if outcome.may_cost(status) => charge.settle(tokens, account.cost, now),
         // What was refused is not billed.
         _ => charge.settle(Some(account.tokens.total()), Some(account.cost.unwrap_or_default()), now),
     }
